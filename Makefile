@@ -1,0 +1,43 @@
+# What can be done here; `make help` lists it. ARGS goes to the program: make run ARGS='--listen 127.0.0.1:9000'
+
+SWIFT ?= swift
+ARGS ?=
+SWIFT_FILES = Sources Tests Package.swift
+
+.PHONY: help run build release test lint format bench nightly clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: release ## build in release mode and serve; the data go to ./data
+	exec .build/release/blobd serve $(ARGS)
+
+build: ## build everything in debug mode, tests too
+	@Scripts/install-packages build
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+
+release:
+	@Scripts/install-packages build
+	$(SWIFT) build -c release --product blobd --static-swift-stdlib
+
+test: build ## run all tests, then generated requests against the API's description
+	@Scripts/install-packages test
+	$(SWIFT) test --skip-build --disable-xctest
+	Tests/schemathesis/run
+
+lint: ## check format, lengths and what is forbidden
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
+	Scripts/check-lengths
+	Scripts/check-forbidden
+
+format: ## format the Swift files in place
+	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_FILES)
+
+bench: release ## measure beside nginx and docker-registry
+	Benchmarks/install-peers
+	Benchmarks/run $(ARGS)
+
+nightly: test bench ## everything that takes long
+
+clean: ## remove what was built; ./data stays
+	rm -rf .build Benchmarks/build

@@ -1,0 +1,132 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+extension Target.Dependency {
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asn1 = product(name: "SwiftASN1", package: "swift-asn1")
+    static let certificateReloading = product(name: "NIOCertificateReloading", package: "swift-nio-extras")
+    static let configuration = product(name: "Configuration", package: "swift-configuration")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let grdb = product(name: "GRDB", package: "GRDB.swift")
+    static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioExtras = product(name: "NIOExtras", package: "swift-nio-extras")
+    static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioHTTP2 = product(name: "NIOHTTP2", package: "swift-nio-http2")
+    static let nioHTTPTypes = product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+    static let nioHTTPTypesHTTP1 = product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+    static let nioHTTPTypesHTTP2 = product(name: "NIOHTTPTypesHTTP2", package: "swift-nio-extras")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let nioTLS = product(name: "NIOTLS", package: "swift-nio")
+    static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let systemPackage = product(name: "SystemPackage", package: "swift-system")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let x509 = product(name: "X509", package: "swift-certificates")
+}
+
+let package = Package(
+    name: "blobd",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "blobd", targets: ["blobd"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        .target(name: "CLinux"),
+
+        .target(name: "BlobCore", dependencies: [.crypto], swiftSettings: swiftSettings),
+        .target(
+            name: "BlobStorage",
+            dependencies: ["BlobCore", "CLibcrypto", "CLinux", .crypto, .logging, .metrics, .nioCore],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "BlobStorageTesting",
+            dependencies: ["BlobCore", "BlobStorage", .nioCore],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "LocalBackend",
+            dependencies: [
+                "BlobCore", "BlobStorage", .grdb, .logging, .metrics, .nioCore, .nioPosix, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "BlobHTTP",
+            dependencies: [
+                "BlobCore", "BlobStorage", .httpTypes, .logging, .metrics, .nioCore, .nioExtras, .nioHTTP1, .nioHTTP2,
+                .nioHTTPTypes, .nioHTTPTypesHTTP1, .nioHTTPTypesHTTP2, .nioPosix, .nioSSL, .nioTLS, .serviceLifecycle,
+            ],
+            resources: [.embedInCode("openapi.json")],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "blobd",
+            dependencies: [
+                "BlobCore", "BlobHTTP", "BlobStorage", "LocalBackend", .argumentParser, .asn1, .certificateReloading,
+                .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle,
+                .systemPackage, .unixSignals, .x509,
+            ],
+            swiftSettings: swiftSettings
+        ),
+
+        .testTarget(name: "BlobCoreTests", dependencies: ["BlobCore"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "BlobStorageTests",
+            dependencies: ["BlobCore", "BlobStorage", "BlobStorageTesting", .crypto, .logging, .nioCore],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LocalBackendTests",
+            dependencies: [
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .crypto, .nioCore, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "BlobHTTPTests",
+            dependencies: ["BlobCore", "BlobHTTP", "BlobStorage", .httpTypes, .nioCore],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "blobdTests",
+            dependencies: [
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "blobd", .argumentParser, .asn1, .certificateReloading,
+                .crypto, .logging, .metrics, .nioSSL, .systemPackage, .x509,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "EndToEndTests", dependencies: ["blobd", .crypto], swiftSettings: swiftSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,47 @@
+// The name of a file, as its uploader gave it.
+
+/// A file's name: UTF-8, 1 to 255 bytes, no control characters and no directory part.
+public struct FileName: Hashable, Sendable {
+    /// The longest name, in bytes of UTF-8.
+    public static let maximumByteCount = 255
+
+    public let text: String
+
+    /// Reads a name as clients send it: a directory part before `/` or `\` is dropped.
+    ///
+    /// - Throws: ``BlobError/Code/validationFailed`` when what is left is empty, too long, `.` or `..`, or holds a
+    ///   control character.
+    public init(parsing text: String) throws(BlobError) {
+        guard text.utf8.count <= Self.maximumByteCount else {
+            throw BlobError(.validationFailed, "The parameter 'filename' is longer than 255 bytes of UTF-8.")
+        }
+        guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+            throw BlobError(.validationFailed, "The parameter 'filename' holds a control character.")
+        }
+        // By scalars: a slash that a combining mark follows is a character of its own, and still a slash to file systems.
+        let scalars = text.unicodeScalars
+        let start = scalars.lastIndex { $0 == "/" || $0 == "\\" }.map(scalars.index(after:)) ?? scalars.startIndex
+        let name = String(scalars[start...])
+        guard !name.isEmpty, name != ".", name != ".." else {
+            throw BlobError(
+                .validationFailed,
+                "The parameter 'filename' names no file: give a name such as 'report.pdf', or leave it out."
+            )
+        }
+        self.text = name
+    }
+
+    /// The name of a file whose uploader gave none: its digest.
+    public init(_ digest: BlobDigest) {
+        text = digest.hex
+    }
+
+    /// Takes over a name that was parsed before, such as one read back from a catalog.
+    public init(trusted text: String) {
+        self.text = text
+    }
+}
+
+extension FileName: CustomStringConvertible {
+    public var description: String { text }
+}

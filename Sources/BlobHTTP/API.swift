@@ -1,0 +1,110 @@
+// From a request to its answer: find the route, let the caller in, run it.
+
+import BlobCore
+public import BlobStorage
+import HTTPTypes
+import NIOCore
+
+/// The whole API over one set of services.
+public struct API: Sendable {
+    let uploads: UploadService
+    let blobs: BlobService
+    let files: FileService
+    let authenticator: Authenticator
+    let tokens: UploadTokens
+    let server: ServerRoutes
+    let log: RequestLog
+    let policy: DownloadPolicy
+
+    /// - Parameters:
+    ///   - tokens: derives upload tokens with the catalog's key.
+    ///   - server: what the routes about the server itself tell.
+    public init(
+        uploads: UploadService, blobs: BlobService, files: FileService, authenticator: Authenticator,
+        tokens: UploadTokens, server: ServerRoutes, log: RequestLog, policy: DownloadPolicy
+    ) {
+        self.uploads = uploads
+        self.blobs = blobs
+        self.files = files
+        self.authenticator = authenticator
+        self.tokens = tokens
+        self.server = server
+        self.log = log
+        self.policy = policy
+    }
+
+    /// The answer, if it can be had without waiting: that of a public download of a blob that is open already.
+    func immediateAnswer(to request: Request) -> Response? {
+        guard !policy.isPrivate, request.method == .get, let name = Route.downloadName(request.path),
+            let digest = try? BlobDigest(parsing: name), let opened = blobs.remembered(digest)
+        else { return nil }
+        var answer = policy.answer(to: request, with: opened)
+        answer.route = Route.download("").name
+        return answer
+    }
+
+    /// The answer to a request; never throws, since an error is an answer too.
+    func answer(to request: Request) async -> Response {
+        var routeName = Route.unknownName
+        var caller: Caller?
+        var answer: Response
+        do throws(BlobError) {
+            guard request.path.utf8.count <= Self.longestPath else {
+                throw .uriTooLong
+            }
+            let route = try Route(request.method, request.path)
+            routeName = route.name
+            caller = try await admit(request, to: route)
+            answer = try await run(route, request, caller: caller)
+        } catch {
+            answer = Response(error)
+        }
+        if request.method == .head { answer.body = .empty }
+        answer.route = routeName
+        answer.subject = caller?.subject
+        return answer
+    }
+
+    private static let longestPath = 8 * 1024
+
+    private func admit(_ request: Request, to route: Route) async throws(BlobError) -> Caller? {
+        guard case .bearer(let scope) = route.access(privateDownloads: policy.isPrivate) else { return nil }
+        let caller = try await authenticator.caller(secret: bearerToken(request.fields))
+        guard caller.scopes.contains(scope) else {
+            throw BlobError(.forbidden, "The token lacks the scope '\(scope.rawValue)', which this needs.")
+        }
+        return caller
+    }
+
+    private func run(_ route: Route, _ request: Request, caller: Caller?) async throws(BlobError) -> Response {
+        switch route {
+        case .download(let digest): return try await download(digest, request)
+        case .health: return server.health()
+        case .ready: return await server.ready()
+        case .metrics: return await server.metrics()
+        case .openAPI: return server.openAPI()
+        default: break
+        }
+        guard let caller else { preconditionFailure("\(route) is private") }
+        switch route {
+        case .initiate: return try await initiate(request, caller)
+        case .append(let id): return try await append(id, request, caller)
+        case .status(let id): return try await status(id, caller)
+        case .complete(let id): return try await complete(id, request, caller)
+        case .destroy(let id): return try await destroy(id, caller)
+        case .files: return try await listFiles(request, caller)
+        case .file(let id): return try await file(id, caller)
+        case .destroyFile(let id): return try await destroyFile(id, caller)
+        case .download, .health, .ready, .metrics, .openAPI: preconditionFailure("\(route) is public")
+        }
+    }
+}
+
+extension Route {
+    /// The digest part of a download's path, found without taking the path apart; `nil` for any other path.
+    static func downloadName(_ path: Substring) -> Substring? {
+        let prefix = "/api/blobs/"
+        guard path.utf8.starts(with: prefix.utf8) else { return nil }
+        return path.dropFirst(prefix.utf8.count)
+    }
+}

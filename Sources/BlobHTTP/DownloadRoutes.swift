@@ -1,0 +1,143 @@
+// Downloads: conditions, ranges and headers of a blob's answer.
+
+import BlobCore
+public import BlobStorage
+import Foundation
+import HTTPTypes
+
+/// What an administrator decides about downloads.
+public struct DownloadPolicy: Sendable {
+    /// Whether a download needs a token with the scope `read`.
+    public var isPrivate: Bool
+    /// The value of `Cross-Origin-Resource-Policy`.
+    public var crossOriginResourcePolicy: String
+    let clock: any WallClock
+
+    public init(isPrivate: Bool, crossOriginResourcePolicy: String, clock: any WallClock) {
+        self.isPrivate = isPrivate
+        self.crossOriginResourcePolicy = crossOriginResourcePolicy
+        self.clock = clock
+    }
+}
+
+extension API {
+    func download(_ name: String, _ request: Request) async throws(BlobError) -> Response {
+        // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
+        let digest = try BlobDigest(parsing: name.removingPercentEncoding ?? name)
+        return policy.answer(to: request, with: try await blobs.open(digest))
+    }
+}
+
+extension DownloadPolicy {
+    /// The answer to a `GET` or `HEAD` of a blob (RFC 9110 §13.2.2 for the order of the conditions).
+    func answer(to request: Request, with opened: OpenBlob) -> Response {
+        let blob = opened.blob
+        let tag = "\"\(blob.digest.hex)\""
+        var fields: HTTPFields = [
+            .eTag: tag,
+            .cacheControl: cacheControl(blob),
+            .reprDigest: reprDigest(blob.digest),
+            .acceptRanges: "bytes",
+            .xContentTypeOptions: "nosniff",
+            .contentSecurityPolicy: "sandbox; default-src 'none'",
+            .crossOriginResourcePolicy: crossOriginResourcePolicy,
+        ]
+        if let condition = request.fields[.ifMatch], !EntityTags.match(condition, tag, weakly: false) {
+            return Response(BlobError(.preconditionFailed, "The blob is not the one that 'If-Match' names."))
+        }
+        if let condition = request.fields[.ifNoneMatch], EntityTags.match(condition, tag, weakly: true) {
+            // The body that it does not bear has a length; 0 would be a lie (RFC 9110 §8.6).
+            fields[.contentLength] = String(blob.size)
+            return Response(.notModified, fields: fields)
+        }
+        fields[.contentType] = "application/octet-stream"
+        fields[.contentDisposition] = contentDisposition(blob.name)
+        // RFC 9110 §14.2: a range is for GET only.
+        let range =
+            request.method == .get ? request.fields[.range].flatMap { ByteRange(parsing: $0, size: blob.size) } : nil
+        let applies = request.fields[.ifRange].map { $0 == tag } ?? true
+        switch applies ? range : nil {
+        case nil:
+            fields[.contentLength] = String(blob.size)
+            return Response(.ok, fields: fields, body: .content(opened.content, 0..<blob.size))
+        case .unsatisfiable:
+            return Response(
+                BlobError(
+                    .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
+                )
+            )
+        case .satisfiable(let range):
+            fields[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(blob.size)"
+            return Response(.partialContent, fields: fields, body: .content(opened.content, range))
+        }
+    }
+
+    private func cacheControl(_ blob: Blob) -> String {
+        let visibility = isPrivate ? "private" : "public"
+        guard let expires = blob.expires else { return "\(visibility), max-age=31536000, immutable" }
+        let life = max(0, expires.timeIntervalSince(clock.now)).rounded(.down)
+        return "\(visibility), max-age=\(Int(min(life, 31_536_000)))"
+    }
+}
+
+/// Lists of entity tags in conditions (RFC 9110 §13.1).
+enum EntityTags {
+    static func match(_ condition: String, _ tag: String, weakly: Bool) -> Bool {
+        condition.split(separator: ",").contains { candidate in
+            let candidate = candidate.trimmingCharacters(in: .whitespaces)
+            return candidate == "*" || candidate == tag || weakly && candidate == "W/\(tag)"
+        }
+    }
+}
+
+/// A `Range` header of one range, held against a size (RFC 9110 §14.1.2).
+enum ByteRange: Equatable {
+    case satisfiable(Range<Int64>)
+    case unsatisfiable
+
+    /// `nil` when the header is to be ignored: several ranges, another unit, or no range at all.
+    init?(parsing text: String, size: Int64) {
+        let unit = "bytes="
+        guard text.prefix(unit.count).lowercased() == unit else { return nil }
+        let spec = text.dropFirst(unit.count).trimmingCharacters(in: .whitespaces)
+        guard !spec.contains(",") else { return nil }
+        let parts = spec.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ $0.utf8.allSatisfy(Self.isDigit) }) else { return nil }
+        // A number that does not fit lies beyond any blob.
+        let first = parts[0].isEmpty ? nil : Int64(parts[0]) ?? .max
+        let last = parts[1].isEmpty ? nil : Int64(parts[1]) ?? .max
+        switch (first, last) {
+        case (nil, nil): return nil
+        case (nil, let count?):
+            self = count == 0 || size == 0 ? .unsatisfiable : .satisfiable(max(0, size - count)..<size)
+        case (let first?, nil):
+            self = first < size ? .satisfiable(first..<size) : .unsatisfiable
+        case (let first?, let last?):
+            self = first <= last && first < size ? .satisfiable(first..<min(last, size - 1) + 1) : .unsatisfiable
+        }
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+}
+
+/// `attachment` with the name: plain where ASCII allows (RFC 6266), and encoded beside it where not (RFC 8187).
+func contentDisposition(_ name: FileName) -> String {
+    var plain = ""
+    for scalar in name.text.unicodeScalars {
+        switch scalar {
+        case "\"", "\\": plain.append("\\\(scalar)")
+        case " "..."~": plain.unicodeScalars.append(scalar)
+        default: plain.append("_")
+        }
+    }
+    guard !name.text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) else { return "attachment; filename=\"\(plain)\"" }
+    let encoded = name.text.addingPercentEncoding(withAllowedCharacters: attributeCharacters) ?? ""
+    return "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(encoded)"
+}
+
+/// `attr-char` of RFC 8187 §3.2.1.
+private let attributeCharacters = CharacterSet(
+    charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~"
+)

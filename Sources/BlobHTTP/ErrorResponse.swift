@@ -1,0 +1,100 @@
+// The one place where an error becomes an answer.
+
+import BlobCore
+import Foundation
+import HTTPTypes
+import NIOCore
+
+extension BlobError {
+    var status: HTTPResponse.Status {
+        switch code {
+        case .badRequest, .validationFailed, .uploadInvalid, .lengthMismatch, .digestInvalid: .badRequest
+        case .unauthorized: .unauthorized
+        case .forbidden, .quotaExceeded: .forbidden
+        case .notFound, .uploadUnknown, .blobUnknown, .fileUnknown: .notFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .uploadSuperseded, .offsetMismatch: .conflict
+        case .uploadFailed: .gone
+        case .preconditionFailed: .preconditionFailed
+        case .tooLarge: .contentTooLarge
+        case .uriTooLong: .uriTooLong
+        case .unsupportedMediaType: .unsupportedMediaType
+        case .rangeInvalid: .rangeNotSatisfiable
+        case .tooManyUploads: .tooManyRequests
+        case .headersTooLarge: .requestHeaderFieldsTooLarge
+        case .internalError: .internalServerError
+        case .unavailable: .serviceUnavailable
+        case .insufficientStorage: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
+        }
+    }
+
+    fileprivate var fields: HTTPFields {
+        var fields: HTTPFields = [.contentType: "application/json"]
+        switch code {
+        case .unauthorized: fields[.wwwAuthenticate] = "Bearer"
+        case .unavailable, .tooManyUploads: fields[.retryAfter] = "10"
+        default: break
+        }
+        switch detail {
+        case .offset(let offset):
+            fields[.uploadOffset] = String(offset)
+            fields[.range] = uploadRange(offset)
+        case .size(let size): fields[.contentRange] = "bytes */\(size)"
+        case .retryAfter(let seconds): fields[.retryAfter] = String(seconds)
+        case .allowedMethods(let methods): fields[.allow] = methods.joined(separator: ", ")
+        case .content, nil: break
+        }
+        return fields
+    }
+}
+
+/// The body of every error: `{"errors":[{"code":"…","message":"…","detail":…}]}`.
+private struct ErrorBody: Encodable {
+    struct Item: Encodable {
+        let code: String
+        let message: String
+        let detail: Detail?
+    }
+
+    struct Detail: Encodable {
+        var digest: String?
+        var size: Int64?
+        var offset: Int64?
+    }
+
+    let errors: [Item]
+
+    init(_ error: BlobError) {
+        let detail: Detail? =
+            switch error.detail {
+            case .offset(let offset): Detail(offset: offset)
+            case .content(let digest, let size): Detail(digest: digest.hex, size: size)
+            case .size(let size): Detail(size: size)
+            case .retryAfter, .allowedMethods, nil: nil
+            }
+        errors = [Item(code: error.code.name, message: error.message, detail: detail)]
+    }
+}
+
+extension Response {
+    init(_ error: BlobError) {
+        self.init(error.status, fields: error.fields, body: .json(ErrorBody(error)))
+    }
+}
+
+extension Response.Body {
+    /// A body of JSON; times are RFC 3339 in UTC, keys are sorted so that answers compare.
+    static func json(_ value: some Encodable) -> Response.Body {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        guard let data = try? encoder.encode(value) else { preconditionFailure("\(type(of: value)) encodes to JSON") }
+        return .buffer(ByteBuffer(bytes: data))
+    }
+}
+
+/// The `Range` of an upload: `0-<last byte>`, and `0-0` for an empty one, which the lineage of this API cannot tell from
+/// one byte; `Upload-Offset` beside it can.
+func uploadRange(_ offset: Int64) -> String {
+    "0-\(max(0, offset - 1))"
+}

@@ -1,0 +1,67 @@
+// The part of an HTTP/2 connection that is about the connection, not about its streams.
+
+import NIOCore
+import NIOExtras
+import NIOHTTP2
+
+/// Counts an HTTP/2 connection's streams, and ends the connection when it idles or the server stops.
+final class HTTP2Connection: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
+
+    private let idleTimeout: TimeAmount
+    private var streams = 0
+    private var isStopping = false
+    private var idle: Scheduled<Void>?
+    private var context: ChannelHandlerContext?
+
+    init(idleTimeout: TimeAmount) {
+        self.idleTimeout = idleTimeout
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        startIdling()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        idle?.cancel()
+        self.context = nil
+    }
+
+    /// Takes note of a new stream, on the connection's event loop.
+    func opened(_ stream: any Channel) {
+        streams += 1
+        idle?.cancel()
+        stream.closeFuture.assumeIsolated().whenComplete { _ in self.streamClosed() }
+    }
+
+    private func streamClosed() {
+        streams -= 1
+        guard streams == 0 else { return }
+        if isStopping { context?.close(promise: nil) } else { startIdling() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
+        isStopping = true
+        sayGoodbye(in: context)
+        if streams == 0 { context.close(promise: nil) }
+    }
+
+    /// GOAWAY (RFC 9113 §6.8): streams that are open go on, new ones belong on another connection.
+    private func sayGoodbye(in context: ChannelHandlerContext) {
+        let payload = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+        context.writeAndFlush(wrapOutboundOut(HTTP2Frame(streamID: .rootStream, payload: payload)), promise: nil)
+    }
+
+    private func startIdling() {
+        guard let context else { return }
+        let this = NIOLoopBound(self, eventLoop: context.eventLoop)
+        idle = context.eventLoop.scheduleTask(in: idleTimeout) {
+            guard let context = this.value.context else { return }
+            this.value.sayGoodbye(in: context)
+            context.close(promise: nil)
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// Listens, sets up connections, and stops without losing what is under way.
+
+public import Logging
+public import NIOCore
+import NIOExtras
+import NIOHTTP1
+import NIOHTTP2
+import NIOHTTPTypesHTTP1
+import NIOHTTPTypesHTTP2
+public import NIOPosix
+public import NIOSSL
+import NIOTLS
+public import ServiceLifecycle
+import Synchronization
+
+/// How long a connection may take for what.
+public struct ConnectionTimeouts: Sendable {
+    /// From a request's first byte to the end of its head.
+    public var header: TimeAmount
+    /// The window in which a body must bring 1 KiB per second.
+    public var body: TimeAmount
+    /// Between requests.
+    public var idle: TimeAmount
+
+    public init(header: TimeAmount, body: TimeAmount, idle: TimeAmount) {
+        self.header = header
+        self.body = body
+        self.idle = idle
+    }
+}
+
+/// What a connection's handler needs to know.
+struct ConnectionConfiguration: Sendable {
+    let timeouts: ConnectionTimeouts
+    let fileIO: NonBlockingFileIO
+    let isHTTP2: Bool
+    /// Whether the kernel may move file bytes to the socket: not through TLS or HTTP/2.
+    let sendsFileRegions: Bool
+}
+
+/// The server: HTTP/1.1 in the clear, or HTTP/1.1 and HTTP/2 (by ALPN) over TLS.
+public struct HTTPServer: Service {
+    public struct Configuration: Sendable {
+        public var host: String
+        public var port: Int
+        /// `nil` for plaintext. Its protocols must be those of ``applicationProtocols``.
+        public var tls: TLSConfiguration?
+        public var timeouts: ConnectionTimeouts
+        /// How long running requests may go on after the server was told to stop.
+        public var shutdownTimeout: TimeAmount
+
+        public init(
+            host: String, port: Int, tls: TLSConfiguration?, timeouts: ConnectionTimeouts, shutdownTimeout: TimeAmount
+        ) {
+            self.host = host
+            self.port = port
+            self.tls = tls
+            self.timeouts = timeouts
+            self.shutdownTimeout = shutdownTimeout
+        }
+    }
+
+    /// What a TLS configuration for this server offers by ALPN (RFC 7301).
+    public static let applicationProtocols = NIOHTTP2SupportedALPNProtocols
+
+    private let configuration: Configuration
+    private let api: API
+    private let group: any EventLoopGroup
+    private let fileIO: NonBlockingFileIO
+    private let logger: Logger
+    private let onReady: @Sendable (SocketAddress) async -> Void
+
+    /// - Parameters:
+    ///   - threads: a running pool for reads of files that cannot be sent by the kernel.
+    ///   - onReady: called once, when connections are accepted, with the address that was bound.
+    public init(
+        configuration: Configuration, api: API, group: any EventLoopGroup, threads: NIOThreadPool, logger: Logger,
+        onReady: @escaping @Sendable (SocketAddress) async -> Void
+    ) {
+        self.configuration = configuration
+        self.api = api
+        self.group = group
+        fileIO = NonBlockingFileIO(threadPool: threads)
+        self.logger = logger
+        self.onReady = onReady
+    }
+
+    /// Serves until told to stop, then takes no new connections, lets running requests finish for a bounded time, and
+    /// returns when no route is working any more.
+    public func run() async throws {
+        let quiescing = ServerQuiescingHelper(group: group)
+        let connections = Connections()
+        let tracker = ExchangeTracker()
+        let tls = try configuration.tls.map(NIOSSLContext.init(configuration:))
+        let channel = try await bootstrap(quiescing, connections, tracker, tls: tls)
+            .bind(host: configuration.host, port: configuration.port).get()
+        if let address = channel.localAddress { await onReady(address) }
+        try await gracefulShutdown()
+        logger.info("stopping: no new connections, running requests may finish")
+        let stopped = channel.eventLoop.makePromise(of: Void.self)
+        quiescing.initiateShutdown(promise: stopped)
+        let cut = channel.eventLoop.scheduleTask(in: configuration.shutdownTimeout) { connections.closeAll() }
+        try await stopped.futureResult.get()
+        cut.cancel()
+        await tracker.idle()
+    }
+
+    private func bootstrap(
+        _ quiescing: ServerQuiescingHelper, _ connections: Connections, _ tracker: ExchangeTracker, tls: NIOSSLContext?
+    ) -> ServerBootstrap {
+        ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(quiescing.makeServerChannelHandler(channel: channel))
+                }
+            }
+            .childChannelInitializer { channel in
+                connections.add(channel)
+                return tls.map { setUpTLS(channel, $0, tracker) } ?? setUpPlaintext(channel, tracker)
+            }
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            // One read brings one buffer: a connection never holds more than it was asked for. The allocator grows to a
+            // size that keeps the number of system calls per MiB low, and shrinks again for connections that idle.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 8192, maximum: 256 * 1024)
+            )
+    }
+
+    // MARK: Pipelines
+
+    private func setUpPlaintext(_ channel: any Channel, _ tracker: ExchangeTracker) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            try addHTTP1(to: channel, tracker, isSecure: false)
+        }
+    }
+
+    private func setUpTLS(
+        _ channel: any Channel, _ context: NIOSSLContext, _ tracker: ExchangeTracker
+    ) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(NIOSSLServerHandler(context: context))
+            try pipeline.addHandler(
+                ApplicationProtocolNegotiationHandler { result, channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        if case .negotiated("h2") = result {
+                            try addHTTP2(to: channel, tracker)
+                        } else {
+                            try addHTTP1(to: channel, tracker, isSecure: true)
+                        }
+                    }
+                }
+            )
+            // Nothing else reads before the protocol is known.
+            try channel.syncOptions?.setOption(.autoRead, value: true)
+        }
+    }
+
+    private func addHTTP1(to channel: any Channel, _ tracker: ExchangeTracker, isSecure: Bool) throws {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = 16 * 1024
+        limits.maxHeaderListSize = 64 * 1024
+        limits.maxHeaderFieldCount = 100
+        let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
+        let pipeline = channel.pipeline.syncOperations
+        if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
+        let requestLine = RequestLineWatch()
+        try pipeline.addHandlers([
+            HTTPResponseEncoder(), requestLine, ByteToMessageHandler(decoder, maximumBufferSize: 320 * 1024),
+            HTTPServerPipelineHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
+            handler(tracker, isHTTP2: false, sendsFileRegions: !isSecure, requestLine: requestLine),
+        ])
+    }
+
+    private func addHTTP2(to channel: any Channel, _ tracker: ExchangeTracker) throws {
+        let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle)
+        let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
+        var streams = NIOHTTP2Handler.StreamConfiguration()
+        streams.targetWindowSize = 256 * 1024
+        _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: .init(), streamConfiguration: streams
+        ) { stream in
+            stream.eventLoop.makeCompletedFuture {
+                bound.value.opened(stream)
+                try stream.syncOptions?.setOption(.autoRead, value: false)
+                try stream.pipeline.syncOperations.addHandlers([
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(tracker, isHTTP2: true, sendsFileRegions: false),
+                ])
+            }
+        }
+        try channel.pipeline.syncOperations.addHandler(connection)
+    }
+
+    private func handler(
+        _ tracker: ExchangeTracker, isHTTP2: Bool, sendsFileRegions: Bool, requestLine: RequestLineWatch? = nil
+    ) -> ConnectionHandler {
+        ConnectionHandler(
+            configuration: ConnectionConfiguration(
+                timeouts: configuration.timeouts, fileIO: fileIO, isHTTP2: isHTTP2, sendsFileRegions: sendsFileRegions
+            ),
+            api: api, tracker: tracker, requestLine: requestLine
+        )
+    }
+}
+
+/// The open connections, for closing them when the time to finish is over.
+private final class Connections: Sendable {
+    private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+
+    func add(_ channel: any Channel) {
+        let id = ObjectIdentifier(channel)
+        channels.withLock { $0[id] = channel }
+        channel.closeFuture.whenComplete { _ in _ = self.channels.withLock { $0.removeValue(forKey: id) } }
+    }
+
+    func closeAll() {
+        let open = channels.withLock { Array($0.values) }
+        for channel in open { channel.close(promise: nil) }
+    }
+}

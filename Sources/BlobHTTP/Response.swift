@@ -1,0 +1,42 @@
+// An answer as the routes make it.
+
+import BlobCore
+import BlobStorage
+import HTTPTypes
+import NIOCore
+
+/// An answer to a request.
+struct Response: Sendable {
+    enum Body: Sendable {
+        case empty
+        case buffer(ByteBuffer)
+        /// A part of a blob.
+        case content(BlobContent, Range<Int64>)
+
+        /// In bytes.
+        var size: Int64 {
+            switch self {
+            case .empty: 0
+            case .buffer(let buffer): Int64(buffer.readableBytes)
+            case .content(_, let range): range.upperBound - range.lowerBound
+            }
+        }
+    }
+
+    var status: HTTPResponse.Status
+    var fields: HTTPFields
+    var body: Body
+    /// Who asked, for the log.
+    var subject: Subject?
+    /// What was asked for, for the log and the metrics.
+    var route = Route.unknownName
+
+    /// - Parameter fields: without `Content-Length`, which is the body's, except in an answer without a body.
+    init(_ status: HTTPResponse.Status, fields: HTTPFields = [:], body: Body = .empty) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+        // RFC 9110 §8.6: a 204 bears none.
+        if status != .noContent, self.fields[.contentLength] == nil { self.fields[.contentLength] = String(body.size) }
+    }
+}

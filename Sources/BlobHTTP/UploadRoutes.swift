@@ -1,0 +1,193 @@
+// The routes of uploads: what headers and queries mean, and what is answered.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import HTTPTypes
+import NIOCore
+
+extension API {
+    func initiate(_ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
+        let name = try request.query.value("filename").flatMap { text throws(BlobError) in
+            text.isEmpty ? nil : try FileName(parsing: text)
+        }
+        let isTemporary = try request.query.flag("temporary")
+        try await request.requireEmptyBody()
+        let upload = try await uploads.initiate(owner: caller.subject, name: name, isTemporary: isTemporary)
+        return Response(.accepted, fields: progressFields(upload))
+    }
+
+    func append(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
+        let id = try await writable(id, request, caller)
+        let guarded = try request.appendGuard()
+        let upload = try await uploads.append(request.incomingBody(), to: id, guarded: guarded)
+        var fields = progressFields(upload)
+        fields[.cacheControl] = "no-store"
+        return Response(.nonAuthoritativeInformation, fields: fields)
+    }
+
+    func status(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
+        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
+        let upload = try await uploads.status(id, of: caller.subject)
+        var fields = progressFields(upload)
+        fields[.cacheControl] = "no-store"
+        return Response(.noContent, fields: fields)
+    }
+
+    func complete(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
+        let id = try await writable(id, request, caller)
+        let guarded = try request.appendGuard()
+        let digest = try request.query.value("digest").map { text throws(BlobError) in try BlobDigest(parsing: text) }
+        let file = try await uploads.complete(id, with: request.incomingBody(), guarded: guarded, digest: digest)
+        let item = FileItem(file)
+        return Response(
+            .created,
+            fields: [
+                .contentType: "application/json", .location: item.url, .reprDigest: reprDigest(file.digest),
+            ],
+            body: .json(item)
+        )
+    }
+
+    func destroy(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
+        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
+        let upload = try await uploads.upload(id, of: caller.subject)
+        if case .completed = upload.state { throw .uploadUnknown }
+        try await uploads.destroy(id)
+        return Response(.noContent)
+    }
+
+    /// The upload that a request may write to: the caller's, with the upload's token, and a body of the right type.
+    private func writable(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> UploadID {
+        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
+        let upload = try await uploads.upload(id, of: caller.subject)
+        guard let token = request.fields[.uploadToken] else {
+            throw BlobError(
+                .uploadInvalid,
+                "The header 'PortSIP-Upload-Token' is missing: send the token that the upload began with."
+            )
+        }
+        guard tokens.isToken(token, of: id) else {
+            throw BlobError(
+                .uploadInvalid,
+                "The header 'PortSIP-Upload-Token' is not this upload's: its status tells the right one."
+            )
+        }
+        if case .failed = upload.state { throw .uploadFailed }
+        return id
+    }
+
+    private func progressFields(_ upload: Upload) -> HTTPFields {
+        [
+            .uploadID: upload.id.description,
+            .uploadToken: tokens.token(of: upload.id),
+            .range: uploadRange(upload.offset),
+            .uploadOffset: String(upload.offset),
+            .uploadExpires: httpDate(upload.expires),
+            .location: "/api/blobs/uploads/\(upload.id)",
+        ]
+    }
+}
+
+extension Request {
+    /// Bytes sent where none belong would be lost without a word.
+    fileprivate func requireEmptyBody() async throws(BlobError) {
+        let first: Int
+        if let length = body.length {
+            first = Int(clamping: length)
+        } else {
+            first = (try? await body.next()?.readableBytes) ?? 0
+        }
+        guard first == 0 else {
+            throw BlobError(
+                .validationFailed, "Starting an upload takes no body: send the bytes to the upload's 'append'."
+            )
+        }
+    }
+
+    fileprivate func incomingBody() throws(BlobError) -> IncomingBody {
+        if let type = fields[.contentType] {
+            let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
+            guard essence == "application/octet-stream" else {
+                throw BlobError(
+                    .unsupportedMediaType, "The body's Content-Type is 'application/octet-stream', or is left out."
+                )
+            }
+        }
+        let body = body
+        return IncomingBody(length: body.length) { try await body.next() }
+    }
+
+    /// The guard that the client put on its bytes, if any.
+    ///
+    /// - Throws: ``BlobError/Code/validationFailed`` for a header that is malformed.
+    fileprivate func appendGuard() throws(BlobError) -> AppendGuard? {
+        if let text = fields[.uploadOffset] {
+            guard let offset = decimal(text) else {
+                throw BlobError(.validationFailed, "The header 'Upload-Offset' is a decimal number of bytes.")
+            }
+            return .offset(offset)
+        }
+        guard let text = fields[.contentRange] else { return nil }
+        guard let (first, last) = Self.parseContentRange(text) else {
+            throw BlobError(
+                .validationFailed,
+                "The header 'Content-Range' is 'bytes A-B/TOTAL', 'bytes A-B/*' or 'A-B', A not greater than B."
+            )
+        }
+        return .range(first: first, last: last)
+    }
+
+    /// `bytes A-B/TOTAL`, `bytes A-B/*` (RFC 9110 §14.4) or `A-B`, the form of this API's lineage.
+    private static func parseContentRange(_ text: String) -> (Int64, Int64)? {
+        var rest = text[...]
+        if rest.prefix(6).lowercased() == "bytes " {
+            rest = rest.dropFirst(6)
+            guard let slash = rest.lastIndex(of: "/") else { return nil }
+            let total = rest[rest.index(after: slash)...]
+            guard total == "*" || decimal(total) != nil else { return nil }
+            rest = rest[..<slash]
+        }
+        let parts = rest.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let first = decimal(parts[0]), let last = decimal(parts[1]), first <= last
+        else { return nil }
+        return (first, last)
+    }
+}
+
+extension Query {
+    fileprivate func flag(_ name: String) throws(BlobError) -> Bool {
+        switch try value(name) {
+        case nil, "false": return false
+        case "true": return true
+        default: throw BlobError(.validationFailed, "The parameter '\(name)' is 'true' or 'false'.")
+        }
+    }
+}
+
+/// A number as RFC 9110 writes it, digits only; `nil` for anything else and for what does not fit.
+func decimal(_ text: some StringProtocol) -> Int64? {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+        return nil
+    }
+    return Int64(text)
+}
+
+/// A time as HTTP headers write it (RFC 9110 §5.6.7).
+func httpDate(_ date: Date) -> String {
+    date.formatted(
+        Date.VerbatimFormatStyle(
+            format: """
+                \(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .padded(4)) \
+                \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\
+                \(second: .twoDigits) GMT
+                """,
+            locale: Locale(identifier: "en_US_POSIX"), timeZone: .gmt, calendar: Calendar(identifier: .gregorian)
+        )
+    )
+}
+
+/// The digest as RFC 9530 writes it.
+func reprDigest(_ digest: BlobDigest) -> String {
+    "sha-256=:\(Data(digest.bytes).base64EncodedString()):"
+}

@@ -1,0 +1,91 @@
+// The rules of downloads: which blob, its bytes, and what is remembered of both.
+
+public import BlobCore
+import Synchronization
+
+/// A blob that can be sent: its record and its opened bytes.
+public struct OpenBlob: Sendable {
+    public let blob: Blob
+    public let content: BlobContent
+}
+
+/// Finds blobs and opens their bytes.
+///
+/// Recently used ones are remembered with their open files, so that a popular small blob costs neither a query nor an
+/// `open`. Whatever changes a blob's files in this process must call ``forget(_:)`` before it is acknowledged.
+public final class BlobService: Sendable {
+    fileprivate struct Memory {
+        var recent: [BlobDigest: OpenBlob] = [:]
+        var older: [BlobDigest: OpenBlob] = [:]
+        /// Raised by every forgetting, so that a lookup begun before it is not remembered after it.
+        var generation: UInt64 = 0
+    }
+
+    private let catalog: any Catalog
+    private let bytes: any ByteStore
+    private let capacity: Int
+    private let memory = Mutex(Memory())
+
+    /// - Parameter capacity: blobs to remember; each holds a file descriptor.
+    public init(catalog: any Catalog, bytes: any ByteStore, capacity: Int = 2048) {
+        self.catalog = catalog
+        self.bytes = bytes
+        self.capacity = capacity
+    }
+
+    /// Opens a blob that a live file points at.
+    ///
+    /// - Throws: ``BlobError/Code/blobUnknown``.
+    public func open(_ digest: BlobDigest) async throws(BlobError) -> OpenBlob {
+        if let remembered = remembered(digest) { return remembered }
+        let generation = memory.withLock { $0.generation }
+        guard let blob = try await catalog.blob(digest) else {
+            throw BlobError(.blobUnknown, "There is no blob of this digest here.")
+        }
+        let opened = OpenBlob(blob: blob, content: try await bytes.open(digest))
+        guard opened.content.size == blob.size else {
+            throw BlobError(.internalError, "The blob's bytes are damaged; an administrator must look at it.")
+        }
+        // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires.
+        guard blob.expires == nil else { return opened }
+        memory.withLock { memory in
+            guard memory.generation == generation else { return }
+            memory.insert(opened, for: digest, capacity: capacity)
+        }
+        return opened
+    }
+
+    /// The blob, if it can be had without waiting.
+    public func remembered(_ digest: BlobDigest) -> OpenBlob? {
+        memory.withLock { $0.find(digest, capacity: capacity) }
+    }
+
+    /// Lets go of what is remembered of a blob.
+    public func forget(_ digest: BlobDigest) {
+        // The files are closed after the lock is released: closing may block.
+        let forgotten = memory.withLock { memory in
+            memory.generation &+= 1
+            return (memory.recent.removeValue(forKey: digest), memory.older.removeValue(forKey: digest))
+        }
+        _ = forgotten
+    }
+}
+
+/// Two generations instead of a list in the order of use: a use costs one look, and what was not used while half the
+/// capacity passed by is dropped at once.
+extension BlobService.Memory {
+    mutating func find(_ digest: BlobDigest, capacity: Int) -> OpenBlob? {
+        if let found = recent[digest] { return found }
+        guard let found = older.removeValue(forKey: digest) else { return nil }
+        insert(found, for: digest, capacity: capacity)
+        return found
+    }
+
+    mutating func insert(_ opened: OpenBlob, for digest: BlobDigest, capacity: Int) {
+        if recent.count >= capacity / 2 {
+            older = recent
+            recent = [:]
+        }
+        recent[digest] = opened
+    }
+}

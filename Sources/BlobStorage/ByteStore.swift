@@ -1,0 +1,83 @@
+// What every byte store promises.
+
+public import BlobCore
+public import NIOCore
+
+/// The bytes: of uploads as they arrive, and of blobs under their digests.
+///
+/// A byte store knows no owners, names or times. What a crash leaves behind in it without a row is garbage.
+public protocol ByteStore: Sendable {
+    /// Opens a claimed upload for writing at its offset. Bytes held past the offset were never acknowledged and go.
+    ///
+    /// - Parameter expecting: the number of bytes to come, where known, so that a full store can refuse them early.
+    /// - Throws: ``BlobError/Code/uploadFailed`` when fewer bytes are held than were acknowledged,
+    ///   ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
+    func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter
+
+    /// Opens a published blob.
+    ///
+    /// What was opened can be read to its end even when the blob is removed meanwhile.
+    /// - Throws: ``BlobError/Code/blobUnknown`` when its bytes are not here, ``BlobError/Code/unavailable``.
+    func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent
+
+    /// Removes what is held of an upload. Without effect on one that is not held.
+    func discard(_ id: UploadID) async throws(BlobError)
+
+    /// Removes a blob's bytes. Without effect on one that is not held.
+    func remove(_ digest: BlobDigest) async throws(BlobError)
+
+    /// The uploads of which anything is held.
+    func heldUploads() async throws(BlobError) -> [UploadID]
+
+    /// Whether bytes can be written and read now.
+    ///
+    /// - Throws: ``BlobError/Code/unavailable``.
+    func checkReadiness() async throws(BlobError)
+
+    /// Bytes that are free, where the store can tell.
+    func availableBytes() async throws(BlobError) -> Int64?
+}
+
+/// Writes one upload's bytes in order. One caller at a time; closing is the caller's duty.
+public protocol UploadWriter: Sendable {
+    /// Takes the next bytes, which need not be durable or even written when it returns; waits when too many are under
+    /// way. An error of earlier bytes may be thrown here.
+    ///
+    /// - Throws: ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
+    func write(_ buffers: [ByteBuffer]) async throws(BlobError)
+
+    /// Makes everything that could be written durable, also after an error of ``write(_:)``, and tells how far it goes.
+    ///
+    /// - Throws: ``BlobError/Code/uploadFailed`` when the storage reports that it lost bytes: nothing written to this
+    ///   upload may be trusted or tried again.
+    func flush() async throws(BlobError) -> UploadProgress
+
+    /// How far the bytes go that were taken, durable or not.
+    ///
+    /// - Throws: an error of earlier bytes.
+    func progress() async throws(BlobError) -> UploadProgress
+
+    /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
+    /// what is published already changes nothing. The upload's own bytes stay until they are discarded.
+    ///
+    /// - Throws: as ``flush()``.
+    func publish(as digest: BlobDigest) async throws(BlobError)
+
+    func close() async
+}
+
+/// A blob's bytes, opened, and how best to send them.
+public enum BlobContent: Sendable {
+    /// A file of the local disk, for `sendfile` or for reads on a thread pool.
+    case file(BlobFile)
+    /// Bytes in memory.
+    case buffer(ByteBuffer)
+
+    /// The number of bytes.
+    public var size: Int64 {
+        switch self {
+        case .file(let file): file.size
+        case .buffer(let buffer): Int64(buffer.readableBytes)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// What every catalog promises.
+
+public import BlobCore
+public import struct Foundation.Date
+
+/// The rows: uploads, blobs, files and tokens.
+///
+/// The one commit point of the server. Each call is one transaction; when it returns, what it changed survives `kill -9`
+/// and power loss, and when it throws, it changed nothing. Bytes are made durable before the row that speaks of them,
+/// and a row is removed before its bytes. Time is the catalog's own, from the clock it was made with.
+///
+/// All calls throw ``BlobError/Code/unavailable`` when the rows cannot be reached and
+/// ``BlobError/Code/insufficientStorage`` when there is no room for them.
+public protocol Catalog: Sendable {
+    /// The key of this catalog's keyed hashes, 32 random bytes made once.
+    func secret() async throws(BlobError) -> [UInt8]
+
+    // MARK: Uploads
+
+    /// Records a new upload, unless its owner has `limit` open ones already.
+    ///
+    /// - Throws: ``BlobError/Code/tooManyUploads``.
+    func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError)
+
+    /// The upload, in whatever state; `nil` when it is unknown or expired.
+    func upload(_ id: UploadID) async throws(BlobError) -> Upload?
+
+    /// Takes the right to write: raises the epoch, so that no earlier claim can move the offset any more.
+    ///
+    /// A completed upload is returned as it is.
+    /// - Throws: ``BlobError/Code/uploadUnknown``, ``BlobError/Code/uploadFailed``.
+    func claim(_ id: UploadID) async throws(BlobError) -> Upload
+
+    /// Moves a claimed upload's offset to bytes that are durable already, and puts its expiry off.
+    ///
+    /// - Parameters:
+    ///   - upload: the upload as claimed or last advanced; its epoch and offset must still be the row's.
+    ///   - announcing: whether the client is about to be told the new offset.
+    /// - Returns: the upload as it is now.
+    /// - Throws: ``BlobError/Code/uploadSuperseded`` when a newer claim was made or the offset moved,
+    ///   ``BlobError/Code/uploadUnknown`` when it is gone.
+    func advance(
+        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
+    ) async throws(BlobError) -> Upload
+
+    /// Records that the client is about to be told `offset`. Without effect on an upload that is not there.
+    func announce(_ offset: Int64, of id: UploadID) async throws(BlobError)
+
+    /// Marks an upload failed for good. Without effect on one that is not open.
+    func fail(_ id: UploadID) async throws(BlobError)
+
+    /// Turns a claimed upload into a file, in one transaction: upload completed, blob live (a dying one is revived), file
+    /// recorded under a new id.
+    ///
+    /// - Parameters:
+    ///   - upload: as claimed or last advanced; its epoch and offset must still be the row's.
+    ///   - progress: all bytes of the blob, published under their digest already.
+    ///   - fileExpires: when the file goes; `nil` for a permanent one.
+    /// - Throws: ``BlobError/Code/uploadSuperseded``, ``BlobError/Code/uploadUnknown``.
+    func complete(
+        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+    ) async throws(BlobError) -> File
+
+    /// Removes an upload that is not completed.
+    ///
+    /// - Throws: ``BlobError/Code/uploadUnknown``.
+    func destroy(_ id: UploadID) async throws(BlobError)
+
+    // MARK: Blobs and files
+
+    /// The blob, when a live file points at it.
+    func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob?
+
+    /// The file; `nil` when it is unknown or expired.
+    func file(_ id: FileID) async throws(BlobError) -> File?
+
+    func files(_ query: FileQuery) async throws(BlobError) -> FilePage
+
+    /// Removes a file. A blob that no file points at any more begins to die.
+    ///
+    /// - Parameter owner: whose file it must be; `nil` for anybody's.
+    /// - Throws: ``BlobError/Code/fileUnknown``.
+    func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError)
+
+    // MARK: Reclaiming
+
+    /// Removes up to `limit` uploads and up to `limit` files whose time has come, and returns the uploads, whose bytes
+    /// are to be discarded next.
+    func removeExpired(limit: Int) async throws(BlobError) -> [UploadID]
+
+    /// Up to `limit` blobs that have been dying for at least `grace`.
+    func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest]
+
+    /// Removes the row of a blob if it still has been dying for `grace`; its bytes may be removed only when this is true.
+    func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) async throws(BlobError) -> Bool
+
+    // MARK: Tokens
+
+    /// Records a token by the SHA-256 of its secret.
+    ///
+    /// - Throws: ``BlobError/Code/validationFailed`` when the name is taken.
+    func createToken(_ token: AccessToken, secretDigest: BlobDigest) async throws(BlobError)
+
+    /// The token whose secret has this SHA-256, expired or not.
+    func token(secretDigest: BlobDigest) async throws(BlobError) -> AccessToken?
+
+    /// All tokens, in the order of their names.
+    func tokens() async throws(BlobError) -> [AccessToken]
+
+    /// Removes a token; `false` when there is none of that name.
+    func revokeToken(named name: String) async throws(BlobError) -> Bool
+
+    // MARK: Numbers
+
+    func usage(of subject: Subject) async throws(BlobError) -> Usage
+    func statistics() async throws(BlobError) -> Statistics
+}

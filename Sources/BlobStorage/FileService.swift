@@ -1,0 +1,43 @@
+// The rules of files: who sees and removes which.
+
+public import BlobCore
+
+/// Shows and removes files. An administrator's calls reach everybody's, others' their own; what a caller may not see is
+/// as unknown as what never was.
+public struct FileService: Sendable {
+    private let catalog: any Catalog
+    private let blobs: BlobService
+
+    public init(catalog: any Catalog, blobs: BlobService) {
+        self.catalog = catalog
+        self.blobs = blobs
+    }
+
+    /// - Parameter query: its owner is set here.
+    public func files(_ query: FileQuery, for caller: Caller) async throws(BlobError) -> FilePage {
+        var query = query
+        query.owner = caller.isAdministrator ? nil : caller.subject
+        return try await catalog.files(query)
+    }
+
+    /// - Throws: ``BlobError/Code/fileUnknown``.
+    public func file(_ id: FileID, for caller: Caller) async throws(BlobError) -> File {
+        guard let file = try await catalog.file(id), caller.isAdministrator || file.owner == caller.subject else {
+            throw .fileUnknown
+        }
+        return file
+    }
+
+    /// Removes a file; its blob goes with its last file, after a grace.
+    ///
+    /// - Throws: ``BlobError/Code/fileUnknown``.
+    public func destroy(_ id: FileID, for caller: Caller) async throws(BlobError) {
+        let file = try await file(id, for: caller)
+        try await catalog.destroyFile(id, of: caller.isAdministrator ? nil : caller.subject)
+        blobs.forget(file.digest)
+    }
+}
+
+extension BlobError {
+    public static let fileUnknown = BlobError(.fileUnknown, "There is no such file.")
+}

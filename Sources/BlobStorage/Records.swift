@@ -1,0 +1,187 @@
+// The nouns as a catalog records them.
+
+public import BlobCore
+public import struct Foundation.Date
+
+/// A session in which a blob's bytes arrive.
+public struct Upload: Equatable, Sendable {
+    public enum State: Equatable, Sendable {
+        case open
+        /// Published: the file that it became. Kept until the upload expires, so that a lost answer can be repeated.
+        case completed(File)
+        /// The storage could not make its bytes durable; nothing after that is trusted.
+        case failed
+    }
+
+    public let id: UploadID
+    public let owner: Subject
+    public let name: FileName?
+    public let isTemporary: Bool
+    public var expires: Date
+    /// The fencing number: every claim raises it, and only the holder of the highest moves the offset.
+    public var epoch: Int64
+    /// Durable bytes so far.
+    public var offset: Int64
+    /// The offset that the client was last told.
+    public var announced: Int64
+    /// The digest of the bytes up to ``offset``.
+    public var digest: RunningDigest
+    public var state: State
+
+    /// An upload that holds nothing yet.
+    public init(id: UploadID, owner: Subject, name: FileName?, isTemporary: Bool, expires: Date) {
+        self.id = id
+        self.owner = owner
+        self.name = name
+        self.isTemporary = isTemporary
+        self.expires = expires
+        epoch = 0
+        offset = 0
+        announced = 0
+        digest = RunningDigest()
+        state = .open
+    }
+}
+
+/// How far an upload's bytes have come.
+public struct UploadProgress: Equatable, Sendable {
+    public var offset: Int64
+    /// The digest of the bytes up to ``offset``.
+    public var digest: RunningDigest
+
+    public init(offset: Int64, digest: RunningDigest) {
+        self.offset = offset
+        self.digest = digest
+    }
+}
+
+/// A named record that points at a blob.
+public struct File: Equatable, Sendable {
+    public let id: FileID
+    public let digest: BlobDigest
+    public let owner: Subject
+    public let name: FileName
+    public let size: Int64
+    public let isTemporary: Bool
+    public let created: Date
+    /// When a temporary file goes; `nil` for a permanent one.
+    public let expires: Date?
+
+    public init(
+        id: FileID, digest: BlobDigest, owner: Subject, name: FileName, size: Int64, isTemporary: Bool, created: Date,
+        expires: Date?
+    ) {
+        self.id = id
+        self.digest = digest
+        self.owner = owner
+        self.name = name
+        self.size = size
+        self.isTemporary = isTemporary
+        self.created = created
+        self.expires = expires
+    }
+}
+
+/// A blob that a live file points at, with what a download tells about it.
+public struct Blob: Equatable, Sendable {
+    public let digest: BlobDigest
+    public let size: Int64
+    /// The name of the oldest live permanent file, else of the oldest live temporary one: the oldest, so that nobody
+    /// can rename another's download by uploading the same bytes.
+    public let name: FileName
+    /// When its last file goes; `nil` while a permanent file points at it.
+    public let expires: Date?
+
+    public init(digest: BlobDigest, size: Int64, name: FileName, expires: Date?) {
+        self.digest = digest
+        self.size = size
+        self.name = name
+        self.expires = expires
+    }
+}
+
+/// A secret that lets a caller in. The secret itself is never stored, only its SHA-256.
+public struct AccessToken: Equatable, Sendable {
+    /// Names the token to administrators, and the subject that it speaks for.
+    public let name: String
+    public let scopes: Set<Scope>
+    public let created: Date
+    public let expires: Date?
+
+    public init(name: String, scopes: Set<Scope>, created: Date, expires: Date?) {
+        self.name = name
+        self.scopes = scopes
+        self.created = created
+        self.expires = expires
+    }
+}
+
+/// What a subject takes up.
+public struct Usage: Equatable, Sendable {
+    /// Bytes of its files and of its open uploads. A blob that two files share counts for each.
+    public var bytes: Int64
+    public var openUploads: Int64
+
+    public init(bytes: Int64 = 0, openUploads: Int64 = 0) {
+        self.bytes = bytes
+        self.openUploads = openUploads
+    }
+}
+
+/// What the whole catalog holds.
+public struct Statistics: Equatable, Sendable {
+    public var openUploads: Int64
+    public var blobs: Int64
+    public var files: Int64
+    /// Bytes of all blobs, each counted once.
+    public var blobBytes: Int64
+
+    public init(openUploads: Int64 = 0, blobs: Int64 = 0, files: Int64 = 0, blobBytes: Int64 = 0) {
+        self.openUploads = openUploads
+        self.blobs = blobs
+        self.files = files
+        self.blobBytes = blobBytes
+    }
+}
+
+/// Which files a list shows, and in what order.
+public struct FileQuery: Equatable, Sendable {
+    public enum Order: String, CaseIterable, Sendable {
+        case name, size
+        case created = "created_at"
+    }
+
+    /// Only this subject's files; `nil` for everybody's.
+    public var owner: Subject?
+    /// Only files whose name holds this text; ASCII letters match in either case.
+    public var search: String?
+    /// Files that are equal in this come in the order of their ids.
+    public var order: Order
+    public var isDescending: Bool
+    public var skip: Int64
+    public var top: Int
+
+    public init(
+        owner: Subject? = nil, search: String? = nil, order: Order = .created, isDescending: Bool = false,
+        skip: Int64 = 0, top: Int = 100
+    ) {
+        self.owner = owner
+        self.search = search
+        self.order = order
+        self.isDescending = isDescending
+        self.skip = skip
+        self.top = top
+    }
+}
+
+/// One page of a list.
+public struct FilePage: Equatable, Sendable {
+    /// How many files match, on this page or not.
+    public var count: Int64
+    public var items: [File]
+
+    public init(count: Int64, items: [File]) {
+        self.count = count
+        self.items = items
+    }
+}

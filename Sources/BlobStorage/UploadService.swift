@@ -1,0 +1,284 @@
+// The rules of uploads: start, fill, look, complete, cancel.
+
+public import BlobCore
+import Foundation
+public import NIOCore
+
+/// The limits and lifetimes of uploads.
+public struct UploadSettings: Sendable {
+    /// The largest blob, in bytes.
+    public var maximumBlobSize: Int64
+    /// Open uploads that one subject may have.
+    public var maximumOpenUploads: Int
+    /// Bytes that one subject may take up with files and open uploads; `nil` for no limit.
+    public var quota: Int64?
+    /// How long an unfinished upload lives after its last byte.
+    public var uploadLifetime: Duration
+    /// How long a temporary file lives after its completion.
+    public var temporaryLifetime: Duration
+
+    public init(
+        maximumBlobSize: Int64, maximumOpenUploads: Int, quota: Int64?, uploadLifetime: Duration,
+        temporaryLifetime: Duration
+    ) {
+        self.maximumBlobSize = maximumBlobSize
+        self.maximumOpenUploads = maximumOpenUploads
+        self.quota = quota
+        self.uploadLifetime = uploadLifetime
+        self.temporaryLifetime = temporaryLifetime
+    }
+}
+
+/// A request's bytes as they arrive.
+public struct IncomingBody: Sendable {
+    /// The number of bytes, where the client announced it.
+    public let length: Int64?
+    private let nextBuffer: @Sendable () async throws -> ByteBuffer?
+
+    /// - Parameter next: the next bytes, `nil` after the last; throws when the client went away.
+    public init(length: Int64?, next: @escaping @Sendable () async throws -> ByteBuffer?) {
+        self.length = length
+        nextBuffer = next
+    }
+
+    /// A body that holds nothing.
+    public static let empty = IncomingBody(length: 0) { nil }
+
+    func next() async throws -> ByteBuffer? { try await nextBuffer() }
+}
+
+/// Receives blobs. Every offset that it returns or puts into an error is durable.
+public final class UploadService: Sendable {
+    let catalog: any Catalog
+    let bytes: any ByteStore
+    let settings: UploadSettings
+    let clock: any WallClock
+    private let turns = UploadTurns()
+    private let locks: BlobLocks
+    private let blobs: BlobService
+
+    /// After this long without a byte, status ends an append, so that its answer is final.
+    private static let silenceLimit = Duration.seconds(5)
+
+    public init(
+        catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, settings: UploadSettings,
+        clock: any WallClock
+    ) {
+        self.catalog = catalog
+        self.bytes = bytes
+        self.blobs = blobs
+        self.locks = locks
+        self.settings = settings
+        self.clock = clock
+    }
+
+    /// Starts an upload.
+    ///
+    /// - Throws: ``BlobError/Code/tooManyUploads``, ``BlobError/Code/quotaExceeded``.
+    public func initiate(owner: Subject, name: FileName?, isTemporary: Bool) async throws(BlobError) -> Upload {
+        _ = try await remainingQuota(of: owner, expecting: 1)
+        let upload = Upload(
+            id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, expires: expiry
+        )
+        try await catalog.create(upload, openUploadLimit: settings.maximumOpenUploads)
+        return upload
+    }
+
+    /// The caller's upload. Somebody else's is as unknown as one that never was.
+    public func upload(_ id: UploadID, of caller: Subject) async throws(BlobError) -> Upload {
+        guard let upload = try await catalog.upload(id), upload.owner == caller else { throw .uploadUnknown }
+        return upload
+    }
+
+    /// Tells how far the caller's upload has come. Leaves a live append alone, unless it has been silent.
+    public func status(_ id: UploadID, of caller: Subject) async throws(BlobError) -> Upload {
+        await turns.endSilent(id, after: Self.silenceLimit)
+        let upload = try await upload(id, of: caller)
+        switch upload.state {
+        case .completed: throw .uploadUnknown
+        case .failed: throw .uploadFailed
+        case .open: break
+        }
+        if upload.announced != upload.offset { try await catalog.announce(upload.offset, of: id) }
+        return upload
+    }
+
+    /// Appends a body to an upload and returns it as it is then. Whatever arrives is kept, also when the client goes away
+    /// or an error follows.
+    ///
+    /// Ends an append of the same upload that is still running.
+    public func append(
+        _ body: IncomingBody, to id: UploadID, guarded: AppendGuard?
+    ) async throws(BlobError) -> Upload {
+        try await turns.take(id) { activity in
+            await Result.catching { () throws(BlobError) in
+                var upload = try await self.claim(id, guarded: guarded, length: body.length)
+                guard case .open = upload.state else { throw .uploadUnknown }
+                guard body.length != 0 else {
+                    try await self.catalog.announce(upload.offset, of: id)
+                    upload.announced = upload.offset
+                    return upload
+                }
+                let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
+                return try await reception.closing { () throws(BlobError) in
+                    try await reception.receive(body)
+                    return try await reception.keep(announcing: true)
+                }
+            }
+        }
+    }
+
+    /// Appends the rest of the bytes, if any, and turns the upload into a file. Repeated after it succeeded, it returns
+    /// the same file.
+    ///
+    /// - Parameter digest: what the bytes must be; `nil` to take them as they are.
+    /// - Throws: ``BlobError/Code/digestInvalid`` when the bytes are others; they are kept, and the upload stays open.
+    public func complete(
+        _ id: UploadID, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
+    ) async throws(BlobError) -> File {
+        try await turns.take(id) { activity in
+            await Result.catching { () throws(BlobError) in
+                let upload = try await self.claim(id, guarded: guarded, length: body.length)
+                if case .completed(let file) = upload.state { return try Self.repeating(file, digest: digest) }
+                let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
+                return try await reception.closing { () throws(BlobError) in
+                    try await reception.receive(body)
+                    return try await self.publish(reception, digest: digest)
+                }
+            }
+        }
+    }
+
+    /// Cancels an upload and lets go of its bytes.
+    public func destroy(_ id: UploadID) async throws(BlobError) {
+        try await turns.take(id) { _ in
+            await Result.catching { () throws(BlobError) in
+                try await self.catalog.destroy(id)
+                // The upload is gone with its row; bytes that cannot be let go of now are garbage for the reclaimer.
+                try? await self.bytes.discard(id)
+            }
+        }
+    }
+
+    // MARK: Steps
+
+    /// Takes the right to write and checks where the bytes are meant to go. Every error that tells the offset records
+    /// that it was told.
+    private func claim(
+        _ id: UploadID, guarded: AppendGuard?, length: Int64?
+    ) async throws(BlobError) -> Upload {
+        let upload = try await catalog.claim(id)
+        guard case .open = upload.state else { return upload }
+        do throws(BlobError) {
+            try AppendGuard.check(guarded, against: upload, length: length)
+        } catch {
+            if upload.announced != upload.offset { try await catalog.announce(upload.offset, of: id) }
+            throw error
+        }
+        return upload
+    }
+
+    private func reception(
+        of upload: Upload, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
+    ) async throws(BlobError) -> Reception {
+        let announced = body.length ?? guarded?.length
+        if let announced { try Reception.checkSize(upload.offset, adding: announced, limit: settings.maximumBlobSize) }
+        let quota = try await remainingQuota(of: upload.owner, expecting: announced ?? 0)
+        let writer = try await failing(upload.id) { () throws(BlobError) in
+            try await bytes.writer(for: upload, expecting: announced)
+        }
+        return Reception(
+            upload: upload, writer: writer, service: self, range: guarded?.length, quota: quota, activity: activity
+        )
+    }
+
+    /// Runs a step of the byte store, and records it when the store lost bytes of the upload: nothing of it may be
+    /// trusted after that.
+    func failing<Value: Sendable>(
+        _ id: UploadID, _ step: @Sendable () async throws(BlobError) -> Value
+    ) async throws(BlobError) -> Value {
+        do throws(BlobError) {
+            return try await step()
+        } catch {
+            if error.code == .uploadFailed { try await catalog.fail(id) }
+            throw error
+        }
+    }
+
+    /// Compares, publishes, commits; in this order, so that no row ever names bytes that are not there.
+    private func publish(_ reception: Reception, digest: BlobDigest?) async throws(BlobError) -> File {
+        let progress = try await reception.writer.progress()
+        let computed = progress.digest.digest
+        if let digest, digest != computed {
+            _ = try await reception.keep(announcing: true)
+            throw BlobError(
+                .digestInvalid,
+                "The bytes have another digest than \(digest). They are kept: append what is missing, or start anew.",
+                detail: .content(digest: computed, size: progress.offset)
+            )
+        }
+        let upload = await reception.upload
+        let fileExpires =
+            upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
+        let file = try await locks.holding(computed) { () throws(BlobError) in
+            try await failing(upload.id) { () throws(BlobError) in try await reception.writer.publish(as: computed) }
+            return try await catalog.complete(upload, with: progress, fileExpires: fileExpires)
+        }
+        blobs.forget(computed)
+        // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
+        try? await bytes.discard(upload.id)
+        return file
+    }
+
+    private static func repeating(_ file: File, digest: BlobDigest?) throws(BlobError) -> File {
+        guard digest == nil || digest == file.digest else {
+            throw BlobError(
+                .digestInvalid, "The upload was completed with another digest.",
+                detail: .content(digest: file.digest, size: file.size)
+            )
+        }
+        return file
+    }
+
+    /// The bytes that the subject may still add; `nil` for any number.
+    func remainingQuota(of owner: Subject, expecting count: Int64) async throws(BlobError) -> Int64? {
+        guard let quota = settings.quota else { return nil }
+        let remaining = quota - (try await catalog.usage(of: owner).bytes)
+        guard count <= max(0, remaining) else {
+            throw BlobError(
+                .quotaExceeded,
+                "The quota of \(quota) bytes has \(max(0, remaining)) left. Delete files, or ask for a larger quota."
+            )
+        }
+        return remaining
+    }
+
+    var expiry: Date { clock.now.addingTimeInterval(settings.uploadLifetime.timeInterval) }
+}
+
+extension BlobError {
+    public static let uploadUnknown = BlobError(
+        .uploadUnknown, "There is no such upload. It may have been completed, cancelled or expired: start a new one."
+    )
+    /// What was acknowledged of an upload is not all there any more, or may not be.
+    public static let uploadFailed = BlobError(
+        .uploadFailed, "The storage lost bytes of this upload; it cannot be completed. Start a new one."
+    )
+}
+
+extension Result where Failure == BlobError {
+    static func catching(_ body: () async throws(BlobError) -> sending Success) async -> sending Result {
+        do throws(BlobError) {
+            return .success(try await body())
+        } catch {
+            return .failure(error)
+        }
+    }
+}
+
+extension Duration {
+    /// In seconds.
+    var timeInterval: TimeInterval {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,33 @@
+// The secrets that allow writing to an upload.
+
+public import BlobCore
+import Crypto
+import Foundation
+
+/// Derives an upload's token from its identity, so that it is the same for the upload's whole life and never stored.
+public struct UploadTokens: Sendable {
+    private let key: SymmetricKey
+
+    /// - Parameter secret: the catalog's key, shared by all nodes that serve it.
+    public init(secret: [UInt8]) {
+        key = SymmetricKey(data: secret)
+    }
+
+    /// The token: base64url of an HMAC-SHA-256 (RFC 2104) of the upload's identity.
+    public func token(of id: UploadID) -> String {
+        let code = HMAC<SHA256>.authenticationCode(for: message(id), using: key)
+        return Data(code).base64EncodedString()
+            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    /// Whether this is the upload's token. Takes the same time whatever differs.
+    public func isToken(_ text: String, of id: UploadID) -> Bool {
+        let base64 = text.replacing("-", with: "+").replacing("_", with: "/") + "="
+        guard let code = Data(base64Encoded: base64) else { return false }
+        return HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: message(id), using: key)
+    }
+
+    private func message(_ id: UploadID) -> [UInt8] {
+        Array("blobd upload ".utf8) + id.bytes
+    }
+}

@@ -1,0 +1,82 @@
+// Who may work on an upload: one request at a time, and the newest wins.
+
+import BlobCore
+import Synchronization
+
+/// Lets one request at a time work on an upload. A newer one ends the older one, waits until that has kept what it had
+/// received, and goes on from there: a phone that lost its network and came back must not wait for a dead connection.
+///
+/// This orders requests within one process; across processes the epoch of the upload's row does.
+final class UploadTurns: Sendable {
+    /// When bytes last arrived in a turn.
+    final class Activity: Sendable {
+        private let last = Mutex(ContinuousClock.now)
+
+        func touch() {
+            last.withLock { $0 = .now }
+        }
+
+        var silence: Duration { last.withLock { $0.duration(to: .now) } }
+    }
+
+    private struct Turn: Sendable {
+        let number: UInt64
+        let activity: Activity
+        let cancel: @Sendable () -> Void
+        let finished: @Sendable () async -> Void
+
+        func end() async {
+            cancel()
+            await finished()
+        }
+    }
+
+    private struct State {
+        var turns: [UploadID: Turn] = [:]
+        var lastNumber: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Runs an operation as the upload's newest turn. The operation sees its task cancelled when a newer turn begins or
+    /// the caller is cancelled; it then keeps what it has and returns.
+    func take<Value: Sendable>(
+        _ id: UploadID,
+        _ operation: @escaping @Sendable (Activity) async -> Result<Value, BlobError>
+    ) async throws(BlobError) -> Value {
+        let activity = Activity()
+        let (task, number) = state.withLock { state in
+            let previous = state.turns[id]
+            let task = Task {
+                await previous?.end()
+                return Task.isCancelled ? .failure(.superseded) : await operation(activity)
+            }
+            state.lastNumber += 1
+            state.turns[id] = Turn(
+                number: state.lastNumber, activity: activity, cancel: { task.cancel() },
+                finished: { _ = await task.value }
+            )
+            return (task, state.lastNumber)
+        }
+        let result = await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        state.withLock { if $0.turns[id]?.number == number { $0.turns[id] = nil } }
+        return try result.get()
+    }
+
+    /// Ends the upload's turn if nothing arrived in it for `limit`.
+    func endSilent(_ id: UploadID, after limit: Duration) async {
+        let turn = state.withLock { $0.turns[id] }
+        if let turn, turn.activity.silence >= limit { await turn.end() }
+    }
+}
+
+extension BlobError {
+    static let superseded = BlobError(
+        .uploadSuperseded,
+        "A newer request on the same upload ended this one. What had arrived was kept: ask for the upload's status."
+    )
+}

@@ -1,0 +1,76 @@
+// What the rules of a catalog are written in: a catalog under test, its clock, and short ways to fill it.
+
+import BlobCore
+import BlobStorage
+import Testing
+
+import struct Foundation.Date
+
+/// An empty catalog that one rule is checked on.
+struct CatalogTrial: Sendable {
+    let catalog: any Catalog
+    let clock: ManualClock
+
+    /// Starts an upload.
+    func start(
+        _ name: String? = "report.pdf", owner: Subject = .ann, isTemporary: Bool = false,
+        lifetime: Duration = .seconds(3600)
+    ) async throws -> Upload {
+        let upload = Upload(
+            id: UploadID(), owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
+            expires: clock.time(in: lifetime)
+        )
+        try await catalog.create(upload, openUploadLimit: .max)
+        return upload
+    }
+
+    /// Starts an upload and completes it with a text.
+    ///
+    /// - Parameter lifetime: how long the file lives; `nil` for a permanent one.
+    func add(
+        _ text: String, named name: String? = "report.pdf", owner: Subject = .ann, lifetime: Duration? = nil
+    ) async throws -> File {
+        let upload = try await start(name, owner: owner, isTemporary: lifetime != nil)
+        return try await complete(try await catalog.claim(upload.id), with: text, lifetime: lifetime)
+    }
+
+    /// Completes a claimed upload with a text.
+    func complete(_ upload: Upload, with text: String, lifetime: Duration? = nil) async throws -> File {
+        let expires = lifetime.map { clock.time(in: $0) }
+        return try await catalog.complete(upload, with: UploadProgress(of: text), fileExpires: expires)
+    }
+
+    /// Advances a claimed upload to hold a text, its expiry put off to an hour from now.
+    func advance(_ upload: Upload, to text: String, announcing: Bool = false) async throws -> Upload {
+        try await catalog.advance(
+            upload, to: UploadProgress(of: text), expires: clock.time(in: .seconds(3600)), announcing: announcing
+        )
+    }
+
+    /// The upload's row, which must be there.
+    func row(_ upload: Upload, sourceLocation: SourceLocation = #_sourceLocation) async throws -> Upload {
+        try #require(try await catalog.upload(upload.id), sourceLocation: sourceLocation)
+    }
+}
+
+extension Subject {
+    static let ann = Subject("ann")
+    static let bob = Subject("bob")
+}
+
+extension UploadProgress {
+    /// The progress of an upload that holds all of a text.
+    init(of text: String) {
+        var digest = RunningDigest()
+        var text = text
+        text.withUTF8 { digest.update(UnsafeRawBufferPointer($0)) }
+        self.init(offset: Int64(text.utf8.count), digest: digest)
+    }
+}
+
+extension BlobDigest {
+    /// The digest of a text.
+    init(ofText text: String) {
+        self.init(of: text.utf8)
+    }
+}

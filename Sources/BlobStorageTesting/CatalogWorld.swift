@@ -1,0 +1,266 @@
+// The world of the random test of catalogs: the model, and what has been done so far.
+
+import BlobCore
+import BlobStorage
+
+import struct Foundation.Date
+
+/// The model of a catalog under test, and the names under which its rows can be found in both.
+struct CatalogWorld {
+    /// An upload as claimed or advanced, perhaps long ago.
+    struct Claim: Sendable {
+        let model: Upload
+        let backend: Upload
+    }
+
+    let clock: ManualClock
+    private var model: InMemoryCatalog
+    private var secret: [UInt8]?
+    /// What came first is forgotten first: looking at everything shall stay quick.
+    private(set) var uploads: [UploadID] = []
+    private(set) var claims: [Claim] = []
+    /// By their identities in the model. A backend may give others, in the same order.
+    private(set) var files: [FileID] = []
+    private(set) var digests: [BlobDigest] = []
+    private var modelIDs: [FileID: FileID] = [:]
+    private var backendIDs: [FileID: FileID] = [:]
+
+    private static let memory = 40
+
+    init(clock: ManualClock) {
+        self.clock = clock
+        model = InMemoryCatalog(clock: clock)
+    }
+
+    func isLive(_ id: UploadID) -> Bool {
+        (try? model.upload(id)) != nil
+    }
+
+    mutating func restart() {
+        model = model.restarted()
+    }
+}
+
+// MARK: Operations
+
+extension CatalogWorld {
+    /// Does the same to both and compares what came of it.
+    mutating func apply(_ operation: CatalogOperation, to backend: some Catalog) async throws {
+        switch operation {
+        case .create(let id, let owner, let name, let isTemporary, let lifetime, let limit):
+            let upload = Upload(
+                id: id, owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
+                expires: clock.time(in: lifetime)
+            )
+            try await create(upload, limit: limit, in: backend)
+        case .claim(let id): try await claim(id, in: backend)
+        case .advance(let claim, let text, let lifetime, let announcing):
+            try await advance(claims[claim], adding: text, for: lifetime, announcing: announcing, in: backend)
+        case .complete(let claim, let text, let lifetime):
+            try await complete(claims[claim], adding: text, for: lifetime, in: backend)
+        case .announce(let id, let offset): try await both(backend) { try await $0.announce(offset, of: id) }
+        case .fail(let id): try await both(backend) { try await $0.fail(id) }
+        case .destroy(let id): try await both(backend) { try await $0.destroy(id) }
+        case .destroyFile(let id, let owner): try await destroyFile(id, of: owner, in: backend)
+        case .list(let query): try await compareList(query, with: backend)
+        case .removeExpired:
+            try await both(backend) { Set(try await $0.removeExpired(limit: 10_000)) }
+        case .removeBlob(let digest, let grace):
+            try await both(backend) { try await $0.removeBlob(digest, dyingFor: grace) }
+        case .createToken(let name, let secret, let scopes, let lifetime):
+            let token = AccessToken(
+                name: name, scopes: scopes, created: clock.now, expires: lifetime.map { clock.time(in: $0) }
+            )
+            try await both(backend) { try await $0.createToken(token, secretDigest: BlobDigest(ofText: secret)) }
+        case .revokeToken(let name): try await both(backend) { try await $0.revokeToken(named: name) }
+        case .moveClock(let duration): clock.advance(by: duration)
+        case .restart: break
+        }
+        try await compareNumbers(with: backend)
+    }
+
+    /// Makes a call that returns the same from both.
+    private func both<Value: Equatable & Sendable>(
+        _ backend: any Catalog, _ call: (any Catalog) async throws -> Value
+    ) async throws {
+        let expected = try await Outcome { try await call(model) }
+        try compare("the outcome", expected: expected, actual: try await Outcome { try await call(backend) })
+    }
+
+    private func both(_ backend: any Catalog, _ call: (any Catalog) async throws -> Void) async throws {
+        let expected = try await Outcome(ofVoid: { try await call(model) })
+        try compare("the outcome", expected: expected, actual: try await Outcome(ofVoid: { try await call(backend) }))
+    }
+
+    private mutating func create(_ upload: Upload, limit: Int, in backend: any Catalog) async throws {
+        try await both(backend) { try await $0.create(upload, openUploadLimit: limit) }
+        if isLive(upload.id) { Self.remember(upload.id, in: &uploads) }
+    }
+
+    private mutating func claim(_ id: UploadID, in backend: any Catalog) async throws {
+        let expected = try await Outcome { try model.claim(id) }
+        let actual = try await Outcome { try await backend.claim(id) }
+        try compare(
+            "the claim", expected: expected, actual: try actual.map { try inModelTerms($0, like: expected.value) }
+        )
+        remember(expected, actual)
+    }
+
+    private mutating func advance(
+        _ claim: Claim, adding text: String, for lifetime: Duration, announcing: Bool, in backend: any Catalog
+    ) async throws {
+        let (progress, expires) = (claim.model.progress(adding: text), clock.time(in: lifetime))
+        let expected = try await Outcome {
+            try model.advance(claim.model, to: progress, expires: expires, announcing: announcing)
+        }
+        let actual = try await Outcome {
+            try await backend.advance(claim.backend, to: progress, expires: expires, announcing: announcing)
+        }
+        try compare(
+            "the advanced upload", expected: lenient(expected, of: claim),
+            actual: try lenient(actual, of: claim).map { try inModelTerms($0, like: expected.value) }
+        )
+        remember(expected, actual)
+    }
+
+    private mutating func complete(
+        _ claim: Claim, adding text: String, for lifetime: Duration, in backend: any Catalog
+    ) async throws {
+        let progress = claim.model.progress(adding: text)
+        let expires = claim.model.isTemporary ? clock.time(in: lifetime) : nil
+        // Before the call: a completion that succeeds closes the upload.
+        let wasOpen = isOpen(claim)
+        let expected = try await Outcome { try model.complete(claim.model, with: progress, fileExpires: expires) }
+        let actual = try await Outcome {
+            try await backend.complete(claim.backend, with: progress, fileExpires: expires)
+        }
+        if let file = expected.value, let other = actual.value {
+            modelIDs[other.id] = file.id
+            backendIDs[file.id] = other.id
+            Self.remember(file.id, in: &files)
+            Self.remember(file.digest, in: &digests)
+        }
+        try compare(
+            "the completed file", expected: lenient(expected, if: !wasOpen),
+            actual: try lenient(actual, if: !wasOpen).map(inModelTerms)
+        )
+    }
+
+    private func destroyFile(_ id: FileID, of owner: Subject?, in backend: any Catalog) async throws {
+        guard let other = backendIDs[id] else { return }
+        let expected = try await Outcome(ofVoid: { try model.destroyFile(id, of: owner) })
+        let actual = try await Outcome(ofVoid: { try await backend.destroyFile(other, of: owner) })
+        try compare("the outcome", expected: expected, actual: actual)
+    }
+}
+
+// MARK: Comparing
+
+extension CatalogWorld {
+    /// Compares all that can be seen of what is remembered.
+    mutating func compareEverything(with backend: some Catalog) async throws {
+        let key = try await backend.secret()
+        if let secret { try compare("the key", expected: secret, actual: key) }
+        secret = key
+        for id in uploads {
+            let expected = try model.upload(id)
+            let actual = try await backend.upload(id).map { try inModelTerms($0, like: expected) }
+            try compare("the upload \(id)", expected: expected, actual: actual)
+        }
+        for id in files {
+            guard let other = backendIDs[id] else { continue }
+            let actual = try await backend.file(other).map(inModelTerms)
+            try compare("the file \(id.value)", expected: try model.file(id), actual: actual)
+        }
+        for digest in digests {
+            try compare("the blob \(digest)", expected: try model.blob(digest), actual: try await backend.blob(digest))
+        }
+        for grace in [Duration.zero, .seconds(10), .seconds(60)] {
+            let actual = Set(try await backend.dyingBlobs(for: grace, limit: 10_000))
+            try compare("dying blobs", expected: Set(try model.dyingBlobs(for: grace, limit: 10_000)), actual: actual)
+        }
+        try compare("the tokens", expected: try model.tokens(), actual: try await backend.tokens())
+        for secret in ["x", "y", "z"] {
+            let actual = try await backend.token(secretDigest: BlobDigest(ofText: secret))
+            try compare(
+                "a token", expected: try model.token(secretDigest: BlobDigest(ofText: secret)), actual: actual
+            )
+        }
+        try await compareList(FileQuery(top: 10_000), with: backend)
+        try await compareNumbers(with: backend)
+    }
+
+    private func compareList(_ query: FileQuery, with backend: any Catalog) async throws {
+        let page = try await backend.files(query)
+        let actual = FilePage(count: page.count, items: try page.items.map(inModelTerms))
+        try compare("the list of \(query)", expected: try model.files(query), actual: actual)
+    }
+
+    private func compareNumbers(with backend: any Catalog) async throws {
+        for subject in Subject.everybody {
+            let actual = try await backend.usage(of: subject)
+            try compare("the usage of \(subject)", expected: try model.usage(of: subject), actual: actual)
+        }
+        try compare("statistics", expected: try model.statistics(), actual: try await backend.statistics())
+    }
+
+    /// The file with its identity in the model.
+    private func inModelTerms(_ file: File) throws -> File {
+        guard let id = modelIDs[file.id] else {
+            throw Divergence.Difference(subject: "a file", expected: "one that was completed", actual: "\(file)")
+        }
+        return File(
+            id: id, digest: file.digest, owner: file.owner, name: file.name, size: file.size,
+            isTemporary: file.isTemporary, created: file.created, expires: file.expires
+        )
+    }
+
+    /// The upload with its file's identity in the model, and the epoch of the model's: by how much a claim raises it is
+    /// the backend's choice.
+    private func inModelTerms(_ upload: Upload, like expected: Upload?) throws -> Upload {
+        var upload = upload
+        if case .completed(let file) = upload.state { upload.state = .completed(try inModelTerms(file)) }
+        if let expected { upload.epoch = expected.epoch }
+        return upload
+    }
+
+    private func isOpen(_ claim: Claim) -> Bool {
+        guard let upload = try? model.upload(claim.model.id) else { return true }
+        return upload.state == .open
+    }
+
+    private func lenient<Value>(_ outcome: Outcome<Value>, of claim: Claim) -> Outcome<Value> {
+        lenient(outcome, if: !isOpen(claim))
+    }
+
+    /// Which of its reasons a write to a completed or failed upload is refused for is the backend's choice.
+    private func lenient<Value>(_ outcome: Outcome<Value>, if isOver: Bool) -> Outcome<Value> {
+        switch outcome {
+        case .refused(.uploadUnknown) where isOver, .refused(.uploadFailed) where isOver: .refused(.uploadSuperseded)
+        default: outcome
+        }
+    }
+}
+
+// MARK: Remembering
+
+extension CatalogWorld {
+    private mutating func remember(_ expected: Outcome<Upload>, _ actual: Outcome<Upload>) {
+        guard let model = expected.value, let backend = actual.value, model.state == .open else { return }
+        Self.remember(Claim(model: model, backend: backend), in: &claims)
+    }
+
+    private static func remember<Element>(_ element: Element, in elements: inout [Element]) {
+        elements.append(element)
+        if elements.count > memory { elements.removeFirst() }
+    }
+}
+
+extension Upload {
+    /// How far the upload will have come with a text at its end.
+    fileprivate func progress(adding text: String) -> UploadProgress {
+        var progress = UploadProgress(offset: offset + Int64(text.utf8.count), digest: digest)
+        Array(text.utf8).withUnsafeBytes { progress.digest.update($0) }
+        return progress
+    }
+}

@@ -1,0 +1,148 @@
+// The model of a byte store.
+
+public import BlobCore
+public import BlobStorage
+private import NIOCore
+private import Synchronization
+
+/// A byte store that keeps everything in memory, for tests.
+public final class InMemoryByteStore: ByteStore {
+    fileprivate struct HeldUpload {
+        var bytes: [UInt8] = []
+        /// How many of the bytes a power loss would leave.
+        var durableCount = 0
+    }
+
+    fileprivate struct State {
+        var uploads: [UploadID: HeldUpload] = [:]
+        var blobs: [BlobDigest: [UInt8]] = [:]
+
+        var byteCount: Int { uploads.values.map(\.bytes.count).reduce(0, +) + blobs.values.map(\.count).reduce(0, +) }
+    }
+
+    fileprivate let state: Mutex<State>
+    fileprivate let capacity: Int?
+
+    /// - Parameter capacity: how many bytes there is room for; `nil` for any number.
+    public init(capacity: Int? = nil) {
+        state = Mutex(State())
+        self.capacity = capacity
+    }
+
+    private init(_ state: State, capacity: Int?) {
+        self.state = Mutex(state)
+        self.capacity = capacity
+    }
+
+    /// The store that a new process finds. What is done to the old one, or by its writers, from now on is lost.
+    ///
+    /// - Parameter losingUnflushed: whether bytes that were never flushed are gone, as after a power loss, or still
+    ///   there, as after `kill -9`.
+    public func restarted(losingUnflushed: Bool) -> InMemoryByteStore {
+        var state = state.withLock { $0 }
+        if losingUnflushed {
+            for (id, upload) in state.uploads {
+                state.uploads[id]?.bytes = Array(upload.bytes.prefix(upload.durableCount))
+            }
+        }
+        return InMemoryByteStore(state, capacity: capacity)
+    }
+
+    public func writer(for upload: Upload, expecting: Int64?) throws(BlobError) -> any UploadWriter {
+        try state.withLock { state throws(BlobError) in
+            var held = state.uploads[upload.id] ?? HeldUpload()
+            guard let offset = Int(exactly: upload.offset), offset <= held.bytes.count else {
+                throw BlobError(.uploadFailed, "Bytes of this upload are lost.")
+            }
+            held.bytes.removeLast(held.bytes.count - offset)
+            held.durableCount = min(held.durableCount, offset)
+            state.uploads[upload.id] = held
+            if let expecting, let capacity, expecting > Int64(capacity - state.byteCount) { throw .full }
+        }
+        return InMemoryUploadWriter(upload, store: self)
+    }
+
+    public func open(_ digest: BlobDigest) throws(BlobError) -> BlobContent {
+        guard let bytes = state.withLock({ $0.blobs[digest] }) else {
+            throw BlobError(.blobUnknown, "There is no such blob.")
+        }
+        return .buffer(ByteBuffer(bytes: bytes))
+    }
+
+    public func discard(_ id: UploadID) {
+        state.withLock { $0.uploads[id] = nil }
+    }
+
+    public func remove(_ digest: BlobDigest) {
+        state.withLock { $0.blobs[digest] = nil }
+    }
+
+    public func heldUploads() -> [UploadID] {
+        state.withLock { Array($0.uploads.keys) }
+    }
+
+    public func checkReadiness() {}
+
+    public func availableBytes() -> Int64? {
+        capacity.map { capacity in Int64(max(0, capacity - state.withLock { $0.byteCount })) }
+    }
+}
+
+private final class InMemoryUploadWriter: UploadWriter {
+    private let id: UploadID
+    private let store: InMemoryByteStore
+    private let taken: Mutex<UploadProgress>
+
+    init(_ upload: Upload, store: InMemoryByteStore) {
+        id = upload.id
+        self.store = store
+        taken = Mutex(UploadProgress(offset: upload.offset, digest: upload.digest))
+    }
+
+    func write(_ buffers: [ByteBuffer]) throws(BlobError) {
+        for buffer in buffers {
+            try change { state, held throws(BlobError) in
+                guard state.byteCount + buffer.readableBytes <= store.capacity ?? .max else { throw .full }
+                held.bytes.append(contentsOf: buffer.readableBytesView)
+            }
+            taken.withLock { taken in
+                buffer.withUnsafeReadableBytes { taken.digest.update($0) }
+                taken.offset += Int64(buffer.readableBytes)
+            }
+        }
+    }
+
+    func flush() throws(BlobError) -> UploadProgress {
+        try change { _, held in held.durableCount = held.bytes.count }
+        return progress()
+    }
+
+    func progress() -> UploadProgress {
+        taken.withLock { $0 }
+    }
+
+    func publish(as digest: BlobDigest) throws(BlobError) {
+        try change { state, held in
+            held.durableCount = held.bytes.count
+            state.blobs[digest] = held.bytes
+        }
+    }
+
+    func close() {}
+
+    private func change(
+        _ body: (inout InMemoryByteStore.State, inout InMemoryByteStore.HeldUpload) throws(BlobError) -> Void
+    ) throws(BlobError) {
+        try store.state.withLock { state throws(BlobError) in
+            guard var held = state.uploads[id] else {
+                throw BlobError(.uploadFailed, "The upload was discarded.")
+            }
+            try body(&state, &held)
+            state.uploads[id] = held
+        }
+    }
+}
+
+extension BlobError {
+    fileprivate static var full: BlobError { BlobError(.insufficientStorage, "The store is full.") }
+}

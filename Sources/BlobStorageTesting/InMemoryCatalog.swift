@@ -1,0 +1,320 @@
+// The model of a catalog: the shortest readable answer to "what should happen?".
+
+public import BlobCore
+public import BlobStorage
+public import struct Foundation.Date
+private import Synchronization
+
+/// A catalog whose rows are kept in memory, for tests.
+///
+/// Every call is one critical section that checks first and changes after, so that a call that throws changed nothing.
+public final class InMemoryCatalog: Catalog {
+    fileprivate struct Rows {
+        var secret = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+        var uploads: [UploadID: Upload] = [:]
+        var files: [FileID: File] = [:]
+        var blobs: [BlobDigest: BlobRow] = [:]
+        var tokens: [BlobDigest: AccessToken] = [:]
+        /// Kept apart from the files, so that the identity of a destroyed file is not given away again.
+        var lastFileID: FileID?
+    }
+
+    fileprivate struct BlobRow {
+        let size: Int64
+        /// Since when no file points at it.
+        var dyingSince: Date?
+    }
+
+    private let rows: Mutex<Rows>
+    private let clock: any WallClock
+
+    public init(clock: any WallClock) {
+        rows = Mutex(Rows())
+        self.clock = clock
+    }
+
+    private init(_ rows: Rows, clock: any WallClock) {
+        self.rows = Mutex(rows)
+        self.clock = clock
+    }
+
+    /// The catalog that a new process finds: the same rows. What is done to the old one from now on is lost.
+    public func restarted() -> InMemoryCatalog {
+        InMemoryCatalog(rows.withLock { $0 }, clock: clock)
+    }
+
+    private func transaction<Result: Sendable>(
+        _ body: (inout Rows, _ now: Date) throws(BlobError) -> Result
+    ) throws(BlobError) -> Result {
+        try rows.withLock { rows throws(BlobError) in try body(&rows, clock.now) }
+    }
+
+    public func secret() throws(BlobError) -> [UInt8] {
+        try transaction { rows, _ in rows.secret }
+    }
+}
+
+// MARK: Uploads
+
+extension InMemoryCatalog.Rows {
+    fileprivate func upload(_ id: UploadID, at now: Date) throws(BlobError) -> Upload {
+        guard let upload = uploads[id], upload.expires > now else {
+            throw BlobError(.uploadUnknown, "There is no such upload.")
+        }
+        return upload
+    }
+
+    /// The row of an upload that the holder of `claimed` may still write to.
+    fileprivate func upload(as claimed: Upload, at now: Date) throws(BlobError) -> Upload {
+        let upload = try upload(claimed.id, at: now)
+        guard upload.state == .open, upload.epoch == claimed.epoch, upload.offset == claimed.offset else {
+            throw BlobError(.uploadSuperseded, "A newer request on this upload has ended this one.")
+        }
+        return upload
+    }
+}
+
+extension InMemoryCatalog {
+    public func create(_ upload: Upload, openUploadLimit limit: Int) throws(BlobError) {
+        try transaction { rows, _ throws(BlobError) in
+            let open = rows.uploads.values.count { $0.owner == upload.owner && $0.state == .open }
+            guard open < limit else { throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.") }
+            rows.uploads[upload.id] = upload
+        }
+    }
+
+    public func upload(_ id: UploadID) throws(BlobError) -> Upload? {
+        try transaction { rows, now in try? rows.upload(id, at: now) }
+    }
+
+    public func claim(_ id: UploadID) throws(BlobError) -> Upload {
+        try transaction { rows, now throws(BlobError) in
+            var upload = try rows.upload(id, at: now)
+            switch upload.state {
+            case .failed: throw BlobError(.uploadFailed, "The storage lost bytes of this upload.")
+            case .completed: break
+            case .open: upload.epoch += 1
+            }
+            rows.uploads[id] = upload
+            return upload
+        }
+    }
+
+    public func advance(
+        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
+    ) throws(BlobError) -> Upload {
+        try transaction { rows, now throws(BlobError) in
+            var row = try rows.upload(as: upload, at: now)
+            row.offset = progress.offset
+            row.digest = progress.digest
+            row.expires = expires
+            if announcing { row.announced = progress.offset }
+            rows.uploads[row.id] = row
+            return row
+        }
+    }
+
+    public func announce(_ offset: Int64, of id: UploadID) throws(BlobError) {
+        try transaction { rows, _ in rows.uploads[id]?.announced = offset }
+    }
+
+    public func fail(_ id: UploadID) throws(BlobError) {
+        try transaction { rows, _ in
+            if rows.uploads[id]?.state == .open { rows.uploads[id]?.state = .failed }
+        }
+    }
+
+    public func complete(
+        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+    ) throws(BlobError) -> File {
+        try transaction { rows, now throws(BlobError) in
+            var row = try rows.upload(as: upload, at: now)
+            let digest = progress.digest.digest
+            let file = File(
+                id: FileID(at: now, after: rows.lastFileID), digest: digest, owner: row.owner,
+                name: row.name ?? FileName(digest), size: progress.offset, isTemporary: row.isTemporary, created: now,
+                expires: fileExpires
+            )
+            row.offset = progress.offset
+            row.digest = progress.digest
+            row.state = .completed(file)
+            rows.uploads[row.id] = row
+            rows.files[file.id] = file
+            rows.blobs[digest] = BlobRow(size: file.size, dyingSince: nil)
+            rows.lastFileID = file.id
+            return file
+        }
+    }
+
+    public func destroy(_ id: UploadID) throws(BlobError) {
+        try transaction { rows, now throws(BlobError) in
+            if case .completed = try rows.upload(id, at: now).state {
+                throw BlobError(.uploadUnknown, "There is no such upload.")
+            }
+            rows.uploads[id] = nil
+        }
+    }
+}
+
+// MARK: Blobs and files
+
+extension InMemoryCatalog.Rows {
+    fileprivate func liveFiles(at now: Date) -> [File] {
+        files.values.filter { file in file.expires.map { $0 > now } ?? true }
+    }
+
+    /// Removes a file, and lets its blob begin to die when no other points at it.
+    fileprivate mutating func remove(_ file: File, at now: Date) {
+        files[file.id] = nil
+        if !files.values.contains(where: { $0.digest == file.digest }) { blobs[file.digest]?.dyingSince = now }
+    }
+
+    fileprivate func dying(_ digest: BlobDigest, for grace: Duration, at now: Date) -> Bool {
+        guard let since = blobs[digest]?.dyingSince else { return false }
+        return now.timeIntervalSince(since) >= grace / .seconds(1)
+    }
+}
+
+extension InMemoryCatalog {
+    public func blob(_ digest: BlobDigest) throws(BlobError) -> Blob? {
+        try transaction { rows, now in
+            let files = rows.liveFiles(at: now).filter { $0.digest == digest }.sorted { $0.id < $1.id }
+            guard let namesake = files.first(where: { !$0.isTemporary }) ?? files.first else { return nil }
+            let isPermanent = files.contains { $0.expires == nil }
+            return Blob(
+                digest: digest, size: namesake.size, name: namesake.name,
+                expires: isPermanent ? nil : files.compactMap(\.expires).max()
+            )
+        }
+    }
+
+    public func file(_ id: FileID) throws(BlobError) -> File? {
+        try transaction { rows, now in rows.liveFiles(at: now).first { $0.id == id } }
+    }
+
+    public func files(_ query: FileQuery) throws(BlobError) -> FilePage {
+        try transaction { rows, now in
+            let matching = rows.liveFiles(at: now).filter(query.matches).sorted(by: query.areInOrder)
+            let page = matching.dropFirst(Int(clamping: query.skip)).prefix(query.top)
+            return FilePage(count: Int64(matching.count), items: Array(page))
+        }
+    }
+
+    public func destroyFile(_ id: FileID, of owner: Subject?) throws(BlobError) {
+        try transaction { rows, now throws(BlobError) in
+            let file = rows.liveFiles(at: now).first { $0.id == id }
+            guard let file, owner == nil || owner == file.owner else {
+                throw BlobError(.fileUnknown, "There is no such file.")
+            }
+            rows.remove(file, at: now)
+        }
+    }
+
+    public func removeExpired(limit: Int) throws(BlobError) -> [UploadID] {
+        try transaction { rows, now in
+            let uploads = rows.uploads.values.filter { $0.expires <= now }.prefix(limit).map(\.id)
+            for id in uploads { rows.uploads[id] = nil }
+            let live = Set(rows.liveFiles(at: now).map(\.id))
+            for file in rows.files.values.filter({ !live.contains($0.id) }).prefix(limit) { rows.remove(file, at: now) }
+            return uploads
+        }
+    }
+
+    public func dyingBlobs(for grace: Duration, limit: Int) throws(BlobError) -> [BlobDigest] {
+        try transaction { rows, now in
+            Array(rows.blobs.keys.filter { rows.dying($0, for: grace, at: now) }.prefix(limit))
+        }
+    }
+
+    public func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) throws(BlobError) -> Bool {
+        try transaction { rows, now in
+            guard rows.dying(digest, for: grace, at: now) else { return false }
+            rows.blobs[digest] = nil
+            return true
+        }
+    }
+}
+
+extension FileQuery {
+    fileprivate func matches(_ file: File) -> Bool {
+        guard owner == nil || owner == file.owner else { return false }
+        guard let search, !search.isEmpty else { return true }
+        return Self.foldingASCII(file.name.text).contains(Self.foldingASCII(search))
+    }
+
+    fileprivate func areInOrder(_ left: File, _ right: File) -> Bool {
+        let (first, second) = isDescending ? (right, left) : (left, right)
+        let isBefore =
+            switch order {
+            case .name: first.name.text.utf8.lexicographicallyPrecedes(second.name.text.utf8)
+            case .size: first.size < second.size
+            case .created: first.created < second.created
+            }
+        return isBefore || (isEqual(left, right) && left.id < right.id)
+    }
+
+    private func isEqual(_ left: File, _ right: File) -> Bool {
+        switch order {
+        case .name: left.name.text.utf8.elementsEqual(right.name.text.utf8)
+        case .size: left.size == right.size
+        case .created: left.created == right.created
+        }
+    }
+
+    /// The bytes of a text, with capital ASCII letters made small.
+    private static func foldingASCII(_ text: String) -> [UInt8] {
+        text.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+    }
+}
+
+// MARK: Tokens and numbers
+
+extension InMemoryCatalog {
+    public func createToken(_ token: AccessToken, secretDigest: BlobDigest) throws(BlobError) {
+        try transaction { rows, _ throws(BlobError) in
+            let isTaken = rows.tokens.contains { $0.key == secretDigest || $0.value.name == token.name }
+            guard !isTaken else { throw BlobError(.validationFailed, "There is such a token already.") }
+            rows.tokens[secretDigest] = token
+        }
+    }
+
+    public func token(secretDigest: BlobDigest) throws(BlobError) -> AccessToken? {
+        try transaction { rows, _ in rows.tokens[secretDigest] }
+    }
+
+    public func tokens() throws(BlobError) -> [AccessToken] {
+        try transaction { rows, _ in
+            rows.tokens.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        }
+    }
+
+    public func revokeToken(named name: String) throws(BlobError) -> Bool {
+        try transaction { rows, _ in
+            guard let digest = rows.tokens.first(where: { $0.value.name == name })?.key else { return false }
+            rows.tokens[digest] = nil
+            return true
+        }
+    }
+
+    public func usage(of subject: Subject) throws(BlobError) -> Usage {
+        try transaction { rows, _ in
+            let files = rows.files.values.filter { $0.owner == subject }
+            let uploads = rows.uploads.values.filter { $0.owner == subject && $0.state == .open }
+            return Usage(
+                bytes: files.map(\.size).reduce(0, +) + uploads.map(\.offset).reduce(0, +),
+                openUploads: Int64(uploads.count)
+            )
+        }
+    }
+
+    public func statistics() throws(BlobError) -> Statistics {
+        try transaction { rows, _ in
+            Statistics(
+                openUploads: Int64(rows.uploads.values.count { $0.state == .open }),
+                blobs: Int64(rows.blobs.count),
+                files: Int64(rows.files.count),
+                blobBytes: rows.blobs.values.map(\.size).reduce(0, +)
+            )
+        }
+    }
+}

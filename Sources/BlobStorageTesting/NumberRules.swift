@@ -1,0 +1,172 @@
+// The rules of a catalog's numbers: exact after every change.
+
+import BlobCore
+import BlobStorage
+import Testing
+
+/// What a catalog promises about usage and statistics.
+public enum NumberRule: String, CaseIterable, Sendable {
+    /// An empty catalog counts nothing, and a subject without anything uses nothing.
+    case emptyCatalogCountsNothing
+    /// Usage follows an upload's life: started, advanced, completed, its file destroyed.
+    case usageFollowsAnUpload
+    /// A destroyed or failed upload uses nothing.
+    case endedUploadUsesNothing
+    /// A refused call changes no number.
+    case refusedCallChangesNothing
+    /// A shared blob counts for each of its files in usage, and once in statistics.
+    case sharedBlobCountsForEachFile
+    /// Each subject's usage is their own.
+    case usageIsPerSubject
+    /// What has expired counts until it is removed: it still takes up space.
+    case expiredRowsCountUntilRemoved
+    /// A dying blob counts until it is removed.
+    case dyingBlobCountsUntilRemoved
+    /// Numbers beyond 32 bits are exact.
+    case largeNumbersAreExact
+    /// After many changes at the same time the numbers are exact.
+    case concurrentChangesAreCounted
+
+    func check(_ trial: CatalogTrial) async throws {
+        switch self {
+        case .emptyCatalogCountsNothing: try await trial.emptyCatalogCountsNothing()
+        case .usageFollowsAnUpload: try await trial.usageFollowsAnUpload()
+        case .endedUploadUsesNothing: try await trial.endedUploadUsesNothing()
+        case .refusedCallChangesNothing: try await trial.refusedCallChangesNothing()
+        case .sharedBlobCountsForEachFile: try await trial.sharedBlobCountsForEachFile()
+        case .usageIsPerSubject: try await trial.usageIsPerSubject()
+        case .expiredRowsCountUntilRemoved: try await trial.expiredRowsCountUntilRemoved()
+        case .dyingBlobCountsUntilRemoved: try await trial.dyingBlobCountsUntilRemoved()
+        case .largeNumbersAreExact: try await trial.largeNumbersAreExact()
+        case .concurrentChangesAreCounted: try await trial.concurrentChangesAreCounted()
+        }
+    }
+}
+
+extension CatalogTrial {
+    /// Expects the numbers of the catalog, and of its subject Ann.
+    private func expect(
+        _ usage: Usage, _ statistics: Statistics, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        #expect(try await catalog.usage(of: .ann) == usage, sourceLocation: sourceLocation)
+        #expect(try await catalog.statistics() == statistics, sourceLocation: sourceLocation)
+    }
+
+    fileprivate func emptyCatalogCountsNothing() async throws {
+        try await expect(Usage(), Statistics())
+    }
+
+    fileprivate func usageFollowsAnUpload() async throws {
+        var upload = try await start(lifetime: .seconds(60))
+        try await expect(Usage(openUploads: 1), Statistics(openUploads: 1))
+        upload = try await catalog.claim(upload.id)
+        upload = try await advance(upload, to: "01234")
+        try await expect(Usage(bytes: 5, openUploads: 1), Statistics(openUploads: 1))
+        upload = try await advance(upload, to: "0123456789")
+        try await expect(Usage(bytes: 10, openUploads: 1), Statistics(openUploads: 1))
+        let file = try await complete(upload, with: "0123456789ab")
+        try await expect(Usage(bytes: 12), Statistics(blobs: 1, files: 1, blobBytes: 12))
+        try await catalog.destroyFile(file.id, of: .ann)
+        try await expect(Usage(), Statistics(blobs: 1, files: 0, blobBytes: 12))
+        #expect(try await catalog.removeBlob(file.digest, dyingFor: .zero))
+        try await expect(Usage(), Statistics())
+        clock.advance(by: .seconds(3600))
+        #expect(try await catalog.removeExpired(limit: 10) == [upload.id])
+        try await expect(Usage(), Statistics())
+    }
+
+    fileprivate func endedUploadUsesNothing() async throws {
+        let destroyed = try await advance(try await catalog.claim(try await start().id), to: "text")
+        try await catalog.destroy(destroyed.id)
+        try await expect(Usage(), Statistics())
+        let failed = try await advance(try await catalog.claim(try await start().id), to: "text")
+        try await catalog.fail(failed.id)
+        try await expect(Usage(), Statistics())
+        try await catalog.fail(failed.id)
+        try await catalog.destroy(failed.id)
+        try await expect(Usage(), Statistics())
+    }
+
+    fileprivate func refusedCallChangesNothing() async throws {
+        let old = try await catalog.claim(try await start().id)
+        let upload = try await advance(try await catalog.claim(old.id), to: "text")
+        let (usage, statistics) = (Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1))
+        try await expect(usage, statistics)
+        await expectRefusal { _ = try await advance(old, to: "another text") }
+        await expectRefusal { _ = try await complete(old, with: "another text") }
+        await expectError(.fileUnknown) { try await catalog.destroyFile(FileID(at: clock.now, after: nil), of: nil) }
+        await expectError(.tooManyUploads) { try await catalog.create(upload, openUploadLimit: 1) }
+        try await expect(usage, statistics)
+    }
+
+    fileprivate func sharedBlobCountsForEachFile() async throws {
+        let first = try await add("text")
+        let second = try await add("text")
+        try await expect(Usage(bytes: 8), Statistics(blobs: 1, files: 2, blobBytes: 4))
+        try await catalog.destroyFile(first.id, of: .ann)
+        try await expect(Usage(bytes: 4), Statistics(blobs: 1, files: 1, blobBytes: 4))
+        try await catalog.destroyFile(second.id, of: .ann)
+        try await expect(Usage(), Statistics(blobs: 1, blobBytes: 4))
+        _ = try await add("text")
+        try await expect(Usage(bytes: 4), Statistics(blobs: 1, files: 1, blobBytes: 4))
+    }
+
+    fileprivate func usageIsPerSubject() async throws {
+        _ = try await add("text", owner: .bob)
+        let upload = try await catalog.claim(try await start(owner: .bob).id)
+        _ = try await advance(upload, to: "more text")
+        try await expect(Usage(), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4))
+        #expect(try await catalog.usage(of: .bob) == Usage(bytes: 13, openUploads: 1))
+    }
+
+    fileprivate func expiredRowsCountUntilRemoved() async throws {
+        _ = try await add("text", lifetime: .seconds(60))
+        _ = try await catalog.claim(try await start(lifetime: .seconds(60)).id)
+        clock.advance(by: .seconds(60))
+        try await expect(
+            Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4)
+        )
+        _ = try await catalog.removeExpired(limit: 10)
+        try await expect(Usage(), Statistics(blobs: 1, blobBytes: 4))
+    }
+
+    fileprivate func dyingBlobCountsUntilRemoved() async throws {
+        let file = try await add("text")
+        try await catalog.destroyFile(file.id, of: .ann)
+        clock.advance(by: .seconds(3600))
+        try await expect(Usage(), Statistics(blobs: 1, blobBytes: 4))
+        #expect(try await catalog.removeBlob(file.digest, dyingFor: .seconds(60)))
+        try await expect(Usage(), Statistics())
+    }
+
+    fileprivate func largeNumbersAreExact() async throws {
+        let size: Int64 = 1 << 50 + 1
+        let upload = try await catalog.claim(try await start().id)
+        let progress = UploadProgress(offset: size, digest: UploadProgress(of: "text").digest)
+        let advanced = try await catalog.advance(
+            upload, to: progress, expires: clock.time(in: .seconds(60)), announcing: true
+        )
+        #expect((advanced.offset, advanced.announced) == (size, size))
+        #expect(try await row(upload) == advanced)
+        try await expect(Usage(bytes: size, openUploads: 1), Statistics(openUploads: 1))
+        let file = try await catalog.complete(advanced, with: progress, fileExpires: nil)
+        #expect(try await catalog.file(file.id)?.size == size)
+        try await expect(Usage(bytes: size), Statistics(blobs: 1, files: 1, blobBytes: size))
+    }
+
+    fileprivate func concurrentChangesAreCounted() async throws {
+        let results = await concurrently(48) { number in
+            switch number % 3 {
+            case 0: _ = try await add("text \(number)")
+            case 1: _ = try await advance(try await catalog.claim(try await start().id), to: "text")
+            default: try await catalog.destroyFile(try await add("more text \(number)").id, of: .ann)
+            }
+        }
+        for result in results { try result.get() }
+        let (usage, statistics) = (try await catalog.usage(of: .ann), try await catalog.statistics())
+        let files = try await catalog.files(FileQuery()).items
+        #expect(files.count == 16)
+        #expect(usage == Usage(bytes: files.map(\.size).reduce(0, +) + 16 * 4, openUploads: 16))
+        #expect((statistics.openUploads, statistics.blobs, statistics.files) == (16, 32, 16))
+    }
+}

@@ -1,0 +1,45 @@
+// What a call did, in a form that can be compared.
+
+import BlobCore
+
+/// What a call returned, or the code of the error that it threw.
+enum Outcome<Value: Equatable & Sendable>: Equatable, Sendable {
+    case returned(Value)
+    case refused(BlobError.Code)
+
+    /// Makes a call. Errors that are no ``BlobError`` are not the call's to throw, and pass through.
+    init(of call: () async throws -> Value) async throws {
+        do {
+            self = .returned(try await call())
+        } catch let error as BlobError {
+            self = .refused(error.code)
+        }
+    }
+
+    func map<Other>(_ transform: (Value) throws -> Other) rethrows -> Outcome<Other> {
+        switch self {
+        case .returned(let value): .returned(try transform(value))
+        case .refused(let code): .refused(code)
+        }
+    }
+
+    var value: Value? {
+        if case .returned(let value) = self { value } else { nil }
+    }
+}
+
+extension Outcome<Bool> {
+    /// Makes a call that returns nothing; `true` stands for that.
+    init(ofVoid call: () async throws -> Void) async throws {
+        try await self.init {
+            try await call()
+            return true
+        }
+    }
+}
+
+/// Throws the difference when there is one.
+func compare<Value: Equatable>(_ subject: String, expected: Value, actual: Value) throws {
+    guard expected != actual else { return }
+    throw Divergence.Difference(subject: subject, expected: "\(expected)", actual: "\(actual)")
+}

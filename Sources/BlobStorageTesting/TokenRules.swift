@@ -1,0 +1,134 @@
+// The rules of a catalog's secrets: its key, and the tokens of callers.
+
+import BlobCore
+import BlobStorage
+import Testing
+
+/// What a catalog promises about its key and about tokens.
+public enum TokenRule: String, CaseIterable, Sendable {
+    /// The key has 32 bytes, is not all one byte, and stays the same.
+    case keyHas32BytesAndStays
+    /// A token is found by its secret's digest, as it was given.
+    case tokenIsFoundByItsSecret
+    /// A secret that was never recorded finds nothing.
+    case unknownSecretFindsNothing
+    /// A token is found also when it has expired: the caller compares.
+    case expiredTokenIsFound
+    /// A name that is taken is refused, and its token stays as it is.
+    case takenNameIsRefused
+    /// A secret that is taken is refused, and its token stays as it is.
+    case takenSecretIsRefused
+    /// All tokens are listed in the order of their names.
+    case tokensAreListedByName
+    /// A revoked token is not found, and its name is free again.
+    case revokedTokenIsGone
+    /// Revoking a name that no token has tells so.
+    case revokingUnknownNameTellsSo
+
+    func check(_ trial: CatalogTrial) async throws {
+        switch self {
+        case .keyHas32BytesAndStays: try await trial.keyHas32BytesAndStays()
+        case .tokenIsFoundByItsSecret: try await trial.tokenIsFoundByItsSecret()
+        case .unknownSecretFindsNothing: try await trial.unknownSecretFindsNothing()
+        case .expiredTokenIsFound: try await trial.expiredTokenIsFound()
+        case .takenNameIsRefused: try await trial.takenNameIsRefused()
+        case .takenSecretIsRefused: try await trial.takenSecretIsRefused()
+        case .tokensAreListedByName: try await trial.tokensAreListedByName()
+        case .revokedTokenIsGone: try await trial.revokedTokenIsGone()
+        case .revokingUnknownNameTellsSo: try await trial.revokingUnknownNameTellsSo()
+        }
+    }
+}
+
+extension CatalogTrial {
+    /// Records a token whose secret is its name.
+    private func addToken(
+        _ name: String, scopes: Set<Scope> = [.upload], lifetime: Duration? = nil
+    ) async throws -> AccessToken {
+        let token = AccessToken(
+            name: name, scopes: scopes, created: clock.now, expires: lifetime.map { clock.time(in: $0) }
+        )
+        try await catalog.createToken(token, secretDigest: BlobDigest(ofText: name))
+        return token
+    }
+
+    private func token(_ secret: String) async throws -> AccessToken? {
+        try await catalog.token(secretDigest: BlobDigest(ofText: secret))
+    }
+
+    fileprivate func keyHas32BytesAndStays() async throws {
+        let key = try await catalog.secret()
+        #expect(key.count == 32)
+        #expect(Set(key).count > 1)
+        _ = try await add("text")
+        clock.advance(by: .seconds(3600))
+        #expect(try await catalog.secret() == key)
+    }
+
+    fileprivate func tokenIsFoundByItsSecret() async throws {
+        for scopes in [[], [Scope.read], Set(Scope.allCases)] {
+            let token = try await addToken("token \(scopes.count)", scopes: scopes)
+            #expect(try await self.token(token.name) == token)
+        }
+        let temporary = try await addToken("temporary", lifetime: .seconds(60))
+        #expect(try await token("temporary") == temporary)
+    }
+
+    fileprivate func unknownSecretFindsNothing() async throws {
+        _ = try await addToken("token")
+        #expect(try await token("another") == nil)
+    }
+
+    fileprivate func expiredTokenIsFound() async throws {
+        let expired = try await addToken("token", lifetime: .seconds(60))
+        clock.advance(by: .seconds(3600))
+        _ = try await catalog.removeExpired(limit: 10)
+        #expect(try await token("token") == expired)
+        #expect(try await catalog.tokens() == [expired])
+    }
+
+    fileprivate func takenNameIsRefused() async throws {
+        let first = try await addToken("token", scopes: [.read])
+        let second = AccessToken(name: "token", scopes: [.admin], created: clock.now, expires: nil)
+        let secret = BlobDigest(ofText: "another secret")
+        await expectError(.validationFailed) { try await catalog.createToken(second, secretDigest: secret) }
+        #expect(try await catalog.token(secretDigest: secret) == nil)
+        #expect(try await token("token") == first)
+        #expect(try await catalog.tokens() == [first])
+    }
+
+    fileprivate func takenSecretIsRefused() async throws {
+        let first = try await addToken("token", scopes: [.read])
+        let second = AccessToken(name: "another", scopes: [.admin], created: clock.now, expires: nil)
+        await expectError(.validationFailed) {
+            try await catalog.createToken(second, secretDigest: BlobDigest(ofText: "token"))
+        }
+        #expect(try await token("token") == first)
+        #expect(try await catalog.tokens() == [first])
+    }
+
+    fileprivate func tokensAreListedByName() async throws {
+        #expect(try await catalog.tokens() == [])
+        for name in ["b", "a", "C", "10", "é", "a b"] { _ = try await addToken(name) }
+        #expect(try await catalog.tokens().map(\.name) == ["10", "C", "a", "a b", "b", "é"])
+    }
+
+    fileprivate func revokedTokenIsGone() async throws {
+        _ = try await addToken("token")
+        let other = try await addToken("other")
+        #expect(try await catalog.revokeToken(named: "token"))
+        #expect(try await token("token") == nil)
+        #expect(try await catalog.tokens() == [other])
+        #expect(try await catalog.revokeToken(named: "token") == false)
+        let anew = try await addToken("token", scopes: [.delete])
+        #expect(try await token("token") == anew)
+    }
+
+    fileprivate func revokingUnknownNameTellsSo() async throws {
+        let token = try await addToken("token")
+        for name in ["unknown", "", "Token", "toke%"] {
+            #expect(try await catalog.revokeToken(named: name) == false)
+        }
+        #expect(try await catalog.tokens() == [token])
+    }
+}

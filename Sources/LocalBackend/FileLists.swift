@@ -1,0 +1,111 @@
+// Lists of files: pages in an index's order, whose cost does not depend on how many files there are.
+
+public import BlobCore
+public import BlobStorage
+import GRDB
+
+/// The SQL of lists. An argument that a statement does not name is not passed.
+enum FileLists {
+    /// Rows that have expired and were not reclaimed yet. There are few: the reclaimer comes often.
+    static let expiredOfAll = "SELECT count(*) FROM files WHERE expires <= :now"
+    static let expiredOfOwner = "SELECT count(*) FROM files WHERE expires <= :now AND owner = :owner"
+
+    /// What a list is narrowed to.
+    struct Filter: Sendable {
+        var owner: Subject?
+        var pattern: String?
+        /// Set when any row has expired. Without it, what a page skips is skipped in the index alone.
+        var now: Timestamp?
+
+        fileprivate var condition: String {
+            let terms = [
+                owner.map { _ in "owner = :owner" },
+                pattern.map { _ in #"name LIKE :pattern ESCAPE '\'"# },
+                now.map { _ in FileRows.isLive },
+            ]
+            let present = terms.compactMap(\.self)
+            return present.isEmpty ? "" : "WHERE " + present.joined(separator: " AND ")
+        }
+
+        fileprivate var arguments: [String: (any DatabaseValueConvertible)?] {
+            var arguments: [String: (any DatabaseValueConvertible)?] = [:]
+            if let owner { arguments["owner"] = owner.name }
+            if let pattern { arguments["pattern"] = pattern }
+            if let now { arguments["now"] = now }
+            return arguments
+        }
+    }
+
+    static func count(_ filter: Filter) -> String {
+        "SELECT count(*) FROM files \(filter.condition)"
+    }
+
+    static func page(_ filter: Filter, by order: FileQuery.Order, isDescending: Bool) -> String {
+        let column =
+            switch order {
+            case .name: "name"
+            case .size: "size"
+            case .created: "created"
+            }
+        return """
+            SELECT \(FileRows.columns) FROM files \(filter.condition)
+                ORDER BY \(column) \(isDescending ? "DESC" : "ASC"), id LIMIT :top OFFSET :skip
+            """
+    }
+
+    /// The LIKE pattern of all texts that hold this one. LIKE takes ASCII letters in either case.
+    ///
+    /// - Returns: `nil` when no name can hold it: SQLite would read a pattern to its first NUL, and refuses endless ones.
+    static func pattern(of text: String) -> String? {
+        guard text.utf8.count <= FileName.maximumByteCount, !text.utf8.contains(0) else { return nil }
+        var pattern = "%"
+        for scalar in text.unicodeScalars {
+            if scalar == "%" || scalar == "_" || scalar == "\\" { pattern.unicodeScalars.append("\\") }
+            pattern.unicodeScalars.append(scalar)
+        }
+        return pattern + "%"
+    }
+}
+
+extension LocalCatalog {
+    public func files(_ query: FileQuery) async throws(BlobError) -> FilePage {
+        var filter = FileLists.Filter(owner: query.owner)
+        if let search = query.search, !search.isEmpty {
+            guard let pattern = FileLists.pattern(of: search) else { return FilePage(count: 0, items: []) }
+            filter.pattern = pattern
+        }
+        return try await readSnapshot(isScan: filter.pattern != nil) { [filter] db, now in
+            var filter = filter
+            let expired = try Self.expiredFiles(of: filter.owner, at: now, in: db)
+            if expired > 0 { filter.now = now }
+            let count = try Self.count(filter, expired: expired, in: db)
+            return FilePage(count: count, items: try Self.page(of: query, filter, count: count, in: db))
+        }
+    }
+
+    private static func expiredFiles(of owner: Subject?, at now: Timestamp, in db: Database) throws -> Int64 {
+        let expired =
+            if let owner {
+                try db.first(FileLists.expiredOfOwner, [now, owner.name]) { try $0.integer(0) }
+            } else {
+                try db.first(FileLists.expiredOfAll, [now]) { try $0.integer(0) }
+            }
+        return expired ?? 0
+    }
+
+    private static func count(_ filter: FileLists.Filter, expired: Int64, in db: Database) throws -> Int64 {
+        guard filter.pattern != nil else { return try UsageRows.files(of: filter.owner, in: db) - expired }
+        return try db.first(FileLists.count(filter), StatementArguments(filter.arguments)) { try $0.integer(0) } ?? 0
+    }
+
+    private static func page(
+        of query: FileQuery, _ filter: FileLists.Filter, count: Int64, in db: Database
+    ) throws -> [File] {
+        guard query.top > 0, query.skip < count else { return [] }
+        var arguments = filter.arguments
+        arguments["top"] = query.top
+        arguments["skip"] = max(0, query.skip)
+        let sql = FileLists.page(filter, by: query.order, isDescending: query.isDescending)
+        return try db.all(sql, StatementArguments(arguments), as: File.init(row:))
+    }
+}

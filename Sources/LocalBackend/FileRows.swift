@@ -1,0 +1,86 @@
+// The table `files`, one row at a time. Its lists are in FileLists.
+
+public import BlobCore
+public import BlobStorage
+import struct Foundation.UUID
+import GRDB
+
+enum FileRows {
+    static let columns = "id, digest, owner, name, size, temporary, created, expires"
+    /// A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
+    static let isLive = "(expires IS NULL OR expires > :now)"
+
+    static let insert = "INSERT INTO files (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    static let select = "SELECT \(columns) FROM files WHERE id = :id AND \(isLive)"
+    static let namesake = """
+        SELECT size, name, expires FROM files WHERE digest = :digest AND \(isLive) ORDER BY temporary, id LIMIT 1
+        """
+    static let lastExpiry = "SELECT max(expires) FROM files WHERE digest = ? AND expires IS NOT NULL"
+    static let delete = """
+        DELETE FROM files WHERE id = :id AND \(isLive) AND (:owner IS NULL OR owner = :owner) RETURNING digest
+        """
+    static let deleteExpired = """
+        DELETE FROM files WHERE id IN (SELECT id FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
+            RETURNING digest
+        """
+
+    static func insert(_ file: File, in db: Database) throws {
+        try db.change(
+            insert,
+            [
+                file.id.value, file.digest.data, file.owner.name, file.name.text, file.size, file.isTemporary,
+                Timestamp(file.created), file.expires.map(Timestamp.init),
+            ]
+        )
+    }
+}
+
+extension File {
+    init(row: Row) throws {
+        guard let id = FileID(value: try row.integer(0)) else { throw DamagedRow(table: "files") }
+        self.init(
+            id: id, digest: try row.digest(1), owner: Subject(try row.text(2)),
+            name: FileName(trusted: try row.text(3)),
+            size: try row.integer(4), isTemporary: try row.flag(5), created: try row.time(6),
+            expires: try row.optionalTime(7)
+        )
+    }
+}
+
+extension LocalCatalog {
+    public func file(_ id: FileID) async throws(BlobError) -> File? {
+        try await read { db, now in try db.first(FileRows.select, [id.value, now], as: File.init(row:)) }
+    }
+
+    public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {
+        try await read { db, now in
+            let blob = try db.first(FileRows.namesake, [digest.data, now]) { row in
+                Blob(
+                    digest: digest, size: try row.integer(0), name: FileName(trusted: try row.text(1)),
+                    expires: try row.optionalTime(2)
+                )
+            }
+            // A permanent file's blob never goes. One of temporary files goes with the last of them.
+            guard let blob, blob.expires != nil else { return blob }
+            let expires = try db.first(FileRows.lastExpiry, [digest.data]) { try $0.optionalTime(0) }
+            return Blob(digest: digest, size: blob.size, name: blob.name, expires: expires ?? blob.expires)
+        }
+    }
+
+    public func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError) {
+        try await write { db, now in
+            let digest = try db.first(FileRows.delete, [id.value, now, owner?.name]) { try $0.digest(0) }
+            guard let digest else { throw BlobError(.fileUnknown, "There is no such file.") }
+            try BlobRows.letDie(digest, at: now, in: db)
+        }
+    }
+
+    public func removeExpired(limit: Int) async throws(BlobError) -> [UploadID] {
+        try await write { db, now in
+            for digest in Set(try db.all(FileRows.deleteExpired, [now, limit]) { try $0.digest(0) }) {
+                try BlobRows.letDie(digest, at: now, in: db)
+            }
+            return try db.all(UploadRows.deleteExpired, [now, limit]) { UploadID(try $0.decode(UUID.self, atIndex: 0)) }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// The catalog in an SQLite database: opening, closing, and the way of every call to a reader or to the writer.
+//
+// The calls themselves stand beside the table that they are about: UploadRows, BlobRows, FileRows, FileLists, TokenRows
+// and UsageRows.
+
+public import BlobCore
+public import BlobStorage
+import Foundation
+import GRDB
+public import Logging
+
+/// Keeps the rows in one SQLite file in WAL mode.
+///
+/// Writes of all callers share transactions (``CommitQueue``); reads run beside them on connections of their own. No
+/// call blocks the caller's thread, and none ends early when the caller's task is cancelled.
+public final class LocalCatalog: Catalog {
+    /// As what a process opens the database.
+    public enum Role: Sendable {
+        /// The one process that serves it, brings an older format up to date, and checkpoints.
+        case server
+        /// Another process beside the server, for a few rows. It never checkpoints while others have the database open:
+        /// before SQLite 3.51.3, two connections that checkpoint at once can damage it.
+        case visitor
+    }
+
+    let clock: any WallClock
+    private let commits: CommitQueue
+    private let lookups: ReaderPool
+    /// One thread for what has to look at every row, so that it cannot keep lookups waiting.
+    private let scans: ReaderPool
+    private let key: [UInt8]
+    private let errors: DatabaseErrors
+
+    /// Opens the database, and makes it when there is none.
+    ///
+    /// Blocks for the time of a few reads; how long does not depend on the number of rows.
+    /// - Parameters:
+    ///   - path: the database file. Two more, with `-wal` and `-shm` after its name, come and go beside it.
+    ///   - readers: how many lookups run at one time.
+    /// - Throws: ``BlobError/Code/unavailable`` when the file is damaged, of a newer format, or not a catalog.
+    public init(
+        path: String, role: Role = .server, clock: any WallClock, readers: Int = 4,
+        logger: Logger = Logger(label: "blobd.catalog")
+    ) throws(BlobError) {
+        let errors = DatabaseErrors(logger: logger)
+        let connector = Connector(path: path, role: role)
+        do {
+            let writer = try Writer(connector: connector)
+            key = try writer.prepareSchema(role: role)
+            commits = CommitQueue(writer: writer, errors: errors)
+        } catch {
+            throw errors.opening(error)
+        }
+        lookups = ReaderPool(connector: connector, count: max(1, readers))
+        scans = ReaderPool(connector: connector, count: 1)
+        self.errors = errors
+        self.clock = clock
+    }
+
+    /// Lets what was called before finish, then closes the database. Calls after it throw ``BlobError/Code/unavailable``.
+    public func close() async {
+        await lookups.close()
+        await scans.close()
+        // The last connection to close copies the WAL into the database: better the writer's than a read-only one.
+        await commits.close()
+    }
+
+    public func secret() async throws(BlobError) -> [UInt8] { key }
+}
+
+extension LocalCatalog {
+    /// Runs `body` in a transaction that it shares with other callers. When this returns, the changes are durable; when
+    /// it throws, there are none.
+    func write<Value: Sendable>(
+        _ body: @escaping @Sendable (Database, _ now: Timestamp) throws -> Value
+    ) async throws(BlobError) -> Value {
+        let clock = clock
+        return try await commits.perform { db in try body(db, Timestamp(clock.now)) }
+    }
+
+    /// Runs `body`, which is cheap and makes a single SELECT, or several that need not agree.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Database, _ now: Timestamp) throws -> Value
+    ) async throws(BlobError) -> Value {
+        try await read(on: lookups, body)
+    }
+
+    /// Runs `body` where its statements all see the same rows.
+    ///
+    /// - Parameter isScan: whether it looks at every row.
+    func readSnapshot<Value: Sendable>(
+        isScan: Bool, _ body: @escaping @Sendable (Database, _ now: Timestamp) throws -> Value
+    ) async throws(BlobError) -> Value {
+        try await read(on: isScan ? scans : lookups) { db, now in
+            try db.cachedStatement(sql: "BEGIN").execute()
+            defer { try? db.cachedStatement(sql: "ROLLBACK").execute() }
+            return try body(db, now)
+        }
+    }
+
+    private func read<Value: Sendable>(
+        on pool: ReaderPool, _ body: @escaping @Sendable (Database, _ now: Timestamp) throws -> Value
+    ) async throws(BlobError) -> Value {
+        let clock = clock
+        do {
+            return try await pool.read { db in try body(db, Timestamp(clock.now)) }.get()
+        } catch {
+            throw errors.classified(error)
+        }
+    }
+
+    /// Runs one statement on the writer's connection and returns its rows as text, for tests and for looking into it.
+    /// Its parameters are NULL.
+    func run(_ sql: String) async throws(BlobError) -> [String] {
+        try await commits.perform { db in
+            let statement = try db.makeStatement(sql: sql)
+            statement.setUncheckedArguments([])
+            return try Row.fetchAll(statement).map { row in
+                row.databaseValues.map { String.fromDatabaseValue($0) ?? "\($0)" }.joined(separator: "|")
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// Reading connections, each used by one thread at a time.
+
+import GRDB
+import NIOPosix
+import Synchronization
+
+/// A bounded number of threads that read, with a connection for each.
+///
+/// A lookup is a single SELECT, which sees a consistent state by itself: no transaction is put around it.
+final class ReaderPool: Sendable {
+    private let connector: Connector
+    private let threads: NIOThreadPool
+    private let idle = Mutex<[DatabaseQueue]>([])
+
+    init(connector: Connector, count: Int) {
+        self.connector = connector
+        threads = NIOThreadPool(numberOfThreads: count)
+        threads.start()
+    }
+
+    deinit {
+        threads.shutdownGracefully { _ in }
+    }
+
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async -> Result<Value, any Error> {
+        await withCheckedContinuation { continuation in
+            threads.submit { state in
+                guard state == .active else {
+                    return continuation.resume(returning: .failure(DatabaseErrors.closed))
+                }
+                continuation.resume(returning: Result { try self.execute(body) })
+            }
+        }
+    }
+
+    func close() async {
+        try? await threads.shutdownGracefully()
+        let connections = idle.withLock { connections in
+            defer { connections = [] }
+            return connections
+        }
+        for connection in connections { try? connection.close() }
+    }
+
+    private func execute<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        let connection = try idle.withLock { $0.popLast() } ?? connector.reader()
+        // A connection that met an error is not used again.
+        let value = try connection.unsafeRead(body)
+        idle.withLock { $0.append(connection) }
+        return value
+    }
+}

@@ -1,0 +1,93 @@
+// Values as rows hold them: times as milliseconds, digests as bytes.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import GRDB
+
+/// Milliseconds since 1970, as all times are stored.
+struct Timestamp: DatabaseValueConvertible, Comparable, Sendable {
+    let milliseconds: Int64
+
+    init(milliseconds: Int64) {
+        self.milliseconds = milliseconds
+    }
+
+    /// The nearest millisecond: a stored time that was read back and is stored again stays the same.
+    init(_ date: Date) {
+        milliseconds =
+            Int64(exactly: (date.timeIntervalSince1970 * 1000).rounded()) ?? (date > .distantPast ? .max : .min)
+    }
+
+    var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
+
+    var databaseValue: DatabaseValue { milliseconds.databaseValue }
+
+    static func fromDatabaseValue(_ value: DatabaseValue) -> Timestamp? {
+        Int64.fromDatabaseValue(value).map(Timestamp.init(milliseconds:))
+    }
+
+    static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
+
+    /// The time that was so long before.
+    static func - (time: Timestamp, duration: Duration) -> Timestamp {
+        let (seconds, attoseconds) = duration.components
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        let distance = overflow ? (seconds < 0 ? .min : .max) : whole &+ attoseconds / 1_000_000_000_000_000
+        let (earlier, underflow) = time.milliseconds.subtractingReportingOverflow(distance)
+        return Timestamp(milliseconds: underflow ? (distance < 0 ? .max : .min) : earlier)
+    }
+}
+
+extension BlobDigest {
+    var data: Data { Data(bytes) }
+}
+
+/// Decoding that throws: what a damaged file holds must not stop the process.
+extension Row {
+    func integer(_ index: Int) throws -> Int64 { try decode(Int64.self, atIndex: index) }
+    func flag(_ index: Int) throws -> Bool { try decode(Int64.self, atIndex: index) != 0 }
+    func text(_ index: Int) throws -> String { try decode(String.self, atIndex: index) }
+    func optionalText(_ index: Int) throws -> String? { try decode(String?.self, atIndex: index) }
+    func time(_ index: Int) throws -> Date { Timestamp(milliseconds: try integer(index)).date }
+
+    func optionalTime(_ index: Int) throws -> Date? {
+        try decode(Int64?.self, atIndex: index).map { Timestamp(milliseconds: $0).date }
+    }
+
+    func digest(_ index: Int) throws -> BlobDigest {
+        try withUnsafeData(atIndex: index) { data in
+            guard let digest = BlobDigest(bytes: data ?? Data()) else { throw DamagedRow(table: "digest") }
+            return digest
+        }
+    }
+}
+
+extension Database {
+    /// The first row of a SELECT, or of a change with RETURNING.
+    func first<Value>(
+        _ sql: String, _ arguments: StatementArguments, as decode: (Row) throws -> Value
+    ) throws -> Value? {
+        let rows = try Row.fetchCursor(cachedStatement(sql: sql), arguments: arguments)
+        // A row is a view of its cursor's statement, which is reset when the cursor goes.
+        return try withExtendedLifetime(rows) { try rows.next().map(decode) }
+    }
+
+    func all<Value>(
+        _ sql: String, _ arguments: StatementArguments = [], as decode: (Row) throws -> Value
+    ) throws -> [Value] {
+        let rows = try Row.fetchCursor(cachedStatement(sql: sql), arguments: arguments)
+        var values: [Value] = []
+        while let row = try rows.next() { values.append(try decode(row)) }
+        return values
+    }
+
+    /// Runs a change.
+    ///
+    /// - Returns: whether it changed anything.
+    @discardableResult
+    func change(_ sql: String, _ arguments: StatementArguments) throws -> Bool {
+        try cachedStatement(sql: sql).execute(arguments: arguments)
+        return changesCount > 0
+    }
+}

@@ -1,0 +1,54 @@
+// The table `tokens`.
+
+public import BlobCore
+public import BlobStorage
+import GRDB
+
+enum TokenRows {
+    private static let columns = "name, scopes, created, expires"
+    static let insert = """
+        INSERT INTO tokens (secret_digest, name, scopes, created, expires) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING
+        """
+    static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = ?"
+    static let selectAll = "SELECT \(columns) FROM tokens ORDER BY name"
+    static let delete = "DELETE FROM tokens WHERE name = ?"
+}
+
+extension AccessToken {
+    fileprivate init(row: Row) throws {
+        self.init(
+            name: try row.text(0),
+            // A scope that only a newer version knows allows nothing here.
+            scopes: Set(try row.text(1).split(separator: " ").compactMap { Scope(rawValue: String($0)) }),
+            created: try row.time(2), expires: try row.optionalTime(3)
+        )
+    }
+}
+
+extension LocalCatalog {
+    public func createToken(_ token: AccessToken, secretDigest: BlobDigest) async throws(BlobError) {
+        try await write { db, _ in
+            let isNew = try db.change(
+                TokenRows.insert,
+                [
+                    secretDigest.data, token.name, token.scopes.map(\.rawValue).sorted().joined(separator: " "),
+                    Timestamp(token.created), token.expires.map(Timestamp.init),
+                ]
+            )
+            guard isNew else { throw BlobError(.validationFailed, "There is a token of this name already.") }
+        }
+    }
+
+    public func token(secretDigest: BlobDigest) async throws(BlobError) -> AccessToken? {
+        try await read { db, _ in try db.first(TokenRows.select, [secretDigest.data], as: AccessToken.init(row:)) }
+    }
+
+    public func tokens() async throws(BlobError) -> [AccessToken] {
+        try await read { db, _ in try db.all(TokenRows.selectAll, as: AccessToken.init(row:)) }
+    }
+
+    public func revokeToken(named name: String) async throws(BlobError) -> Bool {
+        try await write { db, _ in try db.change(TokenRows.delete, [name]) }
+    }
+}

@@ -1,0 +1,176 @@
+// The table `uploads`.
+
+public import BlobCore
+public import BlobStorage
+public import Foundation
+import GRDB
+
+enum UploadRows {
+    private static let columns = """
+        id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, file_id, file_digest, \
+        file_created, file_expires
+        """
+    static let select = "SELECT \(columns) FROM uploads WHERE id = ?1 AND expires > ?2"
+    static let insert = """
+        INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+        """
+    static let setEpoch = "UPDATE uploads SET epoch = ?2 WHERE id = ?1"
+    static let advance = """
+        UPDATE uploads SET offset = ?4, digest_state = ?5, expires = ?6, announced = iif(?7, ?4, announced)
+            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
+            RETURNING announced
+        """
+    static let announce = "UPDATE uploads SET announced = ?2 WHERE id = ?1 AND announced <> ?2"
+    static let fail = "UPDATE uploads SET state = 2 WHERE id = ? AND state = 0"
+    static let complete = """
+        UPDATE uploads SET state = 1, offset = ?4, digest_state = ?5, file_id = ?6, file_digest = ?7,
+            file_created = ?8, file_expires = ?9
+            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
+        """
+    static let delete = "DELETE FROM uploads WHERE id = ?1 AND state <> 1 AND expires > ?2"
+    static let deleteExpired = """
+        DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
+            RETURNING id
+        """
+
+    static let unknown = BlobError(.uploadUnknown, "There is no such upload.")
+
+    static func upload(_ id: UploadID, at now: Timestamp, in db: Database) throws -> Upload? {
+        try db.first(select, [id.uuid, now], as: Upload.init(row:))
+    }
+
+    /// Why a change found no row for an upload that its caller had claimed.
+    static func refusal(of claimed: Upload, at now: Timestamp, in db: Database) throws -> BlobError {
+        guard try upload(claimed.id, at: now, in: db) != nil else { return unknown }
+        return BlobError(.uploadSuperseded, "A newer request on this upload has ended this one.")
+    }
+}
+
+extension Upload {
+    fileprivate init(row: Row) throws {
+        guard let digest = RunningDigest(encoded: try row.decode(Data.self, atIndex: 8)) else {
+            throw DamagedRow(table: "uploads")
+        }
+        self.init(
+            id: UploadID(try row.decode(UUID.self, atIndex: 0)), owner: Subject(try row.text(1)),
+            name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
+            expires: try row.time(4)
+        )
+        epoch = try row.integer(5)
+        offset = try row.integer(6)
+        announced = try row.integer(7)
+        self.digest = digest
+        switch try row.integer(9) {
+        case 0: state = .open
+        case 1: state = .completed(try file(row: row))
+        case 2: state = .failed
+        default: throw DamagedRow(table: "uploads")
+        }
+    }
+
+    private func file(row: Row) throws -> File {
+        guard let id = FileID(value: try row.integer(10)) else { throw DamagedRow(table: "uploads") }
+        let digest = try row.digest(11)
+        return File(
+            id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
+            isTemporary: isTemporary, created: try row.time(12), expires: try row.optionalTime(13)
+        )
+    }
+}
+
+extension LocalCatalog {
+    public func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError) {
+        try await write { db, _ in
+            let open = try UsageRows.usage(of: upload.owner, in: db).openUploads
+            guard open < limit else {
+                throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.")
+            }
+            try db.change(
+                UploadRows.insert,
+                [
+                    upload.id.uuid, upload.owner.name, upload.name?.text, upload.isTemporary, Timestamp(upload.expires),
+                    upload.epoch, upload.offset, upload.announced, Data(upload.digest.encoded),
+                ]
+            )
+        }
+    }
+
+    public func upload(_ id: UploadID) async throws(BlobError) -> Upload? {
+        try await read { db, now in try UploadRows.upload(id, at: now, in: db) }
+    }
+
+    public func claim(_ id: UploadID) async throws(BlobError) -> Upload {
+        try await write { db, now in
+            guard var upload = try UploadRows.upload(id, at: now, in: db) else { throw UploadRows.unknown }
+            switch upload.state {
+            case .completed: break
+            case .failed: throw BlobError(.uploadFailed, "The storage lost bytes of this upload: start a new one.")
+            case .open:
+                upload.epoch += 1
+                try db.change(UploadRows.setEpoch, [id.uuid, upload.epoch])
+            }
+            return upload
+        }
+    }
+
+    public func advance(
+        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
+    ) async throws(BlobError) -> Upload {
+        try await write { db, now in
+            let announced = try db.first(
+                UploadRows.advance,
+                [
+                    upload.id.uuid, upload.epoch, upload.offset, progress.offset, Data(progress.digest.encoded),
+                    Timestamp(expires), announcing, now,
+                ],
+                as: { try $0.integer(0) }
+            )
+            guard let announced else { throw try UploadRows.refusal(of: upload, at: now, in: db) }
+            var upload = upload
+            upload.offset = progress.offset
+            upload.digest = progress.digest
+            upload.expires = Timestamp(expires).date
+            upload.announced = announced
+            return upload
+        }
+    }
+
+    public func announce(_ offset: Int64, of id: UploadID) async throws(BlobError) {
+        try await write { db, _ in _ = try db.change(UploadRows.announce, [id.uuid, offset]) }
+    }
+
+    public func fail(_ id: UploadID) async throws(BlobError) {
+        try await write { db, _ in _ = try db.change(UploadRows.fail, [id.uuid]) }
+    }
+
+    public func complete(
+        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+    ) async throws(BlobError) -> File {
+        let digest = progress.digest.digest
+        return try await write { db, now in
+            let file = File(
+                id: FileID(at: now.date, after: try UsageRows.lastFileID(in: db)), digest: digest, owner: upload.owner,
+                name: upload.name ?? FileName(digest), size: progress.offset, isTemporary: upload.isTemporary,
+                created: now.date, expires: fileExpires.map { Timestamp($0).date }
+            )
+            let isCompleted = try db.change(
+                UploadRows.complete,
+                [
+                    upload.id.uuid, upload.epoch, upload.offset, progress.offset, Data(progress.digest.encoded),
+                    file.id.value, digest.data, now, fileExpires.map(Timestamp.init),
+                ]
+            )
+            guard isCompleted else { throw try UploadRows.refusal(of: upload, at: now, in: db) }
+            try BlobRows.makeLive(digest, size: file.size, in: db)
+            try FileRows.insert(file, in: db)
+            return file
+        }
+    }
+
+    public func destroy(_ id: UploadID) async throws(BlobError) {
+        try await write { db, now in
+            guard try db.change(UploadRows.delete, [id.uuid, now]) else { throw UploadRows.unknown }
+        }
+    }
+}

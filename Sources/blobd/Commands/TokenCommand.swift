@@ -1,0 +1,105 @@
+// `blobd token`: who may talk to the server. Works beside a running server, which sees every change at once.
+
+import ArgumentParser
+import BlobCore
+import BlobStorage
+import Foundation
+import Logging
+
+struct TokenCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token",
+        abstract: "Make, list and revoke access tokens.",
+        subcommands: [Create.self, List.self, Revoke.self]
+    )
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a token and print it. It is shown this once and cannot be had again.",
+            discussion: "The name is also that of the subject that the token speaks for, who owns what it uploads."
+        )
+
+        @Argument(help: "1 to 64 letters, digits, '.', '_' or '-'.")
+        var name: String
+
+        @Option(help: "What it allows: some of upload, read, delete, admin, with commas between them.")
+        var scopes = "upload,read,delete"
+
+        @Option(help: ArgumentHelp("When it ends, such as 12h or 30d; never, if not given.", valueName: "TIME"))
+        var expires: String?
+
+        @OptionGroup var dataFlags: DataFlags
+
+        func validate() throws { _ = try request() }
+
+        func run() async throws {
+            let request = try request()
+            let secret = try await withCatalog(dataFlags) { catalog, _ in
+                try await request.create(in: catalog, clock: SystemClock())
+            }
+            Console.tell(secret.text)
+        }
+
+        func request() throws -> TokenRequest {
+            do {
+                return try TokenRequest(name: name, scopes: scopes, expires: expires)
+            } catch {
+                throw ValidationError(error.description)
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List all tokens; their secrets are not kept.")
+
+        @OptionGroup var dataFlags: DataFlags
+
+        func run() async throws {
+            let tokens = try await withCatalog(dataFlags) { catalog, _ in try await catalog.tokens() }
+            Console.tell(Self.table(tokens))
+        }
+
+        static func table(_ tokens: [AccessToken]) -> String {
+            alignedTable(
+                [["name", "scopes", "created", "expires"]]
+                    + tokens.map { token in
+                        let scopes = Scope.allCases.filter(token.scopes.contains).map(\.rawValue)
+                        return [
+                            token.name, scopes.joined(separator: ","), token.created.formatted(.iso8601),
+                            token.expires?.formatted(.iso8601) ?? "never",
+                        ]
+                    }
+            )
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Revoke a token, effective at once.")
+
+        @Argument(help: "The token's name.")
+        var name: String
+
+        @OptionGroup var dataFlags: DataFlags
+
+        func run() async throws {
+            let isRevoked = try await withCatalog(dataFlags) { catalog, data in
+                // Before the row: a start must not adopt the secret of a revoked token.
+                if name == AdminToken.name { try AdminToken.removeFile(in: data) }
+                return try await catalog.revokeToken(named: name)
+            }
+            guard isRevoked else {
+                throw StartFailure("there is no token named '\(name)'; 'blobd token list' shows all")
+            }
+        }
+    }
+}
+
+/// Runs `body` with the catalog of the data directory that the settings name, and the path of that directory.
+private func withCatalog<Value: Sendable>(
+    _ flags: DataFlags, _ body: (any Catalog, String) async throws -> Value
+) async throws -> Value {
+    let effective = try await Settings.effective(flags: flags.given)
+    LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
+    let data: String = effective.value(.data)
+    return try await visitCatalog(in: data) { try await body($0, data) }
+}

@@ -1,0 +1,42 @@
+// What a server tells the person who started it.
+
+import Foundation
+
+/// The lines on standard output once a server takes connections.
+struct Welcome {
+    /// The address that was bound, with the true port.
+    let address: ListenAddress
+    /// The certificate to trust for trying out TLS; `nil` when it needs no mention.
+    let selfSignedCertificate: String?
+    /// The file of a first token that this start made; `nil` for every later start.
+    let adminToken: String?
+    let isSecure: Bool
+
+    /// The line that scripts wait for comes first; what helps a newcomer follows, and never holds a token.
+    var text: String {
+        let scheme = isSecure ? "https" : "http"
+        var lines = ["blobd is ready on \(scheme)://\(address)"]
+        if let selfSignedCertificate {
+            lines.append("For clients to trust, the certificate it made: \(absolute(selfSignedCertificate))")
+        }
+        if let adminToken {
+            let trust = selfSignedCertificate.map { " --cacert \(quoted(absolute($0)))" } ?? ""
+            let path = absolute(adminToken)
+            lines.append("A first token with all scopes is in \(path). Try it:")
+            lines.append(
+                "  curl -i\(trust) -X POST -H \"Authorization: Bearer $(cat \(quoted(path)))\" "
+                    + "'\(scheme)://\(address.reachable)/api/blobs/uploads?filename=hello.txt'"
+            )
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func absolute(_ path: String) -> String {
+        URL(filePath: path).standardizedFileURL.path(percentEncoded: false)
+    }
+
+    /// A path as a shell takes it.
+    private func quoted(_ path: String) -> String {
+        path.isPlain(with: "/._-") ? path : "'" + path.replacing("'", with: #"'\''"#) + "'"
+    }
+}

@@ -1,0 +1,18 @@
+// What the server's metrics mean.
+
+/// The HELP lines, by the name of the metric. A metric that is not here is shown without one.
+enum MetricHelp {
+    static let texts = [
+        "blobd_http_requests_total": "Requests answered.",
+        "blobd_http_request_duration_seconds": "Time from a request's head to the end of its answer.",
+        "blobd_http_received_bytes_total": "Bytes of request bodies received.",
+        "blobd_http_sent_bytes_total": "Bytes of response bodies sent.",
+        "blobd_fsync_duration_seconds": "Time that making bytes durable took.",
+        "blobd_commit_duration_seconds": "Time that a transaction of the catalog took.",
+        "blobd_uploads_open": "Uploads that are neither completed nor expired.",
+        "blobd_blobs": "Blobs held.",
+        "blobd_files": "Files held.",
+        "blobd_blob_bytes": "Bytes of all blobs, each counted once.",
+        "blobd_disk_free_bytes": "Free bytes of the disk that holds the data.",
+    ]
+}

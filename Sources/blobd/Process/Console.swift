@@ -1,0 +1,33 @@
+// What the program says to the person or script that runs it.
+
+import SystemPackage
+
+enum Console {
+    /// Puts lines on standard output, which carries only what was asked for, at once.
+    static func tell(_ text: String) {
+        write(text + "\n", to: .standardOutput)
+    }
+
+    /// Puts a problem on standard error.
+    static func complain(_ problem: String) {
+        write("blobd: \(problem)\n", to: .standardError)
+    }
+
+    private static func write(_ text: String, to descriptor: FileDescriptor) {
+        // Nobody listens any more: there is no one to tell either.
+        _ = try? descriptor.writeAll(text.utf8)
+    }
+}
+
+/// Rows of text with their columns aligned, two spaces apart.
+func alignedTable(_ rows: [[String]]) -> String {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    return rows.map { row in
+        let cells = row.enumerated().map { column, cell in
+            // The last cell ends its line, so nothing follows it.
+            column == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] + 2 - cell.count)
+        }
+        return cells.joined()
+    }.joined(separator: "\n")
+}

@@ -1,0 +1,15 @@
+// Text of which one may be sure what it looks like.
+
+extension StringProtocol {
+    /// Whether there is nothing in the text but ASCII letters, ASCII digits and the ASCII characters of `others`.
+    func isPlain(with others: String) -> Bool {
+        utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: others.utf8.contains(byte)
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// The table of settings: the one source of their names, flags, environment names, defaults, help texts and limits.
+
+import Logging
+
+/// A setting, named by its key: `max-blob-size` is the key of the file, the flag `--max-blob-size` and the environment
+/// variable `BLOBD_MAX_BLOB_SIZE`.
+enum Setting: String, CaseIterable, Sendable {
+    case data
+    case listen
+    case config
+    case allowPlaintext = "allow-plaintext"
+    case tlsCertificate = "tls-certificate"
+    case tlsKey = "tls-key"
+    case tlsSelfSigned = "tls-self-signed"
+    case maxBlobSize = "max-blob-size"
+    case maxOpenUploads = "max-open-uploads"
+    case quota
+    case minFreeSpace = "min-free-space"
+    case uploadExpiry = "upload-expiry"
+    case temporaryExpiry = "temporary-expiry"
+    case reclaimInterval = "reclaim-interval"
+    case reclaimGrace = "reclaim-grace"
+    case privateDownloads = "private-downloads"
+    case crossOriginResourcePolicy = "cross-origin-resource-policy"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+    case shutdownTimeout = "shutdown-timeout"
+    case headerTimeout = "header-timeout"
+    case bodyTimeout = "body-timeout"
+    case idleTimeout = "idle-timeout"
+
+    /// The table.
+    var row: Row {
+        switch self {
+        case .data: Row(String.self, "./data", "Directory that holds everything the server keeps.")
+        case .listen: Row(ListenAddress.self, "127.0.0.1:8887", "Address to listen on; port 0 takes a free one.")
+        case .config: Row(String.self, nil, "File of settings, in YAML or JSON.")
+        case .allowPlaintext: Row(Bool.self, "false", "Serve without TLS on an address that others can reach.")
+        case .tlsCertificate: Row(String.self, nil, "Certificate chain in PEM; read again when it changes.")
+        case .tlsKey: Row(String.self, nil, "Private key of the certificate in PEM.")
+        case .tlsSelfSigned: Row(Bool.self, "false", "Make a certificate for trying out TLS.")
+        case .maxBlobSize: Row(ByteCount.self, "1TiB", least: "1", "Largest blob that is taken.")
+        case .maxOpenUploads: Row(Int.self, "1000", least: "1", "Open uploads that one subject may have.")
+        case .quota: Row(ByteLimit.self, "none", "Bytes that one subject may take up.")
+        case .minFreeSpace: Row(ByteCount.self, "1GiB", "Disk space that uploads leave free.")
+        case .uploadExpiry: Row(Duration.self, "7d", least: "1s", "Life of an unfinished upload after its last byte.")
+        case .temporaryExpiry: Row(Duration.self, "30d", least: "1s", "Life of a temporary file.")
+        case .reclaimInterval: Row(Duration.self, "5m", least: "1s", "Time between two rounds of the reclaimer.")
+        case .reclaimGrace: Row(Duration.self, "1h", "Time between a blob's last file and its bytes going.")
+        case .privateDownloads: Row(Bool.self, "false", "Ask for a token on downloads too.")
+        case .crossOriginResourcePolicy: Row(CrossOriginResourcePolicy.self, "same-site", "Header of downloads.")
+        case .logLevel: Row(Logger.Level.self, "info", "Least level that is logged.")
+        case .logFormat: Row(LogFormat.self, "text", "Form of the log's lines.")
+        case .shutdownTimeout: Row(Duration.self, "30s", "Time that running requests get when the server stops.")
+        case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
+        case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")
+        case .idleTimeout: Row(Duration.self, "60s", least: "1ms", "Time that an idle connection stays open.")
+        }
+    }
+}
+
+extension Setting {
+    /// One row of the table.
+    struct Row {
+        /// The text that stands for a value nobody gave; `nil` where there is none.
+        let standard: String?
+        let summary: String
+        /// What stands for a value in help, such as `SIZE`.
+        let placeholder: String
+        /// What a value looks like, to go on after "must be".
+        let form: String
+        /// The value of a well-formed text within the limits.
+        let parse: (String) -> (any SettingValue)?
+
+        init<Value: SettingValue>(_ type: Value.Type, _ standard: String?, _ summary: String) {
+            self.standard = standard
+            self.summary = summary
+            placeholder = Value.placeholder
+            form = Value.form
+            parse = { Value(settingText: $0) }
+        }
+
+        init<Value: SettingValue & Comparable>(
+            _ type: Value.Type, _ standard: String?, least: String, _ summary: String
+        ) {
+            self.standard = standard
+            self.summary = summary
+            placeholder = Value.placeholder
+            form = "\(Value.form), and at least \(least)"
+            parse = { text in
+                guard let value = Value(settingText: text), let limit = Value(settingText: least), value >= limit
+                else { return nil }
+                return value
+            }
+        }
+    }
+
+    var flag: String { "--\(rawValue)" }
+
+    var environmentName: String {
+        Self.environmentPrefix + rawValue.uppercased().replacing("-", with: "_")
+    }
+
+    /// What the name of every environment variable of this program begins with.
+    static let environmentPrefix = "BLOBD_"
+
+    /// The setting that a misspelt key most likely meant.
+    static func nearest(to key: String) -> Setting? {
+        let key = key.lowercased().map { $0.isLetter || $0.isNumber ? $0 : "-" }
+        let ranked = allCases.map { (setting: $0, distance: editDistance(key, Array($0.rawValue))) }
+        guard let best = ranked.min(by: { $0.distance < $1.distance }), best.distance <= max(2, key.count / 3)
+        else { return nil }
+        return best.setting
+    }
+
+    /// How many characters have to be put in, taken out or changed to make one text of the other.
+    private static func editDistance(_ left: [Character], _ right: [Character]) -> Int {
+        var row = Array(0...right.count)
+        for (i, a) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in right.enumerated() {
+                let substitution = diagonal + (a == b ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}

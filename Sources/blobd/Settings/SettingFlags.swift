@@ -1,0 +1,87 @@
+// The flags of the settings on the command line.
+
+import ArgumentParser
+
+/// The flags of all settings. Names, help and defaults come from the table; what is written here is only that each
+/// setting has a flag, which a test compares with the table.
+struct SettingFlags: ParsableArguments {
+    @Option(.data) var data: GivenSetting?
+    @Option(.listen) var listen: GivenSetting?
+    @Option(.config) var config: GivenSetting?
+    @Flag(.allowPlaintext) var allowPlaintext: Bool?
+    @Option(.tlsCertificate) var tlsCertificate: GivenSetting?
+    @Option(.tlsKey) var tlsKey: GivenSetting?
+    @Flag(.tlsSelfSigned) var tlsSelfSigned: Bool?
+    @Option(.maxBlobSize) var maxBlobSize: GivenSetting?
+    @Option(.maxOpenUploads) var maxOpenUploads: GivenSetting?
+    @Option(.quota) var quota: GivenSetting?
+    @Option(.minFreeSpace) var minFreeSpace: GivenSetting?
+    @Option(.uploadExpiry) var uploadExpiry: GivenSetting?
+    @Option(.temporaryExpiry) var temporaryExpiry: GivenSetting?
+    @Option(.reclaimInterval) var reclaimInterval: GivenSetting?
+    @Option(.reclaimGrace) var reclaimGrace: GivenSetting?
+    @Flag(.privateDownloads) var privateDownloads: Bool?
+    @Option(.crossOriginResourcePolicy) var crossOriginResourcePolicy: GivenSetting?
+    @Option(.logLevel) var logLevel: GivenSetting?
+    @Option(.logFormat) var logFormat: GivenSetting?
+    @Option(.shutdownTimeout) var shutdownTimeout: GivenSetting?
+    @Option(.headerTimeout) var headerTimeout: GivenSetting?
+    @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
+    @Option(.idleTimeout) var idleTimeout: GivenSetting?
+
+    /// What was given on the command line.
+    var given: [Setting: String] {
+        let options = [
+            data, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
+            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, crossOriginResourcePolicy, logLevel,
+            logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
+        ]
+        let flags: [Setting: Bool?] = [
+            .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned, .privateDownloads: privateDownloads,
+        ]
+        var given = flags.compactMapValues { $0.map(String.init(describing:)) }
+        for case let option? in options { given[option.setting] = option.text }
+        return given
+    }
+}
+
+/// The flags that tell where the data are, for the commands that need nothing else.
+struct DataFlags: ParsableArguments {
+    @Option(.data) var data: GivenSetting?
+    @Option(.config) var config: GivenSetting?
+
+    /// What was given on the command line.
+    var given: [Setting: String] {
+        var given: [Setting: String] = [:]
+        for case let option? in [data, config] { given[option.setting] = option.text }
+        return given
+    }
+}
+
+/// A setting as it was given on the command line, not yet looked at: its errors are told with those from elsewhere.
+struct GivenSetting: Sendable {
+    let setting: Setting
+    let text: String
+}
+
+extension Option where Value == GivenSetting? {
+    init(_ setting: Setting) {
+        self.init(name: .customLong(setting.rawValue), help: ArgumentHelp(setting)) { text in
+            GivenSetting(setting: setting, text: text)
+        }
+    }
+}
+
+extension Flag where Value == Bool? {
+    init(_ setting: Setting) {
+        self.init(name: .customLong(setting.rawValue), inversion: .prefixedNo, help: ArgumentHelp(setting))
+    }
+}
+
+extension ArgumentHelp {
+    fileprivate init(_ setting: Setting) {
+        let row = setting.row
+        let standard = row.standard.map { " (default: \($0))" } ?? ""
+        self.init("\(row.summary)\(standard)", valueName: row.placeholder)
+    }
+}

@@ -1,0 +1,132 @@
+// The types of settings: how each is written.
+
+import Logging
+
+/// A value that a setting can have, written as text.
+protocol SettingValue: Sendable {
+    /// Reads a value; `nil` for text of another form or a value out of range.
+    init?(settingText: String)
+
+    /// What stands for a value in help, such as `SIZE`.
+    static var placeholder: String { get }
+
+    /// What a value looks like, to go on after "must be".
+    static var form: String { get }
+}
+
+/// Texts, which are all paths.
+extension String: SettingValue {
+    init?(settingText: String) {
+        guard !settingText.isEmpty, !settingText.utf8.contains(0) else { return nil }
+        self = settingText
+    }
+
+    static var placeholder: String { "PATH" }
+    static var form: String { "a path" }
+}
+
+extension Bool: SettingValue {
+    init?(settingText: String) { self.init(settingText) }
+
+    static var placeholder: String { "true|false" }
+    static var form: String { "true or false" }
+}
+
+extension Int: SettingValue {
+    init?(settingText: String) {
+        guard let (number, unit) = numberAndUnit(settingText), unit.isEmpty, let value = Int(exactly: number)
+        else { return nil }
+        self = value
+    }
+
+    static var placeholder: String { "COUNT" }
+    static var form: String { "a whole number in digits, such as 1000" }
+}
+
+/// A number of bytes.
+struct ByteCount: SettingValue, Comparable {
+    let bytes: Int64
+
+    init?(settingText: String) {
+        guard let (number, unit) = numberAndUnit(settingText), let factor = Self.factors[unit.lowercased()]
+        else { return nil }
+        let (bytes, isTooLarge) = number.multipliedReportingOverflow(by: factor)
+        guard !isTooLarge else { return nil }
+        self.bytes = bytes
+    }
+
+    private static let factors: [String: Int64] = [
+        "": 1, "b": 1,
+        "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "pib": 1 << 50,
+        "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "tb": 1_000_000_000_000, "pb": 1_000_000_000_000_000,
+    ]
+
+    static func < (left: ByteCount, right: ByteCount) -> Bool { left.bytes < right.bytes }
+
+    static var placeholder: String { "SIZE" }
+    static var form: String { "a size below 8192PiB, such as 4096, 64KiB, 4MiB or 10GB" }
+}
+
+/// A number of bytes, or no limit.
+struct ByteLimit: SettingValue {
+    /// `nil` for no limit.
+    let bytes: Int64?
+
+    init?(settingText: String) {
+        if settingText == "none" {
+            bytes = nil
+        } else if let count = ByteCount(settingText: settingText) {
+            bytes = count.bytes
+        } else {
+            return nil
+        }
+    }
+
+    static var placeholder: String { "SIZE|none" }
+    static var form: String { "none, or \(ByteCount.form)" }
+}
+
+extension Duration: SettingValue {
+    init?(settingText: String) {
+        guard let (number, unit) = numberAndUnit(settingText), let factor = Self.milliseconds[unit] else { return nil }
+        let (milliseconds, isTooLarge) = number.multipliedReportingOverflow(by: factor)
+        // A hundred years: far enough from every overflow in times to come and in nanoseconds.
+        guard !isTooLarge, milliseconds <= 36_500 * 86_400_000 else { return nil }
+        self = .milliseconds(milliseconds)
+    }
+
+    private static let milliseconds: [String: Int64] = [
+        "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000,
+    ]
+
+    static var placeholder: String { "TIME" }
+    static var form: String { "a duration of at most 36500d, such as 500ms, 1s, 5m, 12h or 7d" }
+}
+
+/// A setting that is one of a few words.
+protocol SettingChoice: SettingValue, CaseIterable, RawRepresentable where RawValue == String {}
+
+extension SettingChoice {
+    init?(settingText: String) { self.init(rawValue: settingText) }
+
+    static var placeholder: String { allCases.map(\.rawValue).joined(separator: "|") }
+    static var form: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
+}
+
+/// Which pages may embed what is downloaded, by the header of that name.
+enum CrossOriginResourcePolicy: String, SettingChoice {
+    case sameSite = "same-site"
+    case sameOrigin = "same-origin"
+    case crossOrigin = "cross-origin"
+}
+
+extension Logger.Level: SettingChoice {}
+
+/// Splits `64KiB` into 64 and `KiB`; `nil` when there is no number of ASCII digits before the unit, or it is too large.
+private func numberAndUnit(_ text: String) -> (number: Int64, unit: String)? {
+    let digits = text.utf8.prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+    guard let number = Int64(Substring(digits)), let unit = String(text.utf8.dropFirst(digits.count)) else {
+        return nil
+    }
+    return (number, unit)
+}

@@ -1,0 +1,118 @@
+// The settings as the server uses them.
+
+import Foundation
+import Logging
+
+/// The effective settings, each well formed and none against another.
+struct Settings: Sendable {
+    /// How connections are protected.
+    enum Transport: Equatable, Sendable {
+        case plaintext
+        /// Paths of a certificate chain and its key.
+        case tls(certificate: String, key: String)
+        /// A certificate that the server makes for itself.
+        case selfSigned
+    }
+
+    let data: String
+    let listen: ListenAddress
+    let transport: Transport
+    /// In bytes.
+    let maxBlobSize: Int64
+    let maxOpenUploads: Int
+    /// In bytes; `nil` for no limit.
+    let quota: Int64?
+    /// In bytes.
+    let minFreeSpace: Int64
+    let uploadExpiry: Duration
+    let temporaryExpiry: Duration
+    let reclaimInterval: Duration
+    let reclaimGrace: Duration
+    let privateDownloads: Bool
+    let crossOriginResourcePolicy: CrossOriginResourcePolicy
+    let logLevel: Logger.Level
+    let logFormat: LogFormat
+    let shutdownTimeout: Duration
+    let headerTimeout: Duration
+    let bodyTimeout: Duration
+    let idleTimeout: Duration
+
+    /// - Throws: ``SettingsError`` for settings that contradict each other, all of them at once.
+    init(_ effective: EffectiveSettings) throws(SettingsError) {
+        data = effective.value(.data)
+        listen = effective.value(.listen)
+        maxBlobSize = effective.value(.maxBlobSize, as: ByteCount.self).bytes
+        maxOpenUploads = effective.value(.maxOpenUploads)
+        quota = effective.value(.quota, as: ByteLimit.self).bytes
+        minFreeSpace = effective.value(.minFreeSpace, as: ByteCount.self).bytes
+        uploadExpiry = effective.value(.uploadExpiry)
+        temporaryExpiry = effective.value(.temporaryExpiry)
+        reclaimInterval = effective.value(.reclaimInterval)
+        reclaimGrace = effective.value(.reclaimGrace)
+        privateDownloads = effective.value(.privateDownloads)
+        crossOriginResourcePolicy = effective.value(.crossOriginResourcePolicy)
+        logLevel = effective.value(.logLevel)
+        logFormat = effective.value(.logFormat)
+        shutdownTimeout = effective.value(.shutdownTimeout)
+        headerTimeout = effective.value(.headerTimeout)
+        bodyTimeout = effective.value(.bodyTimeout)
+        idleTimeout = effective.value(.idleTimeout)
+        transport = try Self.transport(effective)
+    }
+
+    /// The settings of this process.
+    static func effective(flags: [Setting: String]) async throws(SettingsError) -> EffectiveSettings {
+        try await EffectiveSettings(flags: flags, environment: ProcessInfo.processInfo.environment)
+    }
+
+    private static func transport(_ effective: EffectiveSettings) throws(SettingsError) -> Transport {
+        let certificate: String? = effective.optionalValue(.tlsCertificate)
+        let key: String? = effective.optionalValue(.tlsKey)
+        let isSelfSigned: Bool = effective.value(.tlsSelfSigned)
+
+        if isSelfSigned, let given = [Setting.tlsCertificate, .tlsKey].first(where: { effective[$0] != nil }) {
+            throw SettingsError([
+                "\(effective.naming(.tlsSelfSigned)) contradicts \(effective.naming(given)): give one of them"
+            ])
+        }
+        switch (certificate, key) {
+        case (let certificate?, let key?):
+            return .tls(certificate: certificate, key: key)
+        case (_?, nil):
+            throw SettingsError(["\(effective.naming(.tlsCertificate)) needs tls-key, the path of its private key"])
+        case (nil, _?):
+            throw SettingsError(["\(effective.naming(.tlsKey)) needs tls-certificate, the path of its certificate"])
+        case (nil, nil):
+            if isSelfSigned { return .selfSigned }
+            let listen: ListenAddress = effective.value(.listen)
+            guard listen.isLoopback || effective.value(.allowPlaintext) else {
+                throw SettingsError([
+                    "\(effective.naming(.listen)) is open to other machines, which would send tokens in clear: "
+                        + "give tls-certificate and tls-key, or tls-self-signed, or allow it with allow-plaintext"
+                ])
+            }
+            return .plaintext
+        }
+    }
+}
+
+extension EffectiveSettings {
+    /// The value of a setting that the table gives a default of this type.
+    func value<Value: SettingValue>(_ setting: Setting, as type: Value.Type = Value.self) -> Value {
+        guard let value: Value = optionalValue(setting) else {
+            preconditionFailure("the table gives \(setting.rawValue) no default of the type \(Value.self)")
+        }
+        return value
+    }
+
+    /// The value of a setting that may be missing.
+    func optionalValue<Value: SettingValue>(_ setting: Setting) -> Value? {
+        self[setting]?.value as? Value
+    }
+
+    /// A setting with its value and where it came from, as errors name it.
+    fileprivate func naming(_ setting: Setting) -> String {
+        guard let entry = self[setting] else { return setting.rawValue }
+        return "\(setting.rawValue): '\(entry.text)' \(entry.origin.phrase(for: setting))"
+    }
+}

@@ -1,0 +1,98 @@
+// The certificate and key that the server shows, and how they stay fresh.
+
+import Foundation
+import Logging
+import NIOCertificateReloading
+import NIOSSL
+import Synchronization
+
+/// What a TLS listener needs.
+struct TLSMaterial: Sendable {
+    /// For the listener: TLS 1.2 at least, and for each handshake the newest certificate.
+    let configuration: TLSConfiguration
+    /// Looks at the files again every few seconds; run it as a service beside the listener. It reads two small files on
+    /// Swift's pool, the one exception to the rule that nothing blocks there.
+    let reloader: TimedCertificateReloader
+    let certificatePath: String
+
+    /// Reads a certificate chain and its key.
+    ///
+    /// - Parameter protocols: what the listener speaks, best first, for ALPN.
+    /// - Throws: ``StartFailure`` when they cannot be read or do not fit together.
+    init(
+        certificatePath: String, keyPath: String, protocols: [String], refreshInterval: Duration = .seconds(10),
+        logger: Logger
+    ) throws(StartFailure) {
+        self.certificatePath = certificatePath
+        let failures = FailureMemory()
+        let reloading = TimedCertificateReloader.Configuration(
+            refreshInterval: refreshInterval,
+            certificateSource: .init(location: .file(path: certificatePath), format: .pem),
+            privateKeySource: .init(location: .file(path: keyPath), format: .pem)
+        ) { reloading in
+            reloading.onCertificateLoaded = { change in
+                failures.forget()
+                guard let previous = change.previousX509CertificateChain,
+                    previous != change.currentX509CertificateChain
+                else { return }
+                logger.notice("certificate read again", metadata: ["path": .string(certificatePath)])
+            }
+            reloading.onCertificateLoadFailed = { failure in
+                guard failures.isNew("\(failure.error)") else { return }
+                logger.warning(
+                    "certificate not readable, going on with the last one",
+                    metadata: ["path": .string(certificatePath), "reason": .string("\(failure.error)")]
+                )
+            }
+        }
+        do {
+            reloader = try TimedCertificateReloader.makeReloaderValidatingSources(configuration: reloading)
+            var configuration = try TLSConfiguration.makeServerConfiguration(certificateReloader: reloader)
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.applicationProtocols = protocols
+            // What the listener will do with it, done once now, so that a bad chain is a clear failure of the start.
+            _ = try NIOSSLContext(configuration: configuration)
+            self.configuration = configuration
+        } catch {
+            let reason = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
+            throw StartFailure(
+                "tls-certificate '\(certificatePath)' and tls-key '\(keyPath)' must be readable PEM files of a certificate "
+                    + "and its key: \(reason)"
+            )
+        }
+    }
+
+    /// What the settings ask for; `nil` for plaintext. The data directory must exist.
+    init?(_ settings: Settings, protocols: [String], logger: Logger) throws {
+        switch settings.transport {
+        case .plaintext:
+            return nil
+        case .tls(let certificate, let key):
+            try self.init(certificatePath: certificate, keyPath: key, protocols: protocols, logger: logger)
+        case .selfSigned:
+            let paths = try SelfSignedCertificate.keep(in: settings.data, hostName: machineName(), now: Date())
+            try self.init(certificatePath: paths.certificate, keyPath: paths.key, protocols: protocols, logger: logger)
+        }
+    }
+}
+
+/// Remembers the last failure, so that one that stays is told once. The first reading is the start's, which tells its
+/// failure itself.
+private final class FailureMemory: Sendable {
+    private enum State: Equatable {
+        case starting
+        case reading(failure: String?)
+    }
+
+    private let state = Mutex(State.starting)
+
+    func isNew(_ failure: String) -> Bool {
+        state.withLock { state in
+            guard state != .starting, state != .reading(failure: failure) else { return false }
+            state = .reading(failure: failure)
+            return true
+        }
+    }
+
+    func forget() { state.withLock { $0 = .reading(failure: nil) } }
+}

@@ -1,0 +1,63 @@
+// What an administrator asks for when making a token.
+
+import BlobCore
+import BlobStorage
+import Foundation
+
+/// A token to be made, each part checked.
+struct TokenRequest: Equatable {
+    /// What is wrong with a request, and what would be right.
+    struct Invalid: Error, Equatable, CustomStringConvertible {
+        let description: String
+    }
+
+    let name: String
+    let scopes: Set<Scope>
+    /// `nil` for a token without end.
+    let life: Duration?
+
+    /// - Parameters:
+    ///   - scopes: with commas between them.
+    ///   - expires: the token's life, written like every duration among the settings.
+    init(name: String, scopes: String, expires: String?) throws(Invalid) {
+        guard (1...64).contains(name.utf8.count), name.isPlain(with: "._-") else {
+            throw Invalid(
+                description: "the name '\(name)' must be 1 to 64 letters, digits, '.', '_' or '-'"
+            )
+        }
+        self.name = name
+
+        var parsed: Set<Scope> = []
+        for word in scopes.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let scope = Scope(rawValue: String(word)) else {
+                let all = Scope.allCases.map(\.rawValue).joined(separator: ",")
+                throw Invalid(description: "--scopes: '\(word)' must be some of \(all), with commas between them")
+            }
+            parsed.insert(scope)
+        }
+        self.scopes = parsed
+
+        guard let expires else {
+            life = nil
+            return
+        }
+        guard let life = Duration(settingText: expires), life > .zero else {
+            throw Invalid(description: "--expires: '\(expires)' must be \(Duration.form)")
+        }
+        self.life = life
+    }
+
+    /// Makes the token.
+    ///
+    /// - Returns: its secret, which is kept nowhere else.
+    /// - Throws: ``BlobError/Code/validationFailed`` when the name is taken.
+    func create(in catalog: any Catalog, clock: any WallClock) async throws(BlobError) -> TokenSecret {
+        let secret = TokenSecret()
+        let now = clock.now
+        let token = AccessToken(
+            name: name, scopes: scopes, created: now, expires: life.map { now.addingTimeInterval($0 / .seconds(1)) }
+        )
+        try await catalog.createToken(token, secretDigest: secret.digest)
+        return secret
+    }
+}

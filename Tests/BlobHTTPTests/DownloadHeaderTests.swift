@@ -1,0 +1,62 @@
+// What a download's headers mean and say.
+
+import BlobCore
+import Testing
+
+@testable import BlobHTTP
+
+@Suite struct DownloadHeaderTests {
+    @Test(
+        arguments: [
+            ("bytes=0-0", 0..<1), ("bytes=0-9", 0..<10), ("bytes=0-99", 0..<10), ("bytes=5-", 5..<10),
+            ("bytes=-3", 7..<10), ("bytes=-99", 0..<10), ("bytes=9-9", 9..<10), ("BYTES=1-2", 1..<3),
+            ("bytes=0-99999999999999999999", 0..<10), ("bytes=-99999999999999999999", 0..<10),
+        ] as [(String, Range<Int64>)])
+    func satisfiableRanges(_ text: String, _ range: Range<Int64>) {
+        #expect(ByteRange(parsing: text, size: 10) == .satisfiable(range))
+    }
+
+    @Test(arguments: ["bytes=10-", "bytes=10-11", "bytes=3-2", "bytes=-0", "bytes=99999999999999999999-"])
+    func unsatisfiableRanges(_ text: String) {
+        #expect(ByteRange(parsing: text, size: 10) == .unsatisfiable)
+    }
+
+    @Test(arguments: [
+        "bytes=0-1,3-4", "items=0-1", "bytes=", "bytes=-", "bytes=a-b", "bytes=1", "bytes=+1-2", "0-1", "",
+    ])
+    func ignoredRanges(_ text: String) {
+        #expect(ByteRange(parsing: text, size: 10) == nil)
+    }
+
+    @Test(arguments: ["bytes=0-", "bytes=0-0", "bytes=-1"])
+    func nothingOfNothing(_ text: String) {
+        #expect(ByteRange(parsing: text, size: 0) == .unsatisfiable)
+    }
+
+    @Test(arguments: [
+        ("a.txt", #"attachment; filename="a.txt""#),
+        ("a \"b\".txt", #"attachment; filename="a \"b\".txt""#),
+        ("naïve.txt", #"attachment; filename="na_ve.txt"; filename*=UTF-8''na%C3%AFve.txt"#),
+        ("تقرير.pdf", #"attachment; filename="_____.pdf"; filename*=UTF-8''%D8%AA%D9%82%D8%B1%D9%8A%D8%B1.pdf"#),
+    ])
+    func dispositions(_ name: String, _ header: String) throws {
+        #expect(contentDisposition(try FileName(parsing: name)) == header)
+    }
+
+    @Test(arguments: [
+        ("*", true, true), (#""t""#, true, true), (#""x", "t""#, true, true), (#"W/"t""#, true, false),
+        (#""x""#, false, false), ("t", false, false),
+    ])
+    func entityTags(_ condition: String, _ weakly: Bool, _ strongly: Bool) {
+        #expect(EntityTags.match(condition, #""t""#, weakly: true) == weakly)
+        #expect(EntityTags.match(condition, #""t""#, weakly: false) == strongly)
+    }
+
+    @Test(arguments: [
+        ("a.PDF", "application/pdf"), ("a.tar.gz", "application/gzip"), ("a", "application/octet-stream"),
+        ("a.unknown", "application/octet-stream"),
+    ])
+    func mediaTypes(_ name: String, _ type: String) throws {
+        #expect(mediaType(of: try FileName(parsing: name)) == type)
+    }
+}

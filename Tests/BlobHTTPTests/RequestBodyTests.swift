@@ -1,0 +1,57 @@
+// A body on its way to its route.
+
+import NIOCore
+import Synchronization
+import Testing
+
+@testable import BlobHTTP
+
+@Suite struct RequestBodyTests {
+    private struct Cut: Error {}
+
+    private func body(_ demands: DemandCount = DemandCount()) -> RequestBody {
+        RequestBody(length: nil) { demands.count.withLock { $0 += 1 } }
+    }
+
+    private final class DemandCount: Sendable {
+        let count = Mutex(0)
+    }
+
+    @Test func bytesComeInOrderAndEnd() async throws {
+        let body = body()
+        for text in ["a", "b", "c"] { body.receive(ByteBuffer(string: text)) }
+        body.finish()
+        var received = ""
+        while let buffer = try await body.next() { received += String(buffer: buffer) }
+        #expect(received == "abc")
+        #expect(try await body.next() == nil)
+    }
+
+    @Test func whatArrivedIsReturnedBeforeAnError() async throws {
+        let body = body()
+        body.receive(ByteBuffer(string: "a"))
+        body.finish(throwing: Cut())
+        #expect(try await body.next() == ByteBuffer(string: "a"))
+        await #expect(throws: Cut.self) { try await body.next() }
+    }
+
+    @Test func nothingIsReadBeforeItIsAskedFor() async throws {
+        let demands = DemandCount()
+        let body = body(demands)
+        #expect(!body.wantsMore)
+        async let next = body.next()
+        while demands.count.withLock({ $0 }) == 0 { await Task.yield() }
+        #expect(body.wantsMore)
+        body.receive(ByteBuffer(string: "a"))
+        #expect(try await next == ByteBuffer(string: "a"))
+    }
+
+    @Test func cancellationEndsTheWaiting() async {
+        let demands = DemandCount()
+        let body = body(demands)
+        let task = Task { try await body.next() }
+        while demands.count.withLock({ $0 }) == 0 { await Task.yield() }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+}

@@ -1,0 +1,247 @@
+// The rules of uploads, over the in-memory models.
+
+import BlobCore
+import BlobStorageTesting
+import Foundation
+import Logging
+import NIOCore
+import Testing
+
+@testable import BlobStorage
+
+@Suite struct UploadServiceTests {
+    /// A service over models that a test can look into.
+    private struct Server {
+        let clock = ManualClock()
+        let catalog: InMemoryCatalog
+        let bytes: InMemoryByteStore
+        let blobs: BlobService
+        let uploads: UploadService
+        let reclaimer: Reclaimer
+
+        init(
+            maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil
+        ) {
+            catalog = InMemoryCatalog(clock: clock)
+            bytes = InMemoryByteStore(capacity: capacity)
+            blobs = BlobService(catalog: catalog, bytes: bytes)
+            let locks = BlobLocks()
+            uploads = UploadService(
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+                settings: UploadSettings(
+                    maximumBlobSize: maximumBlobSize, maximumOpenUploads: openUploads, quota: quota,
+                    uploadLifetime: .seconds(3600), temporaryLifetime: .seconds(60)
+                ),
+                clock: clock
+            )
+            reclaimer = Reclaimer(
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .seconds(10),
+                logger: .init(label: "test")
+            )
+        }
+
+        func start(isTemporary: Bool = false) async throws -> UploadID {
+            try await uploads.initiate(owner: UploadServiceTests.owner, name: nil, isTemporary: isTemporary).id
+        }
+
+        @discardableResult
+        func append(_ text: String, to id: UploadID, guarded: AppendGuard? = nil) async throws -> Int64 {
+            try await uploads.append(UploadServiceTests.body(text), to: id, guarded: guarded).offset
+        }
+    }
+
+    fileprivate static let owner = Subject("amal")
+
+    fileprivate static func body(_ pieces: String..., then error: (any Error)? = nil, announced: Bool = true)
+        -> IncomingBody
+    {
+        let source = Source(pieces, error)
+        let length = pieces.reduce(0) { $0 + Int64($1.utf8.count) }
+        return IncomingBody(length: announced ? length : nil) { try await source.next() }
+    }
+
+    private actor Source {
+        private var pieces: [String]
+        private let error: (any Error)?
+
+        init(_ pieces: [String], _ error: (any Error)?) {
+            self.pieces = pieces
+            self.error = error
+        }
+
+        func next() throws -> ByteBuffer? {
+            if !pieces.isEmpty { return ByteBuffer(string: pieces.removeFirst()) }
+            if let error { throw error }
+            return nil
+        }
+    }
+
+    private struct Cut: Error {}
+
+    private func expect(
+        _ code: BlobError.Code, offset: Int64? = nil, _ work: () async throws -> Void,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async {
+        do {
+            try await work()
+            Issue.record("nothing was thrown", sourceLocation: sourceLocation)
+        } catch let error as BlobError {
+            #expect(error.code == code, sourceLocation: sourceLocation)
+            if let offset { #expect(error.detail == .offset(offset), sourceLocation: sourceLocation) }
+        } catch {
+            Issue.record(error, sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test func piecesBecomeAFile() async throws {
+        let server = Server()
+        let id = try await server.start()
+        #expect(try await server.append("one ", to: id) == 4)
+        #expect(try await server.append("two", to: id) == 7)
+        let digest = BlobDigest(of: "one two".utf8)
+        let file = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: digest)
+        #expect(file.digest == digest)
+        #expect(file.size == 7)
+        #expect(file.name.text == digest.hex)
+        #expect(try await server.blobs.open(digest).content.size == 7)
+        #expect(server.bytes.heldUploads().isEmpty)
+    }
+
+    @Test func completingTakesTheRestAndCanBeRepeated() async throws {
+        let server = Server()
+        let id = try await server.start()
+        try await server.append("one ", to: id)
+        let file = try await server.uploads.complete(id, with: Self.body("two"), guarded: .offset(4), digest: nil)
+        #expect(file.digest == BlobDigest(of: "one two".utf8))
+        #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: file.digest) == file)
+        await expect(.digestInvalid) {
+            _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: BlobDigest(of: []))
+        }
+        await expect(.uploadUnknown) { try await server.append("three", to: id) }
+        await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Self.owner) }
+    }
+
+    @Test func aWrongDigestKeepsTheUploadOpen() async throws {
+        let server = Server()
+        let id = try await server.start()
+        await expect(.digestInvalid) {
+            _ = try await server.uploads.complete(
+                id, with: Self.body("one"), guarded: nil, digest: BlobDigest(of: "two".utf8)
+            )
+        }
+        #expect(try await server.uploads.status(id, of: Self.owner).offset == 3)
+        #expect(try await server.append(" more", to: id) == 8)
+    }
+
+    @Test func whatArrivedBeforeACutIsKeptAndToldBeforeMoreIsTaken() async throws {
+        let server = Server()
+        let id = try await server.start()
+        await expect(.badRequest) {
+            _ = try await server.uploads.append(Self.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+        }
+        await expect(.rangeInvalid, offset: 3) { try await server.append("one", to: id) }
+        #expect(try await server.append(" two", to: id) == 7)
+    }
+
+    @Test func statusTellsTheTruthToo() async throws {
+        let server = Server()
+        let id = try await server.start()
+        await expect(.badRequest) {
+            _ = try await server.uploads.append(Self.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+        }
+        #expect(try await server.uploads.status(id, of: Self.owner).offset == 3)
+        #expect(try await server.append(" two", to: id) == 7)
+    }
+
+    @Test func anotherSubjectsUploadIsUnknown() async throws {
+        let server = Server()
+        let id = try await server.start()
+        await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Subject("other")) }
+    }
+
+    @Test func bytesPastTheLargestBlobAreRefusedAndTheOthersKept() async throws {
+        let server = Server(maximumBlobSize: 5)
+        let id = try await server.start()
+        await expect(.tooLarge) { try await server.append("123456", to: id) }
+        #expect(try await server.uploads.status(id, of: Self.owner).offset == 0)
+        await expect(.tooLarge, offset: 5) {
+            _ = try await server.uploads.append(Self.body("1234", "5678", announced: false), to: id, guarded: nil)
+        }
+        let file = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+        #expect(file.digest == BlobDigest(of: "12345".utf8))
+    }
+
+    @Test func theQuotaCountsFilesAndOpenUploads() async throws {
+        let server = Server(quota: 10)
+        let first = try await server.start()
+        try await server.append("123456", to: first)
+        _ = try await server.uploads.complete(first, with: .empty, guarded: nil, digest: nil)
+        let second = try await server.start()
+        await expect(.quotaExceeded) { try await server.append("12345", to: second) }
+        #expect(try await server.append("1234", to: second) == 4)
+        await expect(.quotaExceeded) { _ = try await server.start() }
+    }
+
+    @Test func aFullStoreKeepsWhatItHas() async throws {
+        let server = Server(capacity: 4)
+        let id = try await server.start()
+        try await server.append("1234", to: id)
+        await expect(.insufficientStorage) { try await server.append("5", to: id) }
+        #expect(try await server.uploads.status(id, of: Self.owner).offset == 4)
+    }
+
+    @Test func oneSubjectHasOnlySoManyOpenUploads() async throws {
+        let server = Server(openUploads: 2)
+        let first = try await server.start()
+        _ = try await server.start()
+        await expect(.tooManyUploads) { _ = try await server.start() }
+        try await server.uploads.destroy(first)
+        _ = try await server.start()
+    }
+
+    @Test func theNewerAppendEndsTheOlder() async throws {
+        let server = Server()
+        let id = try await server.start()
+        let arrived = AsyncStream.makeStream(of: Void.self)
+        let body = IncomingBody(length: nil) {
+            // The second call waits for bytes that never come, until it is cancelled.
+            arrived.continuation.yield()
+            try await Task.sleep(for: .seconds(3600))
+            return nil
+        }
+        let older = Task { try await server.uploads.append(body, to: id, guarded: nil) }
+        for await _ in arrived.stream { break }
+        #expect(try await server.append("one", to: id, guarded: .offset(0)) == 3)
+        await expect(.uploadSuperseded) { _ = try await older.value }
+    }
+
+    @Test func expiredUploadsAndTemporaryFilesGo() async throws {
+        let server = Server()
+        let open = try await server.start()
+        try await server.append("open", to: open)
+        let id = try await server.start(isTemporary: true)
+        let file = try await server.uploads.complete(id, with: Self.body("gone"), guarded: nil, digest: nil)
+        server.clock.advance(by: .seconds(61))
+        await expect(.blobUnknown) { _ = try await server.blobs.open(file.digest) }
+        try await server.reclaimer.reclaim()
+        server.clock.advance(by: .seconds(11))
+        try await server.reclaimer.reclaim()
+        await expect(.blobUnknown) { _ = try server.bytes.open(file.digest) }
+        #expect(try await server.uploads.status(open, of: Self.owner).offset == 4)
+        server.clock.advance(by: .seconds(3600))
+        try await server.reclaimer.reclaim()
+        await expect(.uploadUnknown) { _ = try await server.uploads.status(open, of: Self.owner) }
+        #expect(server.bytes.heldUploads().isEmpty)
+    }
+
+    @Test func orphansAreDiscardedAndLiveUploadsAreNot() async throws {
+        let server = Server()
+        let orphan = try await server.start()
+        try await server.append("orphan", to: orphan)
+        try server.catalog.destroy(orphan)
+        let live = try await server.start()
+        try await server.append("live", to: live)
+        try await server.reclaimer.discardOrphans()
+        #expect(server.bytes.heldUploads() == [live])
+    }
+}

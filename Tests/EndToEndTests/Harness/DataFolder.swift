@@ -1,0 +1,23 @@
+// What is on the server's disk: looked at, and damaged, from outside.
+
+import Foundation
+
+extension ServerProcess {
+    struct StoredFile {
+        let path: String
+        let size: Int
+    }
+
+    /// The regular files in and below a folder of the data directory.
+    func files(in folder: String = "") throws -> [StoredFile] {
+        let root = data + "/" + folder
+        let paths = (FileManager.default.enumerator(atPath: root)?.allObjects ?? []).compactMap { $0 as? String }
+        return paths.compactMap { path in
+            // A file may go while the folder is being read.
+            guard let attributes = try? FileManager.default.attributesOfItem(atPath: root + "/" + path),
+                attributes[.type] as? FileAttributeType == .typeRegular
+            else { return nil }
+            return StoredFile(path: root + "/" + path, size: (attributes[.size] as? NSNumber)?.intValue ?? 0)
+        }
+    }
+}

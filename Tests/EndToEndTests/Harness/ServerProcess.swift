@@ -1,0 +1,141 @@
+// The real `blobd`, in a temporary folder of its own: started, stopped, killed, started again on the same data.
+
+import Foundation
+import Glibc
+import Synchronization
+
+final class ServerProcess: Sendable {
+    private struct Running {
+        let child: ChildProcess
+        let address: String
+        let port: Int
+    }
+
+    /// Beside the test bundle, unless `E2E_BLOBD` names another.
+    static let executable: String = {
+        if let other = ProcessInfo.processInfo.environment["E2E_BLOBD"] { return other }
+        let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return URL(fileURLWithPath: link ?? "").deletingLastPathComponent().path + "/blobd"
+    }()
+
+    let folder: TemporaryFolder
+    private let running = Mutex<Running?>(nil)
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    var data: String { folder.path + "/data" }
+
+    /// What the server said it is ready on, such as `http://127.0.0.1:34567`.
+    var address: String { running.withLock { $0?.address ?? "not running" } }
+
+    var port: Int { running.withLock { $0?.port ?? 0 } }
+
+    var child: ChildProcess? { running.withLock { $0?.child } }
+
+    /// Starts the server and returns when it says that it is ready. `flags` replace those of the same name that
+    /// every server here gets.
+    func start(_ flags: [String] = [], environment: [String: String] = [:]) async throws {
+        let usual = [("--data", data), ("--listen", "127.0.0.1:0"), ("--min-free-space", "0")]
+        let kept = usual.filter { !flags.contains($0.0) }.flatMap { [$0.0, $0.1] }
+        let child = try ChildProcess(
+            [Self.executable, "serve"] + kept + flags, in: folder.path, environment: environment)
+        let line = try await child.output.line(within: .seconds(60)) { $0.hasPrefix("blobd is ready on http") }
+        guard let line, let address = line.split(separator: " ").last,
+            let port = Int(address.split(separator: ":").last ?? "")
+        else {
+            let end = try await child.waitForEnd()
+            throw Failure("blobd \(flags) ended with \(end) before it was ready:\n\(await child.errors.whole())")
+        }
+        running.withLock { $0 = Running(child: child, address: String(address), port: port) }
+    }
+
+    /// SIGTERM, then the end that it leads to.
+    func stop() async throws -> ChildProcess.End {
+        guard let child = forget() else { throw Failure("not running") }
+        child.signal(SIGTERM)
+        return try await child.waitForEnd()
+    }
+
+    /// SIGKILL: what a crash or a power cut does to the process.
+    func kill() async throws {
+        guard let child = forget() else { return }
+        child.signal(SIGKILL)
+        _ = try await child.waitForEnd()
+    }
+
+    /// Stops in good order and starts again on the same data.
+    func restart(_ flags: [String] = []) async throws {
+        let end = try await stop()
+        guard end == .code(0) else { throw Failure("SIGTERM ended the server with \(end)") }
+        try await start(flags)
+    }
+
+    func connect(receiveBuffer: Int32? = nil) async throws -> HTTPConnection {
+        try await HTTPConnection.open(port: port, receiveBuffer: receiveBuffer)
+    }
+
+    /// The token that the first start wrote.
+    func adminToken() throws -> String {
+        String(decoding: try folder.read("data/admin-token"), as: UTF8.self).trimmingCharacters(
+            in: .whitespacesAndNewlines)
+    }
+
+    /// The client that may do everything.
+    func admin() throws -> Client {
+        Client(server: self, bearer: try adminToken())
+    }
+
+    /// A client with a new subject of its own, made by `blobd token create` while the server runs.
+    func client(_ scopes: String = "upload,read,delete", expires: String? = nil) async throws -> Client {
+        try await namedClient("subject-" + UUID().uuidString.lowercased(), scopes, expires: expires)
+    }
+
+    func namedClient(_ name: String, _ scopes: String, expires: String? = nil) async throws -> Client {
+        let expiry = expires.map { ["--expires", $0] } ?? []
+        let made = try await command(["token", "create", name, "--data", data, "--scopes", scopes] + expiry)
+        guard made.end == .code(0) else { throw Failure("token create ended with \(made.end): \(made.errors)") }
+        return Client(server: self, bearer: made.output.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+
+    /// Runs another `blobd` command to its end, in the server's folder.
+    func command(_ arguments: [String], environment: [String: String] = [:]) async throws -> ChildProcess.Outcome {
+        try await ChildProcess.run([Self.executable] + arguments, in: folder.path, environment: environment)
+    }
+
+    private func forget() -> ChildProcess? {
+        running.withLock { state in
+            defer { state = nil }
+            return state?.child
+        }
+    }
+}
+
+extension ServerProcess {
+    /// The one that all tests without special settings share; ended when the test process exits.
+    static var shared: ServerProcess {
+        get async throws { try await sharedStart.value }
+    }
+
+    private static let sharedStart = Task {
+        let server = try ServerProcess()
+        try await server.start(["--max-open-uploads", "100000"])
+        return server
+    }
+}
+
+/// A server for one test, with settings of its own; ended and its folder deleted whatever the test does.
+func withServer(
+    _ flags: [String] = [], environment: [String: String] = [:], _ body: (ServerProcess) async throws -> Void
+) async throws {
+    let server = try ServerProcess()
+    do {
+        try await server.start(flags, environment: environment)
+        try await body(server)
+    } catch {
+        try? await server.kill()
+        throw error
+    }
+    try await server.kill()
+}

@@ -1,0 +1,213 @@
+// Contract, limits and overload: what may be stored. Each refusal leaves what came before as it was.
+
+import Foundation
+import Testing
+
+@Suite("The maximum blob size", .inTurn)
+struct BlobSizeLimitTests {
+    static let flags = ["--max-blob-size", "64KiB"]
+
+    @Test("more bytes than it: 413 SIZE_INVALID before the body is read; what had come before stays")
+    func announced() async throws {
+        try await withServer(Self.flags) { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(65_536)
+            let upload = try await client.upload(holding: Array(bytes[..<40_000]))
+            for request in [
+                Request.append(to: upload, try Sample.bytes(25_537)),
+                .complete(upload, .bytes(try Sample.bytes(25_537))),
+            ] {
+                expect(try await client.send(request), is: .tooLarge)
+                #expect(try await client.offset(of: upload) == 40_000)
+            }
+            try await client.finish(upload, with: bytes)
+        }
+    }
+
+    @Test("counted as they come, also for chunked bodies")
+    func chunked() async throws {
+        try await withServer(Self.flags) { server in
+            let client = try server.admin()
+            for complete in [false, true] {
+                let bytes = try Sample.bytes(100_000)
+                let upload = try await client.upload(holding: Array(bytes[..<40_000]))
+                let pieces = stride(from: 40_000, to: 100_000, by: 10_000).map { Array(bytes[$0..<$0 + 10_000]) }
+                let body = Request.Body.chunked(pieces)
+                let request: Request = complete ? .complete(upload, body) : .append(to: upload, body)
+                expect(try await client.send(request), is: .tooLarge)
+                let offset = try await client.offset(of: upload)
+                #expect((40_000...65_536).contains(offset))
+                let kept = Array(bytes[..<offset])
+                #expect(try await !client.isPublished(kept))
+                try await client.finish(upload, with: kept)
+            }
+        }
+    }
+
+    @Test("exactly as many bytes are taken, announced or chunked")
+    func exactly() async throws {
+        try await withServer(Self.flags) { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(65_536)
+            for body in [Request.Body.bytes(bytes), .chunked([bytes])] {
+                let published = try await client.complete(client.initiate(), body)
+                #expect(published.digest == Sample.digest(of: bytes))
+            }
+        }
+    }
+
+    @Test(
+        "a size that no Int64 holds is refused, and nothing happens",
+        arguments: ["9223372036854775807", "9223372036854775808", "99999999999999999999"])
+    func huge(_ length: String) async throws {
+        let client = try await Client.shared
+        let upload = try await client.upload(holding: [1, 2, 3])
+        let connection = try await client.server.connect()
+        defer { connection.close() }
+        let request = Request.append(to: upload, [], ["Content-Length": length])
+        try await connection.send(client.signed(request).head)
+        let response = try await connection.receive(for: "POST")
+        expect(response, isOneOf: [.tooLarge, .badRequest, .sizeInvalid, .validateFailed])
+        #expect(try await client.offset(of: upload) == 3)
+    }
+}
+
+@Suite("Open uploads", .inTurn)
+struct OpenUploadLimitTests {
+    @Test("over its number: 429 TOOMANYREQUESTS with Retry-After; each subject has its own")
+    func limit() async throws {
+        try await withServer(["--max-open-uploads", "2"]) { server in
+            let client = try await server.client()
+            let first = try await client.initiate()
+            let second = try await client.upload(holding: [1])
+            let refused = try await client.send(.initiate())
+            expect(refused, is: .tooManyRequests)
+            #expect(refused.headers["Retry-After"].flatMap { Int($0) } != nil)
+            _ = try await server.admin().initiate()
+
+            #expect(try await client.send(.destroy(first)).status == 204)
+            _ = try await client.initiate()
+            expect(try await client.send(.initiate()), is: .tooManyRequests)
+            _ = try await client.complete(second)
+            _ = try await client.initiate()
+            expect(try await client.send(.initiate()), is: .tooManyRequests)
+        }
+    }
+
+    @Test("an expired upload does not count")
+    func expired() async throws {
+        try await withServer(["--max-open-uploads", "1", "--upload-expiry", "1s", "--reclaim-interval", "1s"]) {
+            server in
+            let client = try server.admin()
+            _ = try await client.initiate()
+            try await eventually("the number is free again") {
+                try await client.send(.initiate()).status == 202 ? true : nil
+            }
+        }
+    }
+}
+
+@Suite("The quota", .inTurn)
+struct QuotaTests {
+    static let flags = ["--quota", "64KiB"] + ReclaimTests.flags
+
+    @Test("over it: 403 DENIED; the offset stays true, other subjects are not concerned")
+    func denied() async throws {
+        try await withServer(Self.flags) { server in
+            let client = try await server.client()
+            let bytes = try Sample.bytes(40_000)
+            _ = try await client.publish(bytes)
+            let upload = try await client.upload(holding: Array(bytes[..<20_000]))
+            expect(try await client.send(.append(to: upload, bytes)), is: .denied)
+            expect(try await client.send(.complete(upload, .bytes(bytes))), is: .denied)
+            #expect(try await client.offset(of: upload) == 20_000)
+            expect(try await client.send(.append(to: upload, .chunked([bytes]))), is: .denied)
+            let offset = try await client.offset(of: upload)
+            #expect((20_000...25_536).contains(offset))
+            let other = try await server.client()
+            _ = try await other.publish(bytes)
+            #expect(try await client.send(.download(Sample.digest(of: bytes))).body == bytes)
+        }
+    }
+
+    @Test("what is destroyed does not count")
+    func freed() async throws {
+        try await withServer(Self.flags) { server in
+            let client = try await server.client()
+            let file = try await client.publish(Sample.bytes(40_000))
+            let upload = try await client.upload(holding: Sample.bytes(20_000))
+            let bytes = try Sample.bytes(40_000)
+            #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            #expect(try await client.send(.destroy(upload)).status == 204)
+            try await eventually("the quota is free again") {
+                let response = try await client.send(.complete(client.initiate(), .bytes(bytes)))
+                return response.status == 201 ? true : nil
+            }
+        }
+    }
+}
+
+@Suite("Free space", .inTurn)
+struct FreeSpaceTests {
+    @Test("under the configured floor: 507 INSUFFICIENT_STORAGE; the offset stays true; downloads go on")
+    func floor() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(1000)
+            let published = try await client.publish(bytes)
+            let rest = try Sample.bytes(2000)
+            let upload = try await client.upload(holding: Array(rest[..<500]))
+
+            try await server.restart(["--min-free-space", "1000000GiB"])
+            let body = Array(rest[500...])
+            for request in [
+                Request.append(to: upload, body), .append(to: upload, .chunked([body])),
+                .complete(upload, .bytes(body)),
+            ] {
+                expect(try await client.send(request), is: .insufficientStorage)
+                expect(try await client.send(.status(of: upload)), tellsOffset: 500)
+            }
+            #expect(try await client.send(.download(published.digest)).body == bytes)
+            #expect(try await client.send(.files()).status == 200)
+
+            try await server.restart()
+            try await client.finish(upload, with: rest)
+        }
+    }
+}
+
+@Suite("File descriptors", .inTurn)
+struct DescriptorTests {
+    @Test("out of them: 503 UNAVAILABLE with Retry-After, and all is well again when there are some")
+    func exhausted() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(300_000)
+            let published = try await client.publish(bytes)
+            let upload = try await client.upload(holding: [1, 2, 3])
+            // After a restart the server has none of these files open.
+            try await server.restart()
+            let connection = try await server.connect()
+            defer { connection.close() }
+            #expect(try await client.send(.files(), on: connection).status == 200)
+
+            try await limit("1:")
+            for request in [Request.download(published.digest), .append(to: upload, [4])] {
+                let response = try await client.send(request, on: connection)
+                expect(response, is: .unavailable)
+                #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
+            }
+            try await limit("1024:")
+            #expect(try await client.send(.download(published.digest), on: connection).body == bytes)
+            #expect(try await client.offset(of: upload) == 3)
+            expect(try await client.send(.append(to: upload, [4])), tellsOffset: 4)
+
+            func limit(_ count: String) async throws {
+                let pid = try #require(server.child).pid
+                let outcome = try await ChildProcess.run(
+                    ["prlimit", "--pid", String(pid), "--nofile=\(count)"], in: server.folder.path)
+                guard outcome.end == .code(0) else { throw Failure("prlimit: \(outcome.errors)") }
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// The README's curl lines: an upload in two pieces and a download, run word for word as a newcomer would.
+
+import Foundation
+import Testing
+
+@Suite("README", .inTurn)
+struct ReadmeTests {
+    /// The root of the repository: the nearest folder above this file that has a package and a README.
+    private static func readme() throws -> String {
+        var folder = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+        while folder.path != "/" {
+            let file = folder.appendingPathComponent("README.md")
+            if FileManager.default.fileExists(atPath: folder.appendingPathComponent("Package.swift").path) {
+                return try String(contentsOf: file, encoding: .utf8)
+            }
+            folder.deleteLastPathComponent()
+        }
+        throw Failure("no README.md above \(#filePath)")
+    }
+
+    /// The ```sh blocks in which curl is called.
+    private static func curlBlocks() throws -> [String] {
+        let blocks = try readme().matches(of: #/(?ms)^```sh\n(.*?)^```/#).map { String($0.1) }
+        return blocks.filter { $0.contains("curl ") }
+    }
+
+    @Test("tells the two commands that do all the set-up before the curl lines")
+    func commands() throws {
+        let text = try Self.readme()
+        let run = try #require(text.firstRange(of: "make run"))
+        let test = try #require(text.firstRange(of: "make test"))
+        let curl = try #require(text.firstRange(of: "curl"))
+        #expect(run.lowerBound < curl.lowerBound && test.lowerBound < curl.lowerBound)
+    }
+
+    @Test("its five curl lines upload a file in two pieces and download it")
+    func curlLines() async throws {
+        let script = try Self.curlBlocks().joined(separator: "\n")
+        let calls = script.matches(of: #/(^|[\s(|])curl\s/#).count
+        #expect(calls == 5, "\(script)")
+        #expect(script.contains("127.0.0.1:8887") || script.contains("localhost:8887"), "\(script)")
+
+        // The server's data is in ./data, as by default.
+        try await withServer { server in
+            let here = script.replacing("8887", with: String(server.port))
+            let outcome = try await ChildProcess.run(
+                ["bash", "-euo", "pipefail", "-c", here], in: server.folder.path, within: .seconds(60))
+            #expect(outcome.end == .code(0), "\(outcome)")
+
+            let files = try await server.admin().send(.files()).json
+            #expect(files?["count"]?.integer == 1, "\(outcome)")
+            let size = try #require(files?["items"]?[0]?["size"]?.integer)
+            // The server's log has the truth about what was asked of it.
+            let child = try #require(server.child)
+            for parts in [["append", "203"], ["complete", "201"], ["download", "200", String(size)]] {
+                try await eventually("a request of \(parts)") {
+                    let lines = child.errors.soFar.split(separator: "\n")
+                    return lines.first { line in parts.allSatisfy { line.contains($0) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// Contract, not on the API: /health, /ready, /metrics and /openapi.json.
+
+import Foundation
+import Testing
+
+@Suite("Not on the API", .inTurn)
+struct ServerRoutesTests {
+    @Test("/health: the process is up; /ready: stores reachable, disk writable", arguments: ["/health", "/ready"])
+    func up(_ path: String) async throws {
+        #expect(try await Client.shared.anonymous.send(.get(path)).status == 200)
+    }
+
+    @Test("/ready is 503 when the disk cannot be written to; /health stays 200")
+    func notReady() async throws {
+        try await withServer { server in
+            let client = try server.admin().anonymous
+            // Without its folders the store cannot take anything.
+            for folder in ["uploads", "blobs"] {
+                try FileManager.default.moveItem(
+                    atPath: server.data + "/" + folder, toPath: server.data + "/was-" + folder)
+            }
+            try await eventually("the server is not ready") {
+                try await client.send(.get("/ready")).status == 503 ? true : nil
+            }
+            #expect(try await client.send(.get("/health")).status == 200)
+            for folder in ["uploads", "blobs"] {
+                try FileManager.default.moveItem(
+                    atPath: server.data + "/was-" + folder, toPath: server.data + "/" + folder)
+            }
+            try await eventually("the server is ready again") {
+                try await client.send(.get("/ready")).status == 200 ? true : nil
+            }
+        }
+    }
+
+    @Test("/openapi.json is an OpenAPI 3.1 document that names every path")
+    func openAPI() async throws {
+        let response = try await Client.shared.anonymous.send(.get("/openapi.json"))
+        #expect(response.headers["Content-Type"]?.hasPrefix("application/json") == true)
+        let document = OpenAPIDocument(root: try #require(response.json))
+        #expect(document.root["openapi"]?.string?.hasPrefix("3.1") == true)
+        let operations = document.paths.flatMap { template, item in
+            (item.object ?? [:]).keys.map { "\($0) \(template.replacing(/\{[^}]*\}/, with: "{}"))" }
+        }
+        for operation in [
+            "post /api/blobs/uploads", "post /api/blobs/uploads/{}/append", "get /api/blobs/uploads/{}/status",
+            "post /api/blobs/uploads/{}/complete", "post /api/blobs/uploads/{}/destroy", "get /api/blobs/{}",
+            "head /api/blobs/{}", "get /api/files", "get /api/files/{}", "post /api/files/{}/destroy", "get /health",
+            "get /ready", "get /metrics", "get /openapi.json",
+        ] {
+            #expect(operations.contains(operation))
+        }
+    }
+}
+
+@Suite("/metrics", .inTurn)
+struct MetricsTests {
+    /// The samples of Prometheus' text: what stands before the value, and the value.
+    private func samples(_ client: Client) async throws -> [(name: String, value: Double)] {
+        let response = try await client.anonymous.send(.get("/metrics"))
+        #expect(response.status == 200)
+        #expect(response.headers["Content-Type"]?.hasPrefix("text/plain") == true)
+        return try response.text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
+            guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else {
+                throw Failure("not a sample: \(line)")
+            }
+            return (String(line[..<space]), value)
+        }
+    }
+
+    @Test(
+        "requests and their latency by route and status, bytes in and out, uploads, blobs, files, disk, fsync, commit")
+    func families() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(1000)
+            _ = try await client.publish(bytes)
+            _ = try await client.initiate()
+            #expect(try await client.send(.download(Sample.digest(of: bytes))).body == bytes)
+            let names = try await eventually("all has been counted") {
+                let samples = try await samples(client)
+                let missing = Self.families.filter { family in
+                    !samples.contains { sample in family.wholeMatch(sample.name) && sample.value > 0 }
+                }
+                return missing.isEmpty ? samples.map(\.name) : nil
+            }
+            #expect(names.allSatisfy { $0.hasPrefix("blobd_") }, "\(names)")
+        }
+    }
+
+    /// What a family's samples must have in their names and labels.
+    struct Family: Sendable {
+        let parts: [String]
+        func wholeMatch(_ name: String) -> Bool {
+            name.hasPrefix("blobd_") && parts.allSatisfy { name.contains($0) }
+        }
+    }
+
+    static let families = [
+        ["requests", "route=", "status=\"201\""], ["request_duration", "_bucket", "route=", "status=", "le="],
+        ["request_duration", "_count"], ["received_bytes"], ["sent_bytes"], ["uploads_open"], ["blobd_blobs"],
+        ["files"],
+        ["disk_free"], ["fsync", "_count"], ["commit", "_count"],
+    ].map(Family.init)
+
+    @Test("what can be counted is counted right")
+    func counts() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(1000)
+            for _ in 0..<3 { _ = try await client.publish(bytes) }
+            _ = try await client.publish(Sample.bytes(10))
+            _ = try await client.initiate()
+            for (name, value) in [("blobd_uploads_open", 1.0), ("blobd_blobs", 2), ("blobd_files", 4)] {
+                try await eventually("\(name) is \(value)") {
+                    try await samples(client).contains { $0.name == name && $0.value == value } ? true : nil
+                }
+            }
+        }
+    }
+
+    @Test("what a client invents makes no new series")
+    func bounded() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            for number in 0..<20 {
+                _ = try await client.send(.get("/invented-\(number)"))
+                _ = try await client.send(.download(Sample.digest(of: [UInt8(number)])))
+            }
+            let names = try await samples(client).map(\.name)
+            #expect(!names.contains { $0.contains("invented") || $0.contains(Sample.digest(of: [1])) })
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// Issue 2, `blobd`: TLS with a certificate of one's own or one that the server makes, HTTP/2 by ALPN. Spoken by curl.
+
+import Foundation
+import Testing
+
+@Suite("TLS", .inTurn)
+struct TLSTests {
+    /// An upload in two pieces and a download.
+    private func roundTrip(_ curl: [String], _ server: ServerProcess, version: String, size: Int) async throws {
+        let bytes = try Sample.bytes(size)
+        let digest = Sample.digest(of: bytes)
+        let first = try server.folder.write(Array(bytes[..<(size / 3)]), to: "first")
+        let second = try server.folder.write(Array(bytes[(size / 3)...]), to: "second")
+        let authorization = ["-H", "Authorization: Bearer \(try server.adminToken())"]
+        func run(_ arguments: [String], _ path: String) async throws -> Response {
+            let answer = try await Curl.run(
+                curl + authorization + arguments + [server.address + path], in: server.folder)
+            #expect(answer.version == version)
+            #expect(answer.response.headers["X-Request-ID"]?.isEmpty == false)
+            return answer.response
+        }
+        func send(_ file: String) -> [String] {
+            ["-X", "POST", "-H", "Content-Type: application/octet-stream", "--data-binary", "@" + file]
+        }
+
+        let upload = try Upload(await run(["-X", "POST"], "/api/blobs/uploads?filename=a.bin"))
+        let token = ["-H", "PortSIP-Upload-Token: \(upload.token)"]
+        let path = "/api/blobs/uploads/\(upload.id)"
+        let appended = try await run(token + send(first), path + "/append")
+        #expect(appended.status == 203)
+        expect(appended, tellsOffset: size / 3)
+        expect(try await run([], path + "/status"), tellsOffset: size / 3)
+        let refused = try await run(token + ["-H", "Upload-Offset: 1"] + send(second), path + "/append")
+        expect(refused, is: .offsetMismatch)
+        let completed = try await run(token + send(second), path + "/complete?digest=\(digest)")
+        #expect(completed.status == 201)
+        let download = try await run([], "/api/blobs/\(digest)")
+        #expect(download.status == 200 && download.body == bytes)
+        #expect(download.headers["Repr-Digest"] == Sample.reprDigest(of: bytes))
+        let part = try await run(["-r", "10-19"], "/api/blobs/\(digest)")
+        #expect(part.status == 206 && part.body == Array(bytes[10..<20]))
+        let head = try await run(["-I"], "/api/blobs/\(digest)")
+        #expect(head.status == 200 && head.headers["Content-Length"] == String(size))
+        let unauthorized = try await Curl.run(curl + [server.address + "/api/files"], in: server.folder)
+        expect(unauthorized.response, is: .unauthorized)
+    }
+
+    @Test("--tls-self-signed: the API over HTTP/1.1 and HTTP/2", arguments: [("--http1.1", "1.1"), ("--http2", "2")])
+    func selfSigned(_ option: String, _ version: String) async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            #expect(server.address.hasPrefix("https://127.0.0.1:"))
+            for size in [1000, 8_000_000] {
+                try await roundTrip(["-k", option], server, version: version, size: size)
+            }
+        }
+    }
+
+    @Test("HTTP/2 connections that are cut keep what arrived")
+    func cutHTTP2() async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            let bytes = try Sample.bytes(1000)
+            let curl = ["-k", "--http2", "-H", "Authorization: Bearer \(try server.adminToken())"]
+            let upload = try Upload(
+                await Curl.run(curl + ["-X", "POST", server.address + "/api/blobs/uploads"], in: server.folder).response
+            )
+            // A pipe that gives 400 bytes and then nothing: curl sends them, waits, and gives up within the request.
+            _ = try server.folder.write(Array(bytes[..<400]), to: "part")
+            let url = server.address + "/api/blobs/uploads/\(upload.id)"
+            let command = "exec curl -sS --max-time 2 -X POST -T . \"$@\" < <(cat part; exec sleep 4 2>/dev/null)"
+            let arguments =
+                curl + ["-H", "PortSIP-Upload-Token: \(upload.token)", "-H", "Content-Type:", url + "/append"]
+            let cut = try await ChildProcess.run(["bash", "-c", command, "curl"] + arguments, in: server.folder.path)
+            #expect(cut.end == .code(28), "curl gave up: \(cut)")
+            let status = try await eventually("what arrived is kept") {
+                let answer = try await Curl.run(curl + [url + "/status"], in: server.folder).response
+                return answer.headers["Upload-Offset"] == "400" ? answer : nil
+            }
+            expect(status, tellsOffset: 400)
+        }
+    }
+
+    @Test("plain HTTP on a port with TLS is not answered as if it were TLS")
+    func plain() async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            let connection = try await server.connect()
+            defer { connection.close() }
+            try await connection.send(Request.get("/health"))
+            let raw = try? await connection.receiveIfAny()
+            #expect(raw?.status != 200)
+            let answer = try await Curl.run(["-k", server.address + "/health"], in: server.folder)
+            #expect(answer.response.status == 200, "and the server goes on")
+        }
+    }
+}
+
+private let hasOpenSSL = FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")
+
+@Suite("A certificate of one's own", .inTurn, .enabled(if: hasOpenSSL, "needs the openssl command"))
+struct CertificateTests {
+    private func makeCertificate(_ name: String, in folder: TemporaryFolder) async throws {
+        let outcome = try await ChildProcess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "-days", "2", "-subj", "/CN=\(name)", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                "\(name).key", "-out", "\(name).pem",
+            ], in: folder.path)
+        guard outcome.end == .code(0) else { throw Failure("openssl: \(outcome.errors)") }
+    }
+
+    @Test("--tls-certificate and --tls-key serve it, and it is read again when the files change")
+    func reload() async throws {
+        let folder = try TemporaryFolder()
+        try await makeCertificate("first", in: folder)
+        try await makeCertificate("second", in: folder)
+        let files = FileManager.default
+        for kind in ["pem", "key"] {
+            try files.copyItem(atPath: "\(folder.path)/first.\(kind)", toPath: "\(folder.path)/used.\(kind)")
+        }
+        func trusts(_ name: String, _ server: ServerProcess) async throws -> Bool {
+            let arguments = ["curl", "-sS", "--cacert", "\(name).pem", server.address + "/health"]
+            return try await ChildProcess.run(arguments, in: folder.path).end == .code(0)
+        }
+        let flags = ["--tls-certificate", folder.path + "/used.pem", "--tls-key", folder.path + "/used.key"]
+        try await withServer(flags) { server in
+            #expect(try await trusts("first", server))
+            #expect(try await !trusts("second", server))
+            for kind in ["key", "pem"] {
+                let new = try folder.read("second.\(kind)")
+                try Data(new).write(to: URL(fileURLWithPath: "\(folder.path)/used.\(kind)"), options: .atomic)
+            }
+            try await eventually("the new certificate is served", within: .seconds(60), every: .milliseconds(500)) {
+                try await trusts("second", server) ? true : nil
+            }
+        }
+    }
+}

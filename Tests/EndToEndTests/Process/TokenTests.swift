@@ -1,0 +1,149 @@
+// Issue 2, `blobd`: the admin token and the token command; contract, common rules and uploads: what must stay secret.
+
+import Foundation
+import Testing
+
+@Suite("The token command", .inTurn)
+struct TokenCommandTests {
+    @Test("create prints the token alone on standard output; it has effect at once in a running server")
+    func create() async throws {
+        let server = try await ServerProcess.shared
+        let name = "n-\(UUID().uuidString.lowercased())"
+        let made = try await server.command(["token", "create", name, "--data", server.data, "--scopes", "read"])
+        #expect(made.end == .code(0))
+        #expect(made.errors.isEmpty)
+        let lines = made.output.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.count == 2 && lines[1].isEmpty && !lines[0].contains(" "), "\(made.output)")
+        let client = Client(server: server, bearer: String(lines[0]))
+        #expect(try await client.send(.files()).status == 200)
+        expect(try await client.send(.initiate()), is: .forbidden)
+    }
+
+    @Test("list shows names and scopes, never a token; revoke has effect at once, also on a connection that is open")
+    func listAndRevoke() async throws {
+        let server = try await ServerProcess.shared
+        let name = "n-\(UUID().uuidString.lowercased())"
+        let client = try await server.namedClient(name, "upload,read")
+        let connection = try await server.connect()
+        defer { connection.close() }
+        #expect(try await client.send(.files(), on: connection).status == 200)
+
+        let list = try await server.command(["token", "list", "--data", server.data])
+        #expect(list.end == .code(0))
+        let line = list.output.split(separator: "\n").first { $0.contains(name) }
+        #expect(line?.contains("upload") == true && line?.contains("read") == true, "\(list.output)")
+        let token = try #require(client.bearer)
+        #expect(!list.output.contains(token))
+
+        let revoked = try await server.command(["token", "revoke", name, "--data", server.data])
+        #expect(revoked.end == .code(0), "\(revoked)")
+        expect(try await client.send(.files(), on: connection), is: .unauthorized)
+        let after = try await server.command(["token", "list", "--data", server.data])
+        #expect(!after.output.contains(name))
+    }
+
+    @Test("an expired token is an invalid one")
+    func expires() async throws {
+        let client = try await ServerProcess.shared.client("read", expires: "2s")
+        try await eventually("the token has expired") {
+            let response = try await client.send(.files())
+            if response.status != 200 { expect(response, is: .unauthorized) }
+            return response.status == 200 ? nil : true
+        }
+    }
+
+    @Test("a token lives on over a restart, and can be made while no server runs")
+    func restart() async throws {
+        try await withServer { server in
+            let before = try await server.client("read")
+            #expect(try await server.stop() == .code(0))
+            let between = try await server.client("read")
+            try await server.start()
+            #expect(try await before.send(.files()).status == 200)
+            #expect(try await between.send(.files()).status == 200)
+        }
+    }
+
+    @Test(
+        "nonsense: a message and an exit code, no token",
+        arguments: [
+            ["create", "a", "--scopes", "everything"], ["create", "a", "--scopes", ""],
+            ["create", "a", "--expires", "soon"],
+            ["create", "a", "--expires", "-1s"], ["create", ""], ["create", "a\nb"], ["revoke", "nobody"],
+        ])
+    func nonsense(_ arguments: [String]) async throws {
+        let server = try await ServerProcess.shared
+        let outcome = try await server.command(["token"] + arguments + ["--data", server.data])
+        #expect(outcome.end == .code(64) || outcome.end == .code(1), "\(outcome)")
+        #expect(outcome.output.isEmpty && !outcome.errors.isEmpty, "\(outcome)")
+    }
+
+    @Test("a name can be taken once")
+    func duplicate() async throws {
+        let server = try await ServerProcess.shared
+        let name = "n-\(UUID().uuidString.lowercased())"
+        let first = try await server.namedClient(name, "read")
+        let again = try await server.command(["token", "create", name, "--data", server.data])
+        #expect(again.end == .code(1) || again.end == .code(64), "\(again)")
+        #expect(!again.errors.isEmpty && again.output.isEmpty, "\(again)")
+        #expect(try await first.send(.files()).status == 200)
+    }
+}
+
+@Suite("Secrets", .inTurn)
+struct SecretTests {
+    @Test("the admin token is in a file of mode 0600; its path is told, the token never, nor is it in the log")
+    func adminToken() async throws {
+        try await withServer(["--log-level", "trace"]) { server in
+            let client = try server.admin()
+            let token = try #require(client.bearer)
+            #expect(token.utf8.count >= 22, "128 bits in base64 at least")
+            let attributes = try FileManager.default.attributesOfItem(atPath: server.data + "/admin-token")
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
+
+            #expect(try await client.send(.files()).status == 200)
+            _ = try await Client(server: server, bearer: token + "x").send(.files())
+            let child = try #require(server.child)
+            #expect(try await server.stop() == .code(0))
+            let output = await child.output.whole()
+            let errors = await child.errors.whole()
+            #expect(output.contains("admin-token") && output.contains("curl"), "\(output)")
+            #expect(!output.contains(token) && !errors.contains(token))
+
+            try await server.start()
+            #expect(try server.adminToken() == token, "made once")
+            let secondOutput = server.child?.output.soFar ?? ""
+            #expect(!secondOutput.contains(token))
+        }
+    }
+
+    @Test("an upload's token is never stored or logged in clear, nor is a bearer token")
+    func uploadToken() async throws {
+        try await withServer(["--log-level", "trace"]) { server in
+            let client = try await server.client()
+            let upload = try await client.upload(holding: Sample.bytes(100))
+            _ = try await client.send(.status(of: upload))
+            _ = try await client.send(.append(to: Upload(id: upload.id, token: upload.token + "x"), [1]))
+            let child = try #require(server.child)
+            let secrets = [upload.token, try #require(client.bearer)]
+            try checkDisk(of: server, for: secrets)
+            _ = try await client.complete(upload)
+            #expect(try await server.stop() == .code(0))
+            try checkDisk(of: server, for: secrets)
+            let log = await child.output.whole() + child.errors.whole()
+            #expect(log.contains("append"), "the log must have lines to look at")
+            for secret in secrets { #expect(!log.contains(secret)) }
+        }
+    }
+
+    private func checkDisk(of server: ServerProcess, for secrets: [String]) throws {
+        let files = try server.files()
+        #expect(files.count > 1)
+        for file in files {
+            guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: file.path)) else { continue }
+            for secret in secrets {
+                #expect(bytes.range(of: Data(secret.utf8)) == nil, "\(file.path)")
+            }
+        }
+    }
+}

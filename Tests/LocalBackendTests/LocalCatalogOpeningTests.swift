@@ -1,0 +1,168 @@
+// Opening: what a database keeps, and which files are refused.
+
+import BlobCore
+import BlobStorage
+import BlobStorageTesting
+import Foundation
+import Testing
+
+@testable import LocalBackend
+
+@Suite struct LocalCatalogOpeningTests {
+    private let directory: ScratchDirectory
+    private let clock = ManualClock()
+
+    init() throws {
+        directory = try ScratchDirectory()
+    }
+
+    private func open(_ role: LocalCatalog.Role = .server) throws -> LocalCatalog {
+        try LocalCatalog(path: directory.catalog, role: role, clock: clock)
+    }
+
+    /// The error of opening what a closed catalog's file became.
+    private func refusal(
+        role: LocalCatalog.Role = .server, after change: (inout Data) -> Void
+    ) async throws -> BlobError {
+        let catalog = try open()
+        for number in 0..<100 { _ = try await catalog.add("text \(number)") }
+        await catalog.close()
+        let url = URL(fileURLWithPath: directory.catalog)
+        var data = try Data(contentsOf: url)
+        change(&data)
+        try data.write(to: url)
+        return try #require(throws: BlobError.self) { try open(role) }
+    }
+
+    @Test func reopenedCatalogHoldsEverything() async throws {
+        let first = try open()
+        let upload = try await first.start()
+        var claimed = try await first.claim(upload.id)
+        claimed = try await first.advance(
+            claimed, to: UploadProgress(holding: "text"), expires: clock.time(in: .seconds(60)), announcing: true
+        )
+        let file = try await first.add("more text", expires: clock.time(in: .seconds(60)))
+        let token = AccessToken(name: "token", scopes: [.read, .upload], created: clock.now, expires: nil)
+        try await first.createToken(token, secretDigest: file.digest)
+        let (secret, usage) = (try await first.secret(), try await first.usage(of: Subject("ann")))
+        await first.close()
+
+        let second = try open()
+        #expect(try await second.upload(upload.id) == claimed)
+        #expect(try await second.file(file.id) == file)
+        #expect(try await second.token(secretDigest: file.digest) == token)
+        #expect(try await second.secret() == secret)
+        #expect(try await second.usage(of: Subject("ann")) == usage)
+    }
+
+    /// The process is gone without closing: the WAL holds what was committed.
+    @Test func copyOfTheFilesHoldsWhatWasCommitted() async throws {
+        let catalog = try open()
+        let file = try await catalog.add("text")
+        let copy = try ScratchDirectory()
+        for suffix in ["", "-wal"] {
+            try FileManager.default.copyItem(atPath: directory.catalog + suffix, toPath: copy.catalog + suffix)
+        }
+        let reopened = try LocalCatalog(path: copy.catalog, clock: clock)
+        #expect(try await reopened.file(file.id) == file)
+        await catalog.close()
+    }
+
+    @Test func closingLeavesOneFile() async throws {
+        let catalog = try open()
+        _ = try await catalog.add("text")
+        _ = try await catalog.files(FileQuery())
+        await catalog.close()
+        #expect(!FileManager.default.fileExists(atPath: directory.catalog + "-wal"))
+    }
+
+    @Test(arguments: [LocalCatalog.Role.server, .visitor])
+    func newerFormatIsRefused(role: LocalCatalog.Role) async throws {
+        let error = try await refusal(role: role) { data in data[60..<64] = Data([0, 0, 0, 77]) }
+        #expect(error.code == .unavailable)
+        #expect(error.message.contains("format 77") && error.message.contains("up to \(Schema.format)"))
+    }
+
+    @Test func anotherProgramsDatabaseIsRefused() async throws {
+        let error = try await refusal { data in data[68..<72] = Data([1, 2, 3, 4]) }
+        #expect(error.code == .unavailable)
+        #expect(error.message.contains("another program"))
+    }
+
+    @Test func damagedFilesAreRefused() async throws {
+        let damages: [(inout Data) -> Void] = [
+            { data in data = Data("This is not a database, but a text that somebody put in its place.".utf8) },
+            { data in data = data.prefix(3 * 4096) },
+            { data in data.replaceSubrange(4096..<data.count, with: Data(count: data.count - 4096)) },
+        ]
+        for damage in damages {
+            let directory = try ScratchDirectory()
+            let catalog = try LocalCatalog(path: directory.catalog, clock: clock)
+            _ = try await catalog.add("text")
+            await catalog.close()
+            let url = URL(fileURLWithPath: directory.catalog)
+            var data = try Data(contentsOf: url)
+            damage(&data)
+            try data.write(to: url)
+            let error = try #require(throws: BlobError.self) {
+                try LocalCatalog(path: directory.catalog, clock: clock)
+            }
+            #expect(error.code == .unavailable)
+            #expect(error.message.contains("damaged"))
+            #expect(!error.message.contains(directory.catalog))
+        }
+    }
+
+    /// Damage that opening does not look for is met by the call that reads it, and stops nobody else.
+    @Test func damagedRowIsAnErrorOfItsCall() async throws {
+        let catalog = try open()
+        let (good, bad) = (try await catalog.start(), try await catalog.start())
+        let id = bad.id.bytes.map { String(format: "%02x", $0) }.joined()
+        _ = try await catalog.run("UPDATE uploads SET digest_state = x'00' WHERE id = x'\(id)'")
+        let error = try await #require(throws: BlobError.self) { try await catalog.upload(bad.id) }
+        #expect(error.code == .unavailable)
+        #expect(try await catalog.upload(good.id) == good)
+    }
+
+    @Test func missingDirectoryIsUnavailable() throws {
+        let error = try #require(throws: BlobError.self) {
+            try LocalCatalog(path: directory.catalog + "/none/catalog.sqlite", clock: clock)
+        }
+        #expect(error.code == .unavailable)
+        #expect(!error.message.contains("/"))
+    }
+
+    @Test func visitorsTokenIsVisibleToTheServerAtOnce() async throws {
+        let server = try open()
+        let visitor = try open(.visitor)
+        let token = AccessToken(name: "token", scopes: [.admin], created: clock.now, expires: nil)
+        let digest = BlobDigest(of: "secret".utf8)
+        #expect(try await server.token(secretDigest: digest) == nil)
+        try await visitor.createToken(token, secretDigest: digest)
+        #expect(try await server.token(secretDigest: digest) == token)
+        #expect(try await server.secret() == visitor.secret())
+        await visitor.close()
+        _ = try await server.start()
+        #expect(try await server.token(secretDigest: digest) == token)
+    }
+
+    @Test func serverAndVisitorWriteAtTheSameTime() async throws {
+        let catalogs = [try open(), try open(.visitor)]
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<200 { group.addTask { _ = try await catalogs[number % 2].start() } }
+            try await group.waitForAll()
+        }
+        for catalog in catalogs { #expect(try await catalog.statistics().openUploads == 200) }
+    }
+
+    @Test func visitorNeverCheckpoints() async throws {
+        let visitor = try open(.visitor)
+        #expect(try await visitor.run("PRAGMA wal_autocheckpoint") == ["0"])
+        let server = try open()
+        #expect(try await server.run("PRAGMA wal_autocheckpoint") != ["0"])
+        for catalog in [server, visitor] {
+            #expect(try await catalog.run("PRAGMA synchronous") == ["2"])
+            #expect(try await catalog.run("PRAGMA journal_mode") == ["wal"])
+        }
+    }
+}

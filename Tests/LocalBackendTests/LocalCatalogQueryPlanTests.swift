@@ -1,0 +1,65 @@
+// Query plans: lookups and lists go by an index, however many rows there are.
+
+import BlobCore
+import BlobStorage
+import BlobStorageTesting
+import Testing
+
+@testable import LocalBackend
+
+@Suite struct LocalCatalogQueryPlanTests {
+    private let directory: ScratchDirectory
+    private let catalog: LocalCatalog
+
+    init() throws {
+        directory = try ScratchDirectory()
+        catalog = try LocalCatalog(path: directory.catalog, clock: ManualClock())
+    }
+
+    private func plan(of sql: String) async throws -> String {
+        try await catalog.run("EXPLAIN QUERY PLAN " + sql).joined(separator: "\n")
+    }
+
+    private static let lookups = [
+        UploadRows.select, UploadRows.setEpoch, UploadRows.advance, UploadRows.announce, UploadRows.fail,
+        UploadRows.complete, UploadRows.delete, UploadRows.deleteExpired, BlobRows.letDie, BlobRows.dying,
+        BlobRows.delete, FileRows.select, FileRows.namesake, FileRows.lastExpiry, FileRows.delete,
+        FileRows.deleteExpired, FileLists.expiredOfAll, FileLists.expiredOfOwner, TokenRows.select, TokenRows.delete,
+        UsageRows.usage, UsageRows.filesOfOwner,
+    ]
+
+    @Test(arguments: lookups)
+    func lookupGoesByAnIndex(sql: String) async throws {
+        let plan = try await plan(of: sql)
+        #expect(plan.contains("SEARCH"))
+        #expect(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "\(plan)")
+    }
+
+    @Test(arguments: FileQuery.Order.allCases, [false, true])
+    func unsearchedListGoesByAnIndex(order: FileQuery.Order, isDescending: Bool) async throws {
+        for owner in [nil, Subject("ann")] {
+            for now in [nil, Timestamp(milliseconds: 0)] {
+                let filter = FileLists.Filter(owner: owner, now: now)
+                let plan = try await plan(of: FileLists.page(filter, by: order, isDescending: isDescending))
+                // Everybody's list walks along an index, as far as the page goes.
+                #expect(plan.contains(owner == nil ? "SCAN files USING INDEX" : "SEARCH files USING INDEX"), "\(plan)")
+                // Files of one millisecond are put in the order of their ids when they come newest first.
+                let sorts = plan.contains("USE TEMP B-TREE FOR ORDER BY")
+                let sortsTies = plan.contains("USE TEMP B-TREE FOR RIGHT PART OF ORDER BY")
+                #expect(!sorts && sortsTies == (order == .created && isDescending), "\(plan)")
+            }
+        }
+    }
+
+    /// A foreign key's check of a removed blob must not scan the files.
+    @Test func foreignKeyHasItsIndex() async throws {
+        let plan = try await plan(of: "SELECT 1 FROM files WHERE digest = x'00'")
+        #expect(plan.contains("SEARCH files USING COVERING INDEX"))
+    }
+
+    @Test func searchPatternIsLiteral() {
+        #expect(FileLists.pattern(of: #"50%_a\b"#) == #"%50\%\_a\\b%"#)
+        #expect(FileLists.pattern(of: "a\0b") == nil)
+        #expect(FileLists.pattern(of: String(repeating: "x", count: 256)) == nil)
+    }
+}

@@ -1,0 +1,240 @@
+// Where settings come from, which one counts, and what is told about wrong ones.
+
+import Foundation
+import Logging
+import Testing
+
+@testable import blobd
+
+struct SettingsTests {
+    /// A configuration file of a test's own.
+    private func withFile<Value>(_ text: String, _ body: (String) async throws -> Value) async throws -> Value {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/blobd.yaml"
+            try Data(text.utf8).write(to: URL(filePath: path))
+            return try await body(path)
+        }
+    }
+
+    private func problems(
+        flags: [Setting: String] = [:], environment: [String: String] = [:]
+    ) async -> [String] {
+        do {
+            _ = try Settings(try await EffectiveSettings(flags: flags, environment: environment))
+            return []
+        } catch {
+            return error.problems
+        }
+    }
+
+    @Test func defaults() async throws {
+        let settings = try Settings(try await EffectiveSettings(flags: [:], environment: ["PATH": "/bin"]))
+        #expect(settings.data == "./data")
+        #expect(settings.listen == ListenAddress(host: "127.0.0.1", port: 8887))
+        #expect(settings.transport == .plaintext)
+        #expect(settings.maxBlobSize == 1 << 40)
+        #expect(settings.maxOpenUploads == 1000)
+        #expect(settings.quota == nil)
+        #expect(settings.minFreeSpace == 1 << 30)
+        #expect(settings.uploadExpiry == .seconds(7 * 86_400))
+        #expect(settings.temporaryExpiry == .seconds(30 * 86_400))
+        #expect(settings.reclaimInterval == .seconds(300))
+        #expect(settings.reclaimGrace == .seconds(3600))
+        #expect(!settings.privateDownloads)
+        #expect(settings.crossOriginResourcePolicy == .sameSite)
+        #expect(settings.logLevel == .info)
+        #expect(settings.logFormat == .text)
+        #expect(settings.shutdownTimeout == .seconds(30))
+        #expect(settings.headerTimeout == .seconds(10))
+        #expect(settings.bodyTimeout == .seconds(30))
+        #expect(settings.idleTimeout == .seconds(60))
+    }
+
+    @Test func flagBeforeEnvironmentBeforeFileBeforeDefault() async throws {
+        try await withFile("quota: 1KiB\nlog-level: error\nmax-open-uploads: 5\n") { path in
+            let effective = try await EffectiveSettings(
+                flags: [.config: path, .quota: "3KiB"],
+                environment: ["BLOBD_QUOTA": "2KiB", "BLOBD_LOG_LEVEL": "debug"]
+            )
+            let settings = try Settings(effective)
+            #expect(settings.quota == 3072)
+            #expect(settings.logLevel == .debug)
+            #expect(settings.maxOpenUploads == 5)
+            #expect(settings.maxBlobSize == 1 << 40)
+            #expect(effective[.quota]?.origin == .flag)
+            #expect(effective[.logLevel]?.origin == .environment("BLOBD_LOG_LEVEL"))
+            #expect(effective[.maxOpenUploads]?.origin == .file(path))
+            #expect(effective[.maxBlobSize]?.origin == .standard)
+            #expect(effective[.tlsKey] == nil)
+        }
+    }
+
+    @Test func fileNamedByTheEnvironment() async throws {
+        try await withFile("# remarks\nprivate-downloads: true\n") { path in
+            let effective = try await EffectiveSettings(flags: [:], environment: ["BLOBD_CONFIG": path])
+            #expect(try Settings(effective).privateDownloads)
+        }
+    }
+
+    @Test(arguments: ["", "\n\n", "# nothing yet\n  # or here\n"])
+    func fileWithoutSettings(text: String) async throws {
+        try await withFile(text) { path in
+            #expect(await problems(flags: [.config: path]) == [])
+        }
+    }
+
+    @Test func fileInJSON() async throws {
+        try await withFile(#"{"max-open-uploads": 7, "listen": "[::1]:0", "tls-self-signed": true}"#) { path in
+            let settings = try Settings(try await EffectiveSettings(flags: [.config: path], environment: [:]))
+            #expect(settings.maxOpenUploads == 7)
+            #expect(settings.listen.host == "::1")
+            #expect(settings.transport == .selfSigned)
+        }
+    }
+
+    @Test func everySettingByEachWay() async throws {
+        let samples: [Setting: String] = [
+            .data: "/srv/blobs", .listen: "localhost:0", .allowPlaintext: "true", .tlsSelfSigned: "false",
+            .tlsCertificate: "c.pem", .tlsKey: "k.pem", .maxBlobSize: "1", .maxOpenUploads: "1", .quota: "1GB",
+            .minFreeSpace: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
+            .reclaimGrace: "0s", .privateDownloads: "true", .crossOriginResourcePolicy: "cross-origin",
+            .logLevel: "trace", .logFormat: "json", .shutdownTimeout: "0s", .headerTimeout: "1ms",
+            .bodyTimeout: "1ms", .idleTimeout: "1ms",
+        ]
+        #expect(Set(samples.keys) == Set(Setting.allCases).subtracting([.config]))
+        let lines = samples.map { "\($0.rawValue): '\($1)'" }.joined(separator: "\n")
+        try await withFile(lines) { path in
+            let environment = samples.map { ($0.environmentName, $1) }
+            for effective in [
+                try await EffectiveSettings(flags: samples, environment: [:]),
+                try await EffectiveSettings(
+                    flags: [:], environment: Dictionary(uniqueKeysWithValues: environment)
+                ),
+                try await EffectiveSettings(flags: [.config: path], environment: [:]),
+            ] {
+                for (setting, text) in samples { #expect(effective[setting]?.text == text) }
+                #expect(try Settings(effective).transport == .tls(certificate: "c.pem", key: "k.pem"))
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (
+            [Setting.quota: "much"],
+            "quota: 'much' from the flag --quota must be none, or a size below 8192PiB, such as 4096, 64KiB, 4MiB or 10GB"
+        ),
+        (
+            [.maxOpenUploads: "0"],
+            "max-open-uploads: '0' from the flag --max-open-uploads must be a whole number in digits, such as 1000, "
+                + "and at least 1"
+        ),
+        (
+            [.idleTimeout: "0s"],
+            "idle-timeout: '0s' from the flag --idle-timeout must be a duration of at most 36500d, such as 500ms, 1s, "
+                + "5m, 12h or 7d, and at least 1ms"
+        ),
+        (
+            [.listen: "8887"],
+            "listen: '8887' from the flag --listen must be HOST:PORT, such as 127.0.0.1:8887, [::1]:8887 or 0.0.0.0:8887"
+        ),
+        ([.logFormat: "xml"], "log-format: 'xml' from the flag --log-format must be one of text, json"),
+        ([.data: ""], "data: '' from the flag --data must be a path"),
+        (
+            [.tlsCertificate: "a.pem"],
+            "tls-certificate: 'a.pem' from the flag --tls-certificate needs tls-key, the path of its private key"
+        ),
+        (
+            [.tlsKey: "a.pem"],
+            "tls-key: 'a.pem' from the flag --tls-key needs tls-certificate, the path of its certificate"
+        ),
+        (
+            [.tlsSelfSigned: "true", .tlsCertificate: "a", .tlsKey: "b"],
+            "tls-self-signed: 'true' from the flag --tls-self-signed contradicts tls-certificate: 'a' from the flag "
+                + "--tls-certificate: give one of them"
+        ),
+        (
+            [.listen: "0.0.0.0:8887"],
+            "listen: '0.0.0.0:8887' from the flag --listen is open to other machines, which would send tokens in clear: "
+                + "give tls-certificate and tls-key, or tls-self-signed, or allow it with allow-plaintext"
+        ),
+    ])
+    func wrongSettings(flags: [Setting: String], problem: String) async {
+        #expect(await problems(flags: flags) == [problem])
+    }
+
+    @Test func plaintextForOthersWhenAllowed() async throws {
+        let flags: [Setting: String] = [.listen: "0.0.0.0:1", .allowPlaintext: "true"]
+        #expect(await problems(flags: flags) == [])
+        #expect(await problems(flags: [.listen: "0.0.0.0:1", .tlsSelfSigned: "true"]) == [])
+    }
+
+    @Test func wrongVariables() async {
+        let environment = ["BLOBD_QUTOA": "1", "BLOBD_TEST_X": "1", "BLOBD_LOG_LEVEL": "loud", "BLOBDX": "1"]
+        #expect(
+            await problems(environment: environment) == [
+                "BLOBD_QUTOA: no setting of this name (from the environment); did you mean BLOBD_QUOTA?",
+                "BLOBD_TEST_X: no setting of this name (from the environment); 'blobd serve --help' lists all settings",
+                "log-level: 'loud' from the environment variable BLOBD_LOG_LEVEL must be one of trace, debug, info, "
+                    + "notice, warning, error, critical",
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        ("listn: 1", "listn: no setting of this name (from the file PATH); did you mean listen?"),
+        (
+            "tls:\n  key: a", "tls.key: no setting of this name (from the file PATH); did you mean tls-key?"
+        ),
+        (
+            "x: 1", "x: no setting of this name (from the file PATH); 'blobd serve --help' lists all settings"
+        ),
+        ("config: b.yaml", "config: the file PATH cannot name another file; give --config once"),
+        ("quota: [1, 2]", "quota: a list from the file PATH must be \(ByteLimit.form)"),
+        ("quota: many", "quota: 'many' from the file PATH must be \(ByteLimit.form)"),
+        ("private-downloads: yes", "private-downloads: 'yes' from the file PATH must be true or false"),
+    ])
+    func wrongFiles(text: String, problem: String) async throws {
+        try await withFile(text) { path in
+            #expect(
+                await problems(flags: [.config: path]) == [problem.replacing("PATH", with: path)]
+            )
+        }
+    }
+
+    @Test(arguments: ["- a\n- b\n", "just text", "a: b: c", "quota: 1\nquota: 2\n", "{\"quota\": "])
+    func filesThatHoldNoSettings(text: String) async throws {
+        try await withFile(text) { path in
+            let problems = await problems(flags: [.config: path])
+            #expect(problems.count == 1)
+            let start = "config: the file \(path) must hold settings in YAML or JSON, such as 'quota: 10GB': "
+            #expect(problems.first?.hasPrefix(start) == true)
+            #expect(problems.first?.contains("\n") == false)
+        }
+    }
+
+    @Test func fileThatCannotBeRead() async throws {
+        #expect(
+            await problems(flags: [.config: "/nowhere/blobd.yaml"])
+                == ["config: the file /nowhere/blobd.yaml cannot be read: No such file or directory"]
+        )
+        try await withTemporaryDirectory { directory in
+            #expect(
+                await problems(flags: [.config: directory])
+                    == ["config: the file \(directory) cannot be read: Is a directory"]
+            )
+            let path = directory + "/latin"
+            try Data([0x71, 0xE9, 0x0A]).write(to: URL(filePath: path))
+            #expect(
+                await problems(flags: [.config: path])
+                    == ["config: the file \(path) cannot be read: it must be text in UTF-8"]
+            )
+        }
+    }
+
+    @Test func allProblemsAtOnce() async {
+        let problems = await problems(
+            flags: [.quota: "x", .config: "/nowhere"], environment: ["BLOBD_X": "", "BLOBD_DATA": ""]
+        )
+        #expect(problems.count == 4)
+    }
+}

@@ -1,0 +1,30 @@
+// What a start tells on standard output.
+
+import Testing
+
+@testable import blobd
+
+struct WelcomeTests {
+    @Test func laterStart() {
+        let welcome = Welcome(
+            address: ListenAddress(host: "127.0.0.1", port: 8887), selfSignedCertificate: nil, adminToken: nil,
+            isSecure: false
+        )
+        #expect(welcome.text == "blobd is ready on http://127.0.0.1:8887")
+    }
+
+    @Test func firstStart() {
+        let welcome = Welcome(
+            address: ListenAddress(host: "::", port: 1), selfSignedCertificate: "/d/tls/certificate.pem",
+            adminToken: "/it's here/admin-token", isSecure: true
+        )
+        #expect(
+            welcome.text == #"""
+                blobd is ready on https://[::]:1
+                For clients to trust, the certificate it made: /d/tls/certificate.pem
+                A first token with all scopes is in /it's here/admin-token. Try it:
+                  curl -i --cacert /d/tls/certificate.pem -X POST -H "Authorization: Bearer $(cat '/it'\''s here/admin-token')" 'https://[::1]:1/api/blobs/uploads?filename=hello.txt'
+                """#
+        )
+    }
+}
