@@ -1,0 +1,89 @@
+"""One server process, its children, and what the kernel knows about them."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class ServerFailed(Exception):
+    """A server did not start, or ended on its own."""
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago; for servers that cannot be told to choose one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A running command, its output in a file. It ends with this program, whatever ends this program."""
+
+    def __init__(self, command: list[str], directory: Path):
+        self.output = directory / "output"
+        # A setting that the caller's shell happens to export must not change what is measured.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("BLOBD_", "REGISTRY_"))}
+        with self.output.open("wb") as output:
+            self._child = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *command],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=directory, env=environment)
+        self.pid = self._child.pid
+
+    def wait_for(self, condition, seconds: float = 60):
+        """Polls until `condition` gives something true, and returns that."""
+        deadline = time.monotonic() + seconds
+        while not (result := condition()):
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                said = self.output.read_text(errors="replace")[-2000:]
+                raise ServerFailed(f"{' '.join(self._child.args[3:])} did not come up: {said}")
+            time.sleep(0.002)
+        return result
+
+    def announced_port(self) -> int | None:
+        """The port in the line `… is ready on http://127.0.0.1:PORT`, once it has been printed."""
+        found = re.search(r"is ready on http://127\.0\.0\.1:(\d+)\s", self.output.read_text(errors="replace"))
+        return int(found[1]) if found else None
+
+    def end(self):
+        """SIGTERM, and SIGKILL to one that does not heed it."""
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            self._child.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all threads and living children, and of the children already reaped."""
+        ticks = sum(sum(map(int, _stat(pid)[11:13])) for pid in self._tree())
+        reaped = sum(map(int, _stat(self.pid)[13:15]))
+        return (ticks + reaped) / TICKS_PER_SECOND
+
+    def memory_mib(self, field: str = "VmRSS") -> float:
+        """Resident memory of the process and its children: `VmRSS` now, `VmHWM` at its peak."""
+        return sum(int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+                   for pid in self._tree()) / 1024
+
+    def _tree(self) -> list[int]:
+        found = [self.pid]
+        for pid in found:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: the second, the name, may contain anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def machine_busy_seconds() -> float:
+    """CPU seconds that all cores together have spent on anything, or lost to other guests of their host."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND

@@ -1,0 +1,212 @@
+"""The servers that are compared: how each is started, addressed, and spoken to."""
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from .process import Process, free_port
+
+# Where Debian puts servers; not on everybody's path.
+SEARCH_PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
+
+
+class Server:
+    """A server in a folder of its own. A subclass says how to start it and how its blobs are addressed."""
+
+    name: str
+    protocol: str  # The load generator's name for its upload requests.
+    idle_path: str  # APIs: a cheap request, to have spoken on a connection at all.
+    headers: list[str] = []
+
+    def __init__(self, executable: str | Path):
+        self.executable = str(executable)
+        self.directory: Path | None = None
+        self.process: Process | None = None
+        self.port = 0
+
+    def launch(self):
+        """Starts the process in `self.directory` and sets `self.port`; returns when it serves."""
+        raise NotImplementedError
+
+    def blob_path(self, digest: str) -> str:
+        """Where a blob is downloaded."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def running(self, scratch: Path):
+        """The server on a new, empty folder, which goes when the block ends."""
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.protocol}-", dir=scratch))
+        try:
+            with self.serving():
+                yield self
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def serving(self):
+        """The server on the folder it has; for a work that stops and starts it."""
+        try:
+            self.launch()
+            yield self
+        finally:
+            self.stop()
+
+    def stop(self):
+        """Ends the process, if there is one."""
+        if self.process is not None:
+            self.process.end()
+            self.process = None
+
+    def _run(self, command: list[str]):
+        self.process = Process(command, self.directory)
+
+    def _wait_until_it_accepts(self):
+        def accepts():
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+                return True
+            return False
+        self.process.wait_for(accepts)
+
+
+class Blobd(Server):
+    """The program under test, as a newcomer starts it, without the request log and the free-space floor."""
+
+    name = "blobd"
+    protocol = "blobd"
+    idle_path = "/health"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    def launch(self):
+        self._run([self.executable, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0",
+                   "--min-free-space", "0", "--log-level", "warning"])
+        self.port = self.process.wait_for(self.process.announced_port)
+        self.process.wait_for(self._is_ready)
+        self.headers = [f"Authorization: Bearer {(self.data / 'admin-token').read_text().strip()}"]
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready") as answer:
+            return answer.status == 200
+        return False
+
+    def blob_path(self, digest):
+        return f"/api/blobs/{digest}"
+
+
+class Nginx(Server):
+    """Files by sendfile, uploads by DAV PUT. It neither hashes nor syncs an upload."""
+
+    name = "nginx"
+    protocol = "put"
+    caching = ""
+
+    def launch(self):
+        self.port = free_port()
+        (self.directory / "files").mkdir()
+        configuration = self.directory / "nginx.conf"
+        configuration.write_text(self._configuration())
+        self._run([self.executable, "-p", str(self.directory), "-e", "stderr", "-c", str(configuration)])
+        self._wait_until_it_accepts()
+
+    def _configuration(self) -> str:
+        # As root it would give its workers to nobody, who may not look into a private folder.
+        user = "user root root;" if os.geteuid() == 0 else ""
+        return f"""
+            {user}
+            daemon off;
+            worker_processes 2;
+            pid nginx.pid;
+            events {{ worker_connections 4096; }}
+            http {{
+                sendfile on;
+                tcp_nopush on;
+                access_log off;
+                keepalive_requests 1000000000;
+                keepalive_timeout 600s;
+                client_max_body_size 0;
+                client_body_buffer_size 256k;
+                client_body_temp_path body;
+                proxy_temp_path proxy;
+                fastcgi_temp_path fastcgi;
+                uwsgi_temp_path uwsgi;
+                scgi_temp_path scgi;
+                {self.caching}
+                server {{
+                    listen 127.0.0.1:{self.port} backlog=4096;
+                    root files;
+                    default_type application/octet-stream;
+                    dav_methods PUT;
+                }}
+            }}
+            """
+
+    def blob_path(self, digest):
+        return f"/{digest}"
+
+
+class CachingNginx(Nginx):
+    """nginx that keeps descriptors open: the least a file server does per request."""
+
+    name = "nginx, open_file_cache"
+    caching = """
+        open_file_cache max=4000 inactive=600s;
+        open_file_cache_valid 600s;
+        """
+
+
+class Registry(Server):
+    """CNCF Distribution, an API of the same lineage, on its filesystem driver. It syncs what it writes."""
+
+    name = "docker-registry"
+    protocol = "registry"
+    idle_path = "/v2/"
+
+    def launch(self):
+        self.port = free_port()
+        configuration = self.directory / "registry.yml"
+        # Debian's own configuration (with its descriptor cache, which helps), without the log and the password.
+        configuration.write_text(f"""
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage:
+  cache: {{blobdescriptor: inmemory}}
+  delete: {{enabled: true}}
+  filesystem: {{rootdirectory: {self.directory / "data"}}}
+http: {{addr: "127.0.0.1:{self.port}", secret: benchmark}}
+""")
+        self._run([self.executable, "serve", str(configuration)])
+        self._wait_until_it_accepts()
+
+    def blob_path(self, digest):
+        return f"/v2/benchmark/blobs/sha256:{digest}"
+
+
+class Floor(Server):
+    """floor.c: the least that receiving, hashing, writing and syncing can cost."""
+
+    name = "C floor"
+    protocol = "put"
+
+    def launch(self):
+        (self.directory / "files").mkdir()
+        self._run([self.executable, str(self.directory / "files")])
+        self.port = self.process.wait_for(self.process.announced_port)
+
+    def blob_path(self, digest):
+        raise NotImplementedError("the floor does not serve downloads")
+
+
+def installed_nginx() -> str | None:
+    """nginx, if this machine has it; every package of Debian's has the DAV module."""
+    return shutil.which("nginx", path=SEARCH_PATH)
+
+
+def installed_registry() -> str | None:
+    """Debian's docker-registry."""
+    return shutil.which("docker-registry", path=SEARCH_PATH)
