@@ -109,7 +109,7 @@ let package = Package(
         .testTarget(
             name: "LocalBackendTests",
             dependencies: [
-                "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .crypto, .nioCore, .systemPackage,
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .nioPosix, .systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

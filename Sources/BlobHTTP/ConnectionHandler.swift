@@ -34,7 +34,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// `nil` on an HTTP/2 stream.
     private let requestLine: RequestLineWatch?
     private var state = State.idle
-    private var deadline = ConnectionDeadline()
+    private let deadline = ConnectionDeadline()
     private var isSending = false
     private(set) var context: ChannelHandlerContext?
     /// The codec's context, where a file region can be written: the codec itself takes buffers only. `nil` where the bytes
@@ -61,6 +61,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        deadline.end()
         self.context = nil
         regionContext = nil
     }
@@ -105,7 +106,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func connectionEnded(_ error: any Error) {
-        deadline.cancel()
+        deadline.end()
         if case .handling(let exchange) = state, !exchange.isRequestComplete { exchange.body.finish(throwing: error) }
         state = .closed
     }
@@ -318,18 +319,15 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func startHeaderDeadline() {
         guard !deadline.isForHeaders else { return }
-        startDeadline(configuration.timeouts.header) { $0.context?.close(promise: nil) }
-        deadline.isForHeaders = true
+        startDeadline(configuration.timeouts.header, isForHeaders: true) { $0.context?.close(promise: nil) }
     }
 
     /// A body must bring 1 KiB for each second in which the server waited for it.
     private func startBodyDeadline(for exchange: Exchange) {
-        guard !deadline.isRunning, let loop = context?.eventLoop else { return }
+        guard !deadline.isRunning else { return }
         let window = configuration.timeouts.body
         let before = exchange.bytesIn
-        let bound = NIOLoopBound(exchange, eventLoop: loop)
         startDeadline(window) { this in
-            let exchange = bound.value
             guard !exchange.isRequestComplete else { return }
             let least = max(1, 1024 * window.nanoseconds / 1_000_000_000)
             if exchange.body.wantsMore && exchange.bytesIn - before < least {
@@ -341,9 +339,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    private func startDeadline(_ delay: TimeAmount, _ action: @escaping @Sendable (ConnectionHandler) -> Void) {
+    private func startDeadline(
+        _ delay: TimeAmount, isForHeaders: Bool = false, _ action: @escaping (ConnectionHandler) -> Void
+    ) {
         guard let loop = context?.eventLoop else { return }
-        let this = NIOLoopBound(self, eventLoop: loop)
-        deadline.start(after: delay, on: loop) { action(this.value) }
+        deadline.start(after: delay, on: loop, isForHeaders: isForHeaders) { [weak self] in
+            if let self { action(self) }
+        }
     }
 }

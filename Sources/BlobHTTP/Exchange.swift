@@ -70,26 +70,6 @@ struct DiscardBudget {
     }
 }
 
-/// The time by which something must have happened on a connection; one at a time.
-struct ConnectionDeadline {
-    private var scheduled: Scheduled<Void>?
-    /// Whether it is a request's head that is awaited.
-    var isForHeaders = false
-
-    var isRunning: Bool { scheduled != nil }
-
-    mutating func start(after delay: TimeAmount, on loop: any EventLoop, _ action: @escaping @Sendable () -> Void) {
-        cancel()
-        scheduled = loop.scheduleTask(in: delay, action)
-    }
-
-    mutating func cancel() {
-        scheduled?.cancel()
-        scheduled = nil
-        isForHeaders = false
-    }
-}
-
 /// Counts the requests that routes are working on, so that a stopping server can wait for them.
 final class ExchangeTracker: Sendable {
     private struct State {

@@ -55,7 +55,10 @@ public final class LocalByteStore: ByteStore {
 
     public func discard(_ id: UploadID) async throws(BlobError) {
         let path = directory.uploads.appending(id.description)
-        try await onThread { () throws(BlobError) in try Self.unlink(path) }
+        try await onThread { () throws(BlobError) in
+            try Self.unlink(path)
+            try Self.unlink(FilePath(path.string + UploadFile.copySuffix))
+        }
     }
 
     public func remove(_ digest: BlobDigest) async throws(BlobError) {
@@ -68,14 +71,14 @@ public final class LocalByteStore: ByteStore {
         return try await onThread { () throws(BlobError) in
             guard let stream = opendir(uploads) else { throw DiskError.reading(errno) }
             defer { closedir(stream) }
-            var held: [UploadID] = []
+            var held: Set<UploadID> = []
             while let entry = readdir(stream) {
                 let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                     String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
                 }
-                if let id = UploadID(parsing: name), id.description == name { held.append(id) }
+                if let id = UploadID(parsing: name.prefix { $0 != "." }) { held.insert(id) }
             }
-            return held
+            return Array(held)
         }
     }
 

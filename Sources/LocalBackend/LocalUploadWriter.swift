@@ -13,13 +13,15 @@ actor LocalUploadWriter: UploadWriter {
     private var current: UploadProgress
     private var isNameDurable: Bool
     private var isSynced = true
+    private var isLost = false
     private var underWay: Task<(UploadProgress, BlobError?), Never>?
 
     init(file: UploadFile, upload: Upload, store: LocalByteStore) {
         self.file = file
         self.store = store
         current = UploadProgress(offset: upload.offset, digest: upload.digest)
-        isNameDurable = !file.isNew
+        // The row speaks of bytes only when their file's name was synced.
+        isNameDurable = upload.offset > 0
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
@@ -42,8 +44,8 @@ actor LocalUploadWriter: UploadWriter {
         // An error of earlier bytes was or will be told by the call that took them; what was written is kept.
         _ = await settled()
         guard !isSynced else { return current }
-        let (file, store, syncsName) = (file, store, !isNameDurable)
-        try await store.onThread { () throws(BlobError) in
+        let (file, syncsName) = (file, !isNameDurable)
+        try await syncing { () throws(BlobError) in
             try file.sync()
             if syncsName { try file.syncName() }
         }
@@ -62,9 +64,20 @@ actor LocalUploadWriter: UploadWriter {
         let (file, target, size, needsSync) = (
             file, store.path(of: digest), current.offset, !isSynced || !isNameDurable
         )
-        try await store.onThread { () throws(BlobError) in
+        try await syncing { () throws(BlobError) in
             if needsSync { try file.sync() }
             try file.link(to: target, size: size)
+        }
+    }
+
+    /// Runs work that makes bytes durable. Once it lost some, it is never tried again.
+    private func syncing(_ work: @escaping @Sendable () throws(BlobError) -> Void) async throws(BlobError) {
+        guard !isLost else { throw .uploadFailed }
+        do throws(BlobError) {
+            try await store.onThread(work)
+        } catch {
+            isLost = error.code == .uploadFailed
+            throw error
         }
     }
 

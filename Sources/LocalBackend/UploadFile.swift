@@ -12,33 +12,81 @@ final class UploadFile: Sendable {
     private let descriptor: CInt
     private let path: FilePath
     private let directory: DataDirectory
-    /// Whether the file was made by this value, so that its name is not durable yet.
-    let isNew: Bool
 
     /// Opens the upload's file and cuts what it holds past the offset.
     ///
     /// - Throws: ``BlobError/Code/uploadFailed`` when it holds less than was acknowledged.
     init(_ upload: Upload, in directory: DataDirectory) throws(BlobError) {
         let path = directory.uploads.appending(upload.id.description)
-        let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW
-        var descriptor = Glibc.open(path.string, flags)
-        let isMissing = descriptor < 0 && errno == ENOENT
         // A file that held acknowledged bytes and is gone must not be replaced by an empty one.
-        if isMissing && upload.offset > 0 { throw .uploadFailed }
-        if isMissing { descriptor = Glibc.open(path.string, flags | O_CREAT | O_EXCL, 0o600) }
-        guard descriptor >= 0 else { throw DiskError.writing(errno) }
+        var descriptor = try Self.open(path, creating: upload.offset == 0)
+        do throws(BlobError) {
+            let status = try Self.status(of: descriptor)
+            guard Int64(status.st_size) >= upload.offset else { throw .uploadFailed }
+            if status.st_nlink > 1 {
+                let copy = try Self.copy(upload.offset, from: descriptor, over: path)
+                _ = close(descriptor)
+                descriptor = copy
+            } else if Int64(status.st_size) > upload.offset, ftruncate(descriptor, Int(upload.offset)) != 0 {
+                throw DiskError.writing(errno)
+            }
+        } catch {
+            _ = close(descriptor)
+            throw error
+        }
         self.descriptor = descriptor
         self.path = path
         self.directory = directory
-        isNew = isMissing
-        guard !isMissing else { return }
+    }
+
+    private static func open(_ path: FilePath, creating: Bool) throws(BlobError) -> CInt {
+        let descriptor = Glibc.open(path.string, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (creating ? O_CREAT : 0), 0o600)
+        if descriptor >= 0 { return descriptor }
+        throw errno == ENOENT ? .uploadFailed : DiskError.writing(errno)
+    }
+
+    private static func status(of descriptor: CInt) throws(BlobError) -> stat {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw DiskError.reading(errno) }
-        guard Int64(status.st_size) >= upload.offset else { throw .uploadFailed }
-        if Int64(status.st_size) > upload.offset, ftruncate(descriptor, Int(upload.offset)) != 0 {
-            throw DiskError.writing(errno)
+        return status
+    }
+
+    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now on
+    /// must not change the blob that shares its bytes.
+    ///
+    /// - Returns: the new file's descriptor. Its first `count` bytes are durable before it takes the old one's place.
+    private static func copy(_ count: Int64, from source: CInt, over path: FilePath) throws(BlobError) -> CInt {
+        let temporary = FilePath(path.string + copySuffix)
+        let target = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard target >= 0 else { throw DiskError.writing(errno) }
+        do throws(BlobError) {
+            try copy(count, from: source, to: target)
+            guard fdatasync(target) == 0, rename(temporary.string, path.string) == 0 else {
+                throw DiskError.writing(errno)
+            }
+            return target
+        } catch {
+            _ = close(target)
+            throw error
         }
     }
+
+    private static func copy(_ count: Int64, from source: CInt, to target: CInt) throws(BlobError) {
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var offset = 0
+        while offset < Int(count) {
+            let read = pread(source, &buffer, min(buffer.count, Int(count) - offset), offset)
+            guard read > 0 else { throw DiskError.reading(read == 0 ? EIO : errno) }
+            let (written, error) = buffer.withUnsafeBytes {
+                write(UnsafeRawBufferPointer(rebasing: $0[..<read]), to: target, at: Int64(offset))
+            }
+            if let error { throw error }
+            offset += written
+        }
+    }
+
+    /// Ends the name of a copy that has not taken its upload's place yet.
+    static let copySuffix = ".copy"
 
     deinit {
         // Durability was asked for by sync() where it matters: what close() could report is known already.
@@ -49,6 +97,12 @@ final class UploadFile: Sendable {
     ///
     /// - Returns: the number of bytes written, and the error when that is not all.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> (Int, BlobError?) {
+        Self.write(bytes, to: descriptor, at: offset)
+    }
+
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: Int64
+    ) -> (Int, BlobError?) {
         var written = 0
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])

@@ -151,13 +151,13 @@ struct TimeoutTests {
     @Test("an idle connection: closed, after an answer and before any request", arguments: [true, false])
     func idle(_ afterAnswer: Bool) async throws {
         try await withServer(Self.flags) { server in
+            let start = ContinuousClock.now
             let connection = try await server.connect()
             defer { connection.close() }
             if afterAnswer {
                 try await connection.send(Request.get("/health"))
                 #expect(try await connection.receive().status == 200)
             }
-            let start = ContinuousClock.now
             try await connection.waitForClose()
             #expect(ContinuousClock.now - start > .milliseconds(500), "not at once")
         }
