@@ -155,8 +155,9 @@ public struct FileQuery: Equatable, Sendable {
     public var owner: Subject?
     /// Only files whose name holds this text; ASCII letters match in either case.
     public var search: String?
-    /// Files that are equal in this come in the order of their ids.
+    /// Names by the bytes of their UTF-8. Files that are equal in this come in the order of their ids.
     public var order: Order
+    /// The same order backwards, files that are equal included.
     public var isDescending: Bool
     public var skip: Int64
     public var top: Int

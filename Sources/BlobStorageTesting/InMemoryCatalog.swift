@@ -250,7 +250,7 @@ extension FileQuery {
             case .size: first.size < second.size
             case .created: first.created < second.created
             }
-        return isBefore || (isEqual(left, right) && left.id < right.id)
+        return isBefore || (isEqual(left, right) && first.id < second.id)
     }
 
     private func isEqual(_ left: File, _ right: File) -> Bool {

@@ -29,7 +29,7 @@ enum BlobRows {
 
 extension LocalCatalog {
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {
-        try await read { db, now in try db.all(BlobRows.dying, [now - grace, limit]) { try $0.digest(0) } }
+        try await read { db, now in try db.all(BlobRows.dying, [now - grace, max(0, limit)]) { try $0.digest(0) } }
     }
 
     public func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) async throws(BlobError) -> Bool {

@@ -30,7 +30,7 @@ final class CommitQueue: Sendable {
     private let writer: Writer
     private let errors: DatabaseErrors
     private let thread = NIOThreadPool(numberOfThreads: 1)
-    private let duration = Metrics.Timer(label: "blobd_commit")
+    private let duration = Metrics.Timer(label: "blobd_commit_duration_seconds")
     private let operations = Recorder(label: "blobd_commit_operations")
 
     init(writer: Writer, errors: DatabaseErrors) {
@@ -66,6 +66,8 @@ final class CommitQueue: Sendable {
         state.withLock { $0.isClosed = true }
         await withCheckedContinuation { continuation in
             thread.submit { _ in
+                // A change may have been accepted whose turn was not submitted yet.
+                self.drain()
                 self.writer.close()
                 continuation.resume()
             }

@@ -6,8 +6,8 @@ import GRDB
 struct Connector: Sendable {
     /// How long a connection waits for another process's lock before it gives up.
     private static let busyTimeout = Database.BusyMode.timeout(5)
-    /// Pages in the WAL that make the writer copy them into the database: 32 MiB.
-    private static let checkpointPages = 8192
+    /// Pages in the WAL that make the writer copy them into the database: 16 MiB.
+    private static let checkpointPages = 4096
 
     let path: String
     let role: LocalCatalog.Role
@@ -28,7 +28,7 @@ struct Connector: Sendable {
                     PRAGMA synchronous = FULL;
                     PRAGMA wal_autocheckpoint = \(checkpointPages);
                     PRAGMA journal_size_limit = 67108864;
-                    PRAGMA cache_size = -65536;
+                    PRAGMA cache_size = -16384;
                     PRAGMA temp_store = MEMORY;
                     """
             )
@@ -46,7 +46,7 @@ struct Connector: Sendable {
         configuration.prepareDatabase { db in
             try db.execute(
                 sql: """
-                    PRAGMA cache_size = -16384;
+                    PRAGMA cache_size = -4096;
                     PRAGMA temp_store = MEMORY;
                     """
             )

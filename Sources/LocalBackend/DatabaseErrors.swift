@@ -13,14 +13,14 @@ struct DamagedRow: Error {
 struct DatabaseErrors: Sendable {
     static let closed = BlobError(.unavailable, "The server is stopping.", detail: .retryAfter(seconds: 5))
 
+    static let unreachable = BlobError(
+        .unavailable, "The catalog cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
+    )
     private static let full = BlobError(
         .insufficientStorage, "The disk is too full to record this. What was acknowledged is safe; try again later."
     )
     private static let busy = BlobError(
         .unavailable, "Another process is using the catalog; try again.", detail: .retryAfter(seconds: 1)
-    )
-    private static let unreachable = BlobError(
-        .unavailable, "The catalog cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
     )
     private static let damaged = BlobError(
         .unavailable, "The catalog's database is damaged. Restore it from a backup."
@@ -62,10 +62,11 @@ struct DatabaseErrors: Sendable {
         )
     }
 
-    /// Whether a transaction that failed so may have left the disk and the connection in disagreement.
+    /// Whether a transaction that failed so may have left the connection and the disk in disagreement. Where there was
+    /// no lock or no room, nothing was synced, and so nothing was lost.
     static func leavesConnectionInDoubt(_ error: any Error) -> Bool {
         switch (error as? DatabaseError)?.resultCode {
-        case .SQLITE_BUSY?, .SQLITE_FULL?, nil: false
+        case .SQLITE_BUSY?, .SQLITE_FULL?: false
         default: true
         }
     }

@@ -48,9 +48,10 @@ enum FileLists {
             case .size: "size"
             case .created: "created"
             }
+        let direction = isDescending ? "DESC" : "ASC"
         return """
             SELECT \(FileRows.columns) FROM files \(filter.condition)
-                ORDER BY \(column) \(isDescending ? "DESC" : "ASC"), id LIMIT :top OFFSET :skip
+                ORDER BY \(column) \(direction), id \(direction) LIMIT :top OFFSET :skip
             """
     }
 

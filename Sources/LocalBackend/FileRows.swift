@@ -76,7 +76,9 @@ extension LocalCatalog {
     }
 
     public func removeExpired(limit: Int) async throws(BlobError) -> [UploadID] {
-        try await write { db, now in
+        // SQLite takes a negative limit as none.
+        let limit = max(0, limit)
+        return try await write { db, now in
             for digest in Set(try db.all(FileRows.deleteExpired, [now, limit]) { try $0.digest(0) }) {
                 try BlobRows.letDie(digest, at: now, in: db)
             }

@@ -33,7 +33,8 @@ public final class LocalCatalog: Catalog {
 
     /// Opens the database, and makes it when there is none.
     ///
-    /// Blocks for the time of a few reads; how long does not depend on the number of rows.
+    /// Blocks for the time of a few reads, and after a crash of copying the WAL (tens of MiB at most); how long does not
+    /// depend on the number of rows.
     /// - Parameters:
     ///   - path: the database file. Two more, with `-wal` and `-shm` after its name, come and go beside it.
     ///   - readers: how many lookups run at one time.
@@ -46,7 +47,7 @@ public final class LocalCatalog: Catalog {
         let connector = Connector(path: path, role: role)
         do {
             let writer = try Writer(connector: connector)
-            key = try writer.prepareSchema(role: role)
+            key = try writer.secret()
             commits = CommitQueue(writer: writer, errors: errors)
         } catch {
             throw errors.opening(error)
@@ -57,7 +58,8 @@ public final class LocalCatalog: Catalog {
         self.clock = clock
     }
 
-    /// Lets what was called before finish, then closes the database. Calls after it throw ``BlobError/Code/unavailable``.
+    /// Lets the changes that were called before finish, then closes the database. Lookups that still wait, and calls
+    /// after it, throw ``BlobError/Code/unavailable``.
     public func close() async {
         await lookups.close()
         await scans.close()

@@ -4,9 +4,7 @@ import BlobCore
 import BlobStorage
 import NIOCore
 
-/// Hashes and writes batches in one hop to a thread each, while the caller collects the next one.
-///
-/// At most one batch is under way: that bounds memory, keeps the bytes in order, and overlaps the network with the disk.
+/// Hashes and writes a chunk in one hop to a thread, while the connection collects the next one.
 actor LocalUploadWriter: UploadWriter {
     private let file: UploadFile
     private let store: LocalByteStore
@@ -14,7 +12,6 @@ actor LocalUploadWriter: UploadWriter {
     private var isNameDurable: Bool
     private var isSynced = true
     private var isLost = false
-    private var underWay: Task<(UploadProgress, BlobError?), Never>?
 
     init(file: UploadFile, upload: Upload, store: LocalByteStore) {
         self.file = file
@@ -25,24 +22,17 @@ actor LocalUploadWriter: UploadWriter {
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
-        try await settle()
         isSynced = false
         let (file, store, start) = (file, store, current)
-        underWay = Task {
-            do throws(BlobError) {
-                return try await store.onThread { () throws(BlobError) in
-                    try store.checkFreeSpace(expecting: Int64(buffers.reduce(0) { $0 + $1.readableBytes }))
-                    return Self.write(buffers, to: file, from: start)
-                }
-            } catch {
-                return (start, error)
-            }
+        let (progress, error) = try await store.onThread { () throws(BlobError) in
+            try store.checkFreeSpace(expecting: buffers.reduce(0) { $0 + Int64($1.readableBytes) })
+            return Self.write(buffers, to: file, from: start)
         }
+        current = progress
+        if let error { throw error }
     }
 
     func flush() async throws(BlobError) -> UploadProgress {
-        // An error of earlier bytes was or will be told by the call that took them; what was written is kept.
-        _ = await settled()
         guard !isSynced else { return current }
         let (file, syncsName) = (file, !isNameDurable)
         try await syncing { () throws(BlobError) in
@@ -54,21 +44,18 @@ actor LocalUploadWriter: UploadWriter {
         return current
     }
 
-    func progress() async throws(BlobError) -> UploadProgress {
-        try await settle()
-        return current
-    }
+    func progress() -> UploadProgress { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        try await settle()
-        let (file, target, size, needsSync) = (
-            file, store.path(of: digest), current.offset, !isSynced || !isNameDurable
-        )
+        let (file, target, size) = (file, store.path(of: digest), current.offset)
+        let needsSync = !isSynced || !isNameDurable
         try await syncing { () throws(BlobError) in
             if needsSync { try file.sync() }
             try file.link(to: target, size: size)
         }
     }
+
+    func close() {}
 
     /// Runs work that makes bytes durable. Once it lost some, it is never tried again.
     private func syncing(_ work: @escaping @Sendable () throws(BlobError) -> Void) async throws(BlobError) {
@@ -81,31 +68,22 @@ actor LocalUploadWriter: UploadWriter {
         }
     }
 
-    func close() async {
-        _ = await settled()
-    }
-
-    /// Waits for the batch under way and takes over how far it came.
-    private func settled() async -> BlobError? {
-        guard let task = underWay else { return nil }
-        let (progress, error) = await task.value
-        underWay = nil
-        current = progress
-        return error
-    }
-
-    private func settle() async throws(BlobError) {
-        if let error = await settled() { throw error }
-    }
-
     private static func write(
         _ buffers: [ByteBuffer], to file: UploadFile, from start: UploadProgress
     ) -> (UploadProgress, BlobError?) {
         var progress = start
         for buffer in buffers {
             let error = buffer.withUnsafeReadableBytes { bytes in
+                // Hashing first brings the bytes into this core's cache while it computes; copying them first would wait
+                // for memory.
+                var digest = progress.digest
+                digest.update(bytes)
                 let (count, error) = file.write(bytes, at: progress.offset)
-                progress.digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+                if count == bytes.count {
+                    progress.digest = digest
+                } else {
+                    progress.digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+                }
                 progress.offset += Int64(count)
                 return error
             }

@@ -62,17 +62,13 @@ enum Schema {
         CREATE INDEX files_by_digest ON files (digest, temporary);
         CREATE INDEX files_by_digest_expiry ON files (digest, expires) WHERE expires IS NOT NULL;
         CREATE INDEX files_by_expiry ON files (expires, owner) WHERE expires IS NOT NULL;
-        -- Lists: files that are equal come in the order of their ids, also in a descending list.
+        -- Lists. A descending list is an ascending one read backwards, ties included, so one index serves both.
         CREATE INDEX files_by_created ON files (created);
         CREATE INDEX files_by_name ON files (name);
-        CREATE INDEX files_by_name_descending ON files (name DESC);
         CREATE INDEX files_by_size ON files (size);
-        CREATE INDEX files_by_size_descending ON files (size DESC);
         CREATE INDEX files_of_owner_by_created ON files (owner, created);
         CREATE INDEX files_of_owner_by_name ON files (owner, name);
-        CREATE INDEX files_of_owner_by_name_descending ON files (owner, name DESC);
         CREATE INDEX files_of_owner_by_size ON files (owner, size);
-        CREATE INDEX files_of_owner_by_size_descending ON files (owner, size DESC);
 
         CREATE TABLE tokens (
             secret_digest BLOB PRIMARY KEY,
@@ -157,26 +153,31 @@ extension Writer {
     private static let oldestSQLite: CInt = 3_037_000
 
     /// Brings the database to the newest format.
-    ///
-    /// - Returns: the key of the catalog's keyed hashes.
-    func prepareSchema(role: LocalCatalog.Role) throws -> [UInt8] {
+    func bringUpToDate(_ db: Database) throws {
         guard Database.sqliteLibVersionNumber >= Self.oldestSQLite else {
             throw BlobError(.unavailable, "The SQLite library is too old: version 3.37 or newer is needed.")
         }
-        return try execute { db in
-            if try Self.format(of: db) != Schema.format {
-                // The lock first: another process may be about to do the same.
-                try db.inTransaction(.immediate) {
-                    try Self.upgrade(db, role: role)
-                    return .commit
-                }
-            }
-            let select = "SELECT value FROM meta WHERE name = 'secret'"
-            guard let secret = try db.first(select, [], as: { try $0.decode(Data.self, atIndex: 0) }),
-                secret.count == Self.secretByteCount
-            else { throw DamagedRow(table: "meta") }
-            return Array(secret)
+        guard try Self.format(of: db) != Schema.format else { return }
+        // The lock first: another process may be about to do the same.
+        try db.inTransaction(.immediate) {
+            try Self.upgrade(db, role: role)
+            return .commit
         }
+    }
+
+    /// - Throws: when the database was taken away meanwhile, and an empty one has taken its place.
+    func checkFormat(of db: Database) throws {
+        guard try Self.format(of: db) == Schema.format else {
+            throw BlobError(.unavailable, "The catalog's file was removed or replaced. Restart the server.")
+        }
+    }
+
+    /// The key of the catalog's keyed hashes.
+    func secret() throws -> [UInt8] {
+        let select = "SELECT value FROM meta WHERE name = 'secret'"
+        let secret = try execute { db in try db.first(select, [], as: { try $0.decode(Data.self, atIndex: 0) }) }
+        guard let secret, secret.count == Self.secretByteCount else { throw DamagedRow(table: "meta") }
+        return Array(secret)
     }
 
     /// - Throws: when the database is another program's, or of a format that this program does not know.

@@ -5,55 +5,86 @@ import Synchronization
 
 /// Holds the writing connection, and replaces it when it is in doubt.
 ///
-/// After a failed fsync the kernel may have dropped the WAL's newest pages from memory as if they were on the disk.
-/// Nothing more may be appended behind them. So the connection is closed, and a new one first copies what the WAL holds
-/// into the database and empties the WAL: the copies are written and synced for real.
+/// After a failed fsync the kernel may have dropped the WAL's newest pages as if they were on the disk. A process that
+/// finds their frames takes them as committed, and what it appends behind them would be lost with them when the power
+/// goes. So each new connection of the server first copies what the WAL holds into the database, where the copies are
+/// written and synced for real, and empties the WAL.
 ///
 /// All calls are made on one thread; the lock is there for the compiler and never waited for.
 final class Writer: Sendable {
     private struct State {
         var connection: DatabaseQueue?
-        /// When a connection may be tried again, so that a dead disk is not asked by each of thousands of callers.
-        var retry = ContinuousClock.now
+        var isInDoubt = false
+        var isClosed = false
+        /// When a connection may be made, so that a dead disk is not asked by each of thousands of callers.
+        var nextAttempt = ContinuousClock.now
     }
 
-    private static let retryInterval = Duration.seconds(1)
+    private static let attemptInterval = Duration.seconds(1)
 
+    let role: LocalCatalog.Role
     private let connector: Connector
     private let state: Mutex<State>
 
+    /// Connects, and brings the database to the newest format.
     init(connector: Connector) throws {
         self.connector = connector
-        state = Mutex(State(connection: try connector.writer()))
+        role = connector.role
+        let connection = try connector.writer()
+        state = Mutex(State(connection: connection))
+        try connection.writeWithoutTransaction { db in
+            try checkpoint(db)
+            try bringUpToDate(db)
+        }
     }
 
-    /// Runs `body` on the connection, which is made anew if it is in doubt.
+    /// Runs `body` on the connection, which is replaced if it is in doubt.
+    ///
+    /// - Throws: what `body` throws, or why there is no connection.
     func execute<Value>(_ body: (Database) throws -> Value) throws -> Value {
-        try state.withLock { state in try Self.connection(&state, connector) }.writeWithoutTransaction(body)
+        try connection().writeWithoutTransaction(body)
     }
 
-    /// Lets the connection be replaced before it is used again.
+    /// Lets the connection be replaced before anything else is written.
     func doubt() {
         state.withLock { state in
-            // Statements that are still in use would keep it open: then the last of them closes it.
-            try? state.connection?.close()
-            state.connection = nil
+            state.isInDoubt = true
+            // Only the server may empty the WAL. Another process fails once and for all: it is a short-lived one.
+            if role == .visitor { state.isClosed = true }
         }
     }
 
     func close() {
-        doubt()
+        state.withLock { state in
+            // Should statements still be in use, the connection goes with the last of them.
+            try? state.connection?.close()
+            state.connection = nil
+            state.isClosed = true
+        }
     }
 
-    private static func connection(_ state: inout State, _ connector: Connector) throws -> DatabaseQueue {
-        if let connection = state.connection { return connection }
-        guard ContinuousClock.now >= state.retry else {
-            throw DatabaseError(resultCode: .SQLITE_IOERR, message: "the connection is not restored yet")
+    private func connection() throws -> DatabaseQueue {
+        try state.withLock { state in
+            guard !state.isClosed else { throw DatabaseErrors.closed }
+            if let connection = state.connection, !state.isInDoubt { return connection }
+            guard ContinuousClock.now >= state.nextAttempt else { throw DatabaseErrors.unreachable }
+            state.nextAttempt = ContinuousClock.now + Self.attemptInterval
+            // The old one stays open until the new one is there: the last to close would forget where in the WAL the
+            // committed frames end, and the failed ones behind them would count again.
+            let connection = try connector.writer()
+            try connection.writeWithoutTransaction(checkFormat)
+            try? state.connection?.close()
+            state.connection = connection
+            try connection.writeWithoutTransaction(checkpoint)
+            state.isInDoubt = false
+            state.nextAttempt = .now
+            return connection
         }
-        state.retry = ContinuousClock.now + retryInterval
-        let connection = try connector.writer()
-        try connection.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
-        state.connection = connection
-        return connection
+    }
+
+    /// Empties the WAL, whatever an earlier connection or process did to it.
+    private func checkpoint(_ db: Database) throws {
+        guard role == .server else { return }
+        try db.checkpoint(.truncate)
     }
 }
