@@ -93,7 +93,8 @@ let package = Package(
         .executableTarget(
             name: "blobd",
             dependencies: [
-                "BlobCore", "BlobHTTP", "BlobStorage", "LocalBackend", .argumentParser, .asn1, .certificateReloading,
+                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "LocalBackend", .argumentParser, .asn1,
+                .certificateReloading,
                 .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle,
                 .systemPackage, .unixSignals, .x509,
             ],

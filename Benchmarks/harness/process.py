@@ -74,7 +74,10 @@ class Process:
         found = [self.pid]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
+                try:
+                    found += map(int, children.read_text().split())
+                except FileNotFoundError:
+                    continue  # the thread has ended meanwhile, and servers do not start children from such ones
         return found
 
 

@@ -139,7 +139,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch state {
         case .handling(let exchange):
             exchange.bytesIn += Int64(buffer.readableBytes)
-            exchange.body.receive(buffer)
+            if exchange.body.receive(buffer) { deliverSoon(exchange) }
         case .discarding(var budget):
             budget.take(buffer.readableBytes)
             state = .discarding(budget)
@@ -165,7 +165,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let context else { return }
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
-        let body = RequestBody(length: isComplete ? 0 : head.contentLength) {
+        let chunk = isComplete ? 1 : tracker.bodies.join()
+        if !isComplete { receiveInBuffers(of: chunk) }
+        let body = RequestBody(length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk) {
             loop.execute { this.value.bodyWanted() }
         }
         if isComplete { body.finish() }
@@ -184,6 +186,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         tracker.began()
         Task { [tracker] in
             let answer = await api.answer(to: request)
+            if !isComplete { tracker.bodies.leave() }
             loop.execute {
                 this.value.send(answer, to: bound.value)
                 tracker.ended()
@@ -193,6 +196,13 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: Reading
 
+    /// Lets receive buffers grow to the size of a chunk: the larger, the fewer system calls per MiB.
+    private func receiveInBuffers(of byteCount: Int) {
+        guard !configuration.isHTTP2 else { return }
+        let allocator = AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 64 * 1024, maximum: byteCount)
+        try? context?.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+    }
+
     private func bodyWanted() {
         guard case .handling(let exchange) = state, !exchange.isRequestComplete else { return }
         if exchange.awaitsContinue {
@@ -201,6 +211,17 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         startBodyDeadline(for: exchange)
         readIfWanted()
+    }
+
+    /// A consumer waits for a chunk that has begun: it gets what came within a moment.
+    private func deliverSoon(_ exchange: Exchange) {
+        guard !exchange.isDeliveryScheduled, let loop = context?.eventLoop else { return }
+        exchange.isDeliveryScheduled = true
+        let bound = NIOLoopBound(exchange, eventLoop: loop)
+        loop.scheduleTask(in: .milliseconds(5)) {
+            bound.value.isDeliveryScheduled = false
+            bound.value.body.deliver()
+        }
     }
 
     private func readIfWanted() {

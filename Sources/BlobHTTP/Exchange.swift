@@ -25,6 +25,7 @@ final class Exchange {
     /// Whether the client waits to be asked for the body (RFC 9110 §10.1.1).
     var awaitsContinue: Bool
     var bytesIn: Int64 = 0
+    var isDeliveryScheduled = false
 
     private static let littleByteCount: Int64 = 64 * 1024
 
@@ -77,6 +78,8 @@ final class ExchangeTracker: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
+    /// What their bodies share.
+    let bodies = BodyBudget()
     private let state = Mutex(State())
 
     func began() {

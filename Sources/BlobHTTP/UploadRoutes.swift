@@ -96,7 +96,7 @@ extension Request {
         if let length = body.length {
             first = Int(clamping: length)
         } else {
-            first = (try? await body.next()?.readableBytes) ?? 0
+            first = (try? await body.next())?.reduce(0) { $0 + $1.readableBytes } ?? 0
         }
         guard first == 0 else {
             throw BlobError(

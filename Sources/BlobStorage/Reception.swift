@@ -3,9 +3,9 @@
 import BlobCore
 import NIOCore
 
-/// Takes a body's bytes into an upload, batch by batch, and makes them durable at intervals and at the end.
+/// Takes a body's bytes into an upload as they come, and makes them durable at intervals and at the end.
 ///
-/// Memory is bounded: one batch is collected while the one before it is hashed and written.
+/// Memory is bounded: one chunk is received while the one before it is hashed and written.
 actor Reception {
     /// As far as the catalog knows it.
     private(set) var upload: Upload
@@ -19,10 +19,8 @@ actor Reception {
     private var unflushed: Int64 = 0
     private var lastFlush = ContinuousClock.now
 
-    /// Bytes that are hashed and written in one go. Smaller batches cost switches of thread, larger ones memory.
-    private static let batchByteCount = 256 * 1024
     /// What a crash may make a client send again: this many bytes, or what arrived in this time.
-    private static let flushByteCount: Int64 = 16 * 1024 * 1024
+    private static let flushByteCount: Int64 = 32 * 1024 * 1024
     private static let flushInterval = Duration.seconds(2)
 
     init(
@@ -53,24 +51,18 @@ actor Reception {
 
     /// Takes the whole body. When it ends early, or not as announced, what arrived is kept before the error is thrown.
     func receive(_ body: IncomingBody) async throws(BlobError) {
-        var batch = Batch()
         do throws(BlobError) {
-            while let buffer = try await next(of: body) {
+            while let chunk = try await next(of: body) {
                 activity.touch()
-                let (accepted, refusal) = admit(buffer)
-                batch.append(accepted)
+                let refusal = try await write(chunk)
                 if let refusal { throw refusal }
-                if batch.byteCount >= Self.batchByteCount { try await write(&batch) }
             }
-            try await write(&batch)
-            // The last batch may still be under way: its error belongs here, where what was written is kept.
+            // The last chunk may still be under way: its error belongs here, where what was written is kept.
             _ = try await writer.progress()
             if let range, range != received {
                 throw BlobError.rangeLength(range, body: received, offset: upload.offset + received)
             }
         } catch {
-            // When the rest cannot be written either, what was written before is still kept.
-            if !batch.isEmpty { try? await writer.write(batch.take()) }
             let upload = try await keep(announcing: error.tellsOffset)
             throw error.telling(upload.offset)
         }
@@ -91,7 +83,7 @@ actor Reception {
         return upload
     }
 
-    private func next(of body: IncomingBody) async throws(BlobError) -> ByteBuffer? {
+    private func next(of body: IncomingBody) async throws(BlobError) -> [ByteBuffer]? {
         do {
             return try await body.next()
         } catch is CancellationError {
@@ -103,29 +95,35 @@ actor Reception {
         }
     }
 
-    /// As much of the buffer as the limits allow, and the error when that is not all.
-    private func admit(_ buffer: ByteBuffer) -> (ByteBuffer, BlobError?) {
-        let count = Int64(buffer.readableBytes)
+    /// Writes as much of a chunk as the limits allow.
+    ///
+    /// - Returns: the error when that is not all.
+    private func write(_ chunk: [ByteBuffer]) async throws(BlobError) -> BlobError? {
+        let count = chunk.reduce(0) { $0 + Int64($1.readableBytes) }
         let sizeLeft = service.settings.maximumBlobSize - upload.offset - unflushed
         let quotaLeft = quota.map { $0 - unflushed } ?? .max
         let allowed = max(0, min(sizeLeft, quotaLeft, count))
         received += allowed
         unflushed += allowed
-        guard allowed < count else { return (buffer, nil) }
-        let accepted = buffer.getSlice(at: buffer.readerIndex, length: Int(allowed)) ?? ByteBuffer()
-        let refusal =
-            sizeLeft <= quotaLeft
-            ? BlobError.tooLarge(service.settings.maximumBlobSize)
-            : BlobError(.quotaExceeded, "The quota is used up. What had arrived was kept: delete files, then go on.")
-        return (accepted, refusal)
+        guard allowed == count else {
+            try await writer.write(Self.prefix(allowed, of: chunk))
+            return sizeLeft <= quotaLeft ? .tooLarge(service.settings.maximumBlobSize) : .quotaUsedUp
+        }
+        try await writer.write(chunk)
+        if unflushed >= Self.flushByteCount || lastFlush.duration(to: .now) >= Self.flushInterval {
+            _ = try await keep(announcing: false)
+            quota = try await service.remainingQuota(of: upload.owner, expecting: 0)
+        }
+        return nil
     }
 
-    private func write(_ batch: inout Batch) async throws(BlobError) {
-        guard !batch.isEmpty else { return }
-        try await writer.write(batch.take())
-        guard unflushed >= Self.flushByteCount || lastFlush.duration(to: .now) >= Self.flushInterval else { return }
-        _ = try await keep(announcing: false)
-        quota = try await service.remainingQuota(of: upload.owner, expecting: 0)
+    private static func prefix(_ count: Int64, of chunk: [ByteBuffer]) -> [ByteBuffer] {
+        var left = Int(count)
+        return chunk.compactMap { buffer in
+            let slice = buffer.getSlice(at: buffer.readerIndex, length: min(left, buffer.readableBytes))
+            left -= slice?.readableBytes ?? 0
+            return slice
+        }
     }
 
     /// - Throws: ``BlobError/Code/tooLarge`` when the bytes to come would make the blob too large.
@@ -135,29 +133,14 @@ actor Reception {
     }
 }
 
-/// Buffers that wait to be written together.
-private struct Batch {
-    private var buffers: [ByteBuffer] = []
-    private(set) var byteCount = 0
-
-    var isEmpty: Bool { buffers.isEmpty }
-
-    mutating func append(_ buffer: ByteBuffer) {
-        guard buffer.readableBytes > 0 else { return }
-        buffers.append(buffer)
-        byteCount += buffer.readableBytes
-    }
-
-    mutating func take() -> [ByteBuffer] {
-        defer { self = Batch() }
-        return buffers
-    }
-}
-
 extension BlobError {
     fileprivate static func tooLarge(_ limit: Int64) -> BlobError {
         BlobError(.tooLarge, "The largest blob that is taken here has \(limit) bytes.")
     }
+
+    fileprivate static let quotaUsedUp = BlobError(
+        .quotaExceeded, "The quota is used up. What had arrived was kept: delete files, then go on."
+    )
 
     /// Whether a client is there to hear the error, and the offset with it.
     fileprivate var tellsOffset: Bool {

@@ -33,18 +33,18 @@ public struct UploadSettings: Sendable {
 public struct IncomingBody: Sendable {
     /// The number of bytes, where the client announced it.
     public let length: Int64?
-    private let nextBuffer: @Sendable () async throws -> ByteBuffer?
+    private let nextBytes: @Sendable () async throws -> [ByteBuffer]?
 
-    /// - Parameter next: the next bytes, `nil` after the last; throws when the client went away.
-    public init(length: Int64?, next: @escaping @Sendable () async throws -> ByteBuffer?) {
+    /// - Parameter next: the next bytes, as many as should be written together; `nil` after the last; throws when the client went away.
+    public init(length: Int64?, next: @escaping @Sendable () async throws -> [ByteBuffer]?) {
         self.length = length
-        nextBuffer = next
+        nextBytes = next
     }
 
     /// A body that holds nothing.
     public static let empty = IncomingBody(length: 0) { nil }
 
-    func next() async throws -> ByteBuffer? { try await nextBuffer() }
+    func next() async throws -> [ByteBuffer]? { try await nextBytes() }
 }
 
 /// Receives blobs. Every offset that it returns or puts into an error is durable.

@@ -19,19 +19,19 @@ import Testing
 
     @Test func bytesComeInOrderAndEnd() async throws {
         let body = body()
-        for text in ["a", "b", "c"] { body.receive(ByteBuffer(string: text)) }
+        for text in ["a", "b", "c"] { _ = body.receive(ByteBuffer(string: text)) }
         body.finish()
         var received = ""
-        while let buffer = try await body.next() { received += String(buffer: buffer) }
+        while let buffers = try await body.next() { received += buffers.map { String(buffer: $0) }.joined() }
         #expect(received == "abc")
         #expect(try await body.next() == nil)
     }
 
     @Test func whatArrivedIsReturnedBeforeAnError() async throws {
         let body = body()
-        body.receive(ByteBuffer(string: "a"))
+        _ = body.receive(ByteBuffer(string: "a"))
         body.finish(throwing: Cut())
-        #expect(try await body.next() == ByteBuffer(string: "a"))
+        #expect(try await body.next() == [ByteBuffer(string: "a")])
         await #expect(throws: Cut.self) { try await body.next() }
     }
 
@@ -42,8 +42,24 @@ import Testing
         async let next = body.next()
         while demands.count.withLock({ $0 }) == 0 { await Task.yield() }
         #expect(body.wantsMore)
-        body.receive(ByteBuffer(string: "a"))
-        #expect(try await next == ByteBuffer(string: "a"))
+        #expect(!body.receive(ByteBuffer(string: "a")))
+        #expect(try await next == [ByteBuffer(string: "a")])
+    }
+
+    @Test func aChunkIsCollectedBeforeTheConsumerIsWoken() async throws {
+        let demands = DemandCount()
+        let body = RequestBody(length: nil, chunkByteCount: 3) { demands.count.withLock { $0 += 1 } }
+        async let first = body.next()
+        while demands.count.withLock({ $0 }) == 0 { await Task.yield() }
+        #expect(body.receive(ByteBuffer(string: "a")))
+        #expect(body.wantsMore)
+        #expect(!body.receive(ByteBuffer(string: "bc")))
+        #expect(try await first == [ByteBuffer(string: "a"), ByteBuffer(string: "bc")])
+        async let second = body.next()
+        while demands.count.withLock({ $0 }) == 1 { await Task.yield() }
+        #expect(body.receive(ByteBuffer(string: "d")))
+        body.deliver()
+        #expect(try await second == [ByteBuffer(string: "d")])
     }
 
     @Test func cancellationEndsTheWaiting() async {

@@ -69,8 +69,8 @@ import Testing
             self.error = error
         }
 
-        func next() throws -> ByteBuffer? {
-            if !pieces.isEmpty { return ByteBuffer(string: pieces.removeFirst()) }
+        func next() throws -> [ByteBuffer]? {
+            if !pieces.isEmpty { return [ByteBuffer(string: pieces.removeFirst())] }
             if let error { throw error }
             return nil
         }

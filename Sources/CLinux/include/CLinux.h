@@ -9,4 +9,7 @@
 /// Returns the number of bytes read, or -1 with errno set; EAGAIN when nothing of it is cached.
 ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offset);
 
+/// Keeps up to 32 MiB of freed memory for the next use instead of giving it back to the system at once: mallopt(3).
+void clinux_keep_freed_memory(void);
+
 #endif

@@ -21,6 +21,7 @@ struct ServeCommand: AsyncParsableCommand {
         let settings = try Settings(try await Settings.effective(flags: flags.given))
         ignoreBrokenPipes()
         raiseOpenFileLimit()
+        keepFreedMemory()
         let metrics = PrometheusMetrics()
         MetricsSystem.bootstrap(metrics)
         LineLogHandler.bootstrap(level: settings.logLevel, format: settings.logFormat)
