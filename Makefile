@@ -38,6 +38,7 @@ bench: release ## measure beside nginx and docker-registry
 	Benchmarks/run $(ARGS)
 
 nightly: test bench ## everything that takes long
+	Tests/real-files/run
 
 clean: ## remove what was built; ./data stays
 	rm -rf .build Benchmarks/build
