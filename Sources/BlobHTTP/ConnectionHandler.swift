@@ -247,6 +247,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         let keepsAlive = exchange.keepsAlive && rest != .unknown
         var fields = answer.fields
         fields[.requestID] = exchange.request.id
+        fields[.date] = tracker.date.value
         if !keepsAlive && !configuration.isHTTP2 { fields[.connection] = "close" }
         context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: fields))), promise: nil)
         let this = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -276,7 +277,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             return
         }
         if exchange.isRequestComplete {
-            state = .idle
+            state = keepsAlive ? .idle : .closed
         } else {
             state = .discarding(DiscardBudget(keepsAlive: keepsAlive))
         }
@@ -321,6 +322,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         var answer = Response(error)
         answer.fields[.connection] = "close"
         answer.fields[.requestID] = String(UInt64.random(in: .min ... .max), radix: 16)
+        answer.fields[.date] = tracker.date.value
         context.write(
             wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: answer.fields))), promise: nil
         )

@@ -71,7 +71,8 @@ struct DiscardBudget {
     }
 }
 
-/// Counts the requests that routes are working on, so that a stopping server can wait for them.
+/// What all connections share. Counts the requests that routes are working on, so that a stopping server can wait for
+/// them.
 final class ExchangeTracker: Sendable {
     private struct State {
         var count = 0
@@ -80,6 +81,7 @@ final class ExchangeTracker: Sendable {
 
     /// What their bodies share.
     let bodies = BodyBudget()
+    let date = DateHeader()
     private let state = Mutex(State())
 
     func began() {

@@ -173,20 +173,6 @@ func decimal(_ text: some StringProtocol) -> Int64? {
     return Int64(text)
 }
 
-/// A time as HTTP headers write it (RFC 9110 §5.6.7).
-func httpDate(_ date: Date) -> String {
-    date.formatted(
-        Date.VerbatimFormatStyle(
-            format: """
-                \(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .padded(4)) \
-                \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\
-                \(second: .twoDigits) GMT
-                """,
-            locale: Locale(identifier: "en_US_POSIX"), timeZone: .gmt, calendar: Calendar(identifier: .gregorian)
-        )
-    )
-}
-
 /// The digest as RFC 9530 writes it.
 func reprDigest(_ digest: BlobDigest) -> String {
     "sha-256=:\(Data(digest.bytes).base64EncodedString()):"

@@ -31,7 +31,6 @@ final class CommitQueue: Sendable {
     private let errors: DatabaseErrors
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let duration = Metrics.Timer(label: "blobd_commit_duration_seconds")
-    private let operations = Recorder(label: "blobd_commit_operations")
 
     init(writer: Writer, errors: DatabaseErrors) {
         self.writer = writer
@@ -107,7 +106,6 @@ final class CommitQueue: Sendable {
         do {
             let answers = try writer.execute { db in try transaction(batch, in: db) }
             duration.record(duration: ContinuousClock.now - start)
-            operations.record(batch.count)
             for answer in answers { answer() }
         } catch {
             if DatabaseErrors.leavesConnectionInDoubt(error) { writer.doubt() }

@@ -30,9 +30,12 @@ public final class DataDirectory: Sendable {
         _ = close(lock)
     }
 
-    public var catalog: FilePath { path.appending("catalog.sqlite") }
+    public var catalog: FilePath { Self.catalog(in: path) }
     public var uploads: FilePath { path.appending("uploads") }
     public var blobs: FilePath { path.appending("blobs") }
+
+    /// Where a data directory has its catalog, also for a process that is not its server.
+    public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
     /// Takes the lock, or returns `nil` when another process has it. The lock ends with the process, however that ends.
     private static func lock(_ path: FilePath) throws(BlobError) -> CInt? {

@@ -133,7 +133,7 @@ private struct ReclaimerService: Service {
 func visitCatalog<Value: Sendable>(
     in data: String, _ body: (any Catalog) async throws -> Value
 ) async throws -> Value {
-    let path = FilePath(data).appending("catalog.sqlite").string
+    let path = DataDirectory.catalog(in: FilePath(data)).string
     guard FileManager.default.fileExists(atPath: path) else {
         throw StartFailure(
             "\(data) is no data directory of blobd: start 'blobd serve --data \(data)' first, or correct --data")

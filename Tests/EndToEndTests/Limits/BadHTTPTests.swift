@@ -141,6 +141,19 @@ struct PipelineTests {
         #expect(answers[1].body == bytes && answers[2].body.isEmpty && answers[5].body == Array(bytes[..<10]))
     }
 
+    @Test("a thousand downloads in one go are all answered")
+    func many() async throws {
+        let client = try await Client.shared
+        let bytes = try Sample.bytes(100)
+        let request = Request.download(try await client.publish(bytes).digest)
+        // The second time on, the blob is open: it is answered at once, within the receiving of the request.
+        _ = try await client.send(request)
+        let connection = try await client.server.connect()
+        defer { connection.close() }
+        try await connection.send((0..<1000).flatMap { _ in request.encoded })
+        for _ in 0..<1000 { #expect(try await client.receive(request, on: connection).body == bytes) }
+    }
+
     @Test("appends in one go arrive in their order")
     func appends() async throws {
         let client = try await Client.shared
