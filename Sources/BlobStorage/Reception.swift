@@ -60,7 +60,7 @@ actor Reception {
             // The last chunk may still be under way: its error belongs here, where what was written is kept.
             _ = try await writer.progress()
             if let range, range != received {
-                throw BlobError.rangeLength(range, body: received, offset: upload.offset + received)
+                throw BlobError.rangeLength(range, body: received, offset: upload.offset)
             }
         } catch {
             let upload = try await keep(announcing: error.tellsOffset)
@@ -150,8 +150,9 @@ extension BlobError {
         }
     }
 
+    /// The same error with the offset as it is after what had arrived was kept.
     fileprivate func telling(_ offset: Int64) -> BlobError {
-        guard detail == nil else { return self }
+        if case .content = detail { return self }
         return BlobError(code, message, detail: .offset(offset))
     }
 }

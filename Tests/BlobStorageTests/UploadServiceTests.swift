@@ -121,6 +121,18 @@ import Testing
         await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Self.owner) }
     }
 
+    @Test func aBodyOfAnotherLengthThanItsRangeIsToldTheTrueOffset() async throws {
+        let server = Server()
+        let id = try await server.start()
+        try await server.append("one", to: id)
+        await expect(.lengthMismatch, offset: 7) {
+            _ = try await server.uploads.append(
+                Self.body(" two", announced: false), to: id, guarded: .range(first: 3, last: 9)
+            )
+        }
+        #expect(try await server.append(" three", to: id) == 13)
+    }
+
     @Test func aWrongDigestKeepsTheUploadOpen() async throws {
         let server = Server()
         let id = try await server.start()
