@@ -94,9 +94,6 @@ final class RequestBody: Sendable {
         state.withLock { $0.isAskedFor && $0.heldByteCount < chunkByteCount && $0.end == nil }
     }
 
-    /// Whether anybody has asked for the body.
-    var isAskedFor: Bool { state.withLock { $0.isAskedFor } }
-
     /// Takes in bytes.
     ///
     /// - Returns: whether a consumer waits for more of them: ``deliver()`` must be called before long.

@@ -9,7 +9,9 @@
 /// Returns the number of bytes read, or -1 with errno set; EAGAIN when nothing of it is cached.
 ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offset);
 
-/// Keeps up to 32 MiB of freed memory for the next use instead of giving it back to the system at once: mallopt(3).
+/// Keeps freed memory for the next buffer instead of giving it back to the system at once, by mallopt(3): receive buffers
+/// come and go by the thousand per second, and each return would be paid for with page faults. Two arenas, since more of
+/// them would each keep memory of their own.
 void clinux_keep_freed_memory(void);
 
 #endif

@@ -1,6 +1,7 @@
 // `blobd serve`: the server.
 
 import ArgumentParser
+import CLinux
 import Logging
 import Metrics
 
@@ -21,7 +22,7 @@ struct ServeCommand: AsyncParsableCommand {
         let settings = try Settings(try await Settings.effective(flags: flags.given))
         ignoreBrokenPipes()
         raiseOpenFileLimit()
-        keepFreedMemory()
+        clinux_keep_freed_memory()
         let metrics = PrometheusMetrics()
         MetricsSystem.bootstrap(metrics)
         LineLogHandler.bootstrap(level: settings.logLevel, format: settings.logFormat)

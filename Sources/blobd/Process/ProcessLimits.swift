@@ -1,6 +1,5 @@
 // What the process asks of the system before it serves.
 
-import CLinux
 import Glibc
 
 /// Raises the number of files that the process may have open to what the system allows it: every connection and every
@@ -15,10 +14,4 @@ func raiseOpenFileLimit() {
 /// Makes writing to a closed pipe or connection an error of the call instead of the end of the process.
 func ignoreBrokenPipes() {
     _ = signal(SIGPIPE, SIG_IGN)
-}
-
-/// Keeps freed memory for the next buffer instead of giving it back to the system at once: receive buffers come and go by
-/// the thousand per second, and each return would be paid for with page faults.
-func keepFreedMemory() {
-    clinux_keep_freed_memory()
 }
