@@ -1,6 +1,7 @@
 // The identity of an upload.
 
 public import struct Foundation.UUID
+public import typealias Foundation.uuid_t
 
 /// The identity of an upload: a UUID, lower case on the wire.
 public struct UploadID: Hashable, Sendable {
@@ -13,7 +14,16 @@ public struct UploadID: Hashable, Sendable {
 
     /// A new random identity.
     public init() {
-        uuid = UUID()
+        // Foundation's own would open /dev/urandom for each.
+        var generator = SystemRandomNumberGenerator()
+        self.init(using: &generator)
+    }
+
+    /// A random identity: a UUID of version 4 (RFC 9562, section 5.4).
+    public init(using generator: inout some RandomNumberGenerator) {
+        let high: UInt64 = generator.next() & 0xffff_ffff_ffff_0fff | 0x4000
+        let low: UInt64 = generator.next() & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
+        uuid = withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }
     }
 
     /// Reads the 36-character form in either case; `nil` for anything else.

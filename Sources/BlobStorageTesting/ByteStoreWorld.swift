@@ -32,7 +32,7 @@ struct ByteStoreWorld {
         number += 1
         var generator = SplitMix64(seed: number)
         return Upload(
-            id: .random(using: &generator), owner: .ann, name: nil, isTemporary: false, expires: .distantFuture
+            id: UploadID(using: &generator), owner: .ann, name: nil, isTemporary: false, expires: .distantFuture
         )
     }
 

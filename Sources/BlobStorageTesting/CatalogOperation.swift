@@ -32,7 +32,7 @@ extension CatalogOperation {
     static func random(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {
         switch Int.random(in: 0..<100, using: &generator) {
         case 0..<14: create(using: &generator)
-        case 14..<28: .claim(world.uploads.randomElement(using: &generator) ?? .random(using: &generator))
+        case 14..<28: .claim(world.uploads.randomElement(using: &generator) ?? UploadID(using: &generator))
         case 28..<44: advance(in: world, using: &generator)
         case 44..<60: complete(in: world, using: &generator)
         case 60..<67: onLiveUpload(in: world, using: &generator)
@@ -52,7 +52,7 @@ extension CatalogOperation {
 
     private static func create(using generator: inout SplitMix64) -> CatalogOperation {
         .create(
-            .random(using: &generator), owner: Subject.everybody.pick(&generator),
+            UploadID(using: &generator), owner: Subject.everybody.pick(&generator),
             name: [nil, "report.pdf", "Report.PDF", "a%b", "a_b", "تقرير", "photo"].pick(&generator),
             isTemporary: .random(using: &generator), lifetime: lifetime(using: &generator),
             limit: [1, 3, 8, 100].pick(&generator)
@@ -75,7 +75,7 @@ extension CatalogOperation {
     /// One that changes an upload without a claim. An expired upload is left alone: that such a call has no effect would
     /// show only to a clock that goes back.
     private static func onLiveUpload(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {
-        let unknown = UploadID.random(using: &generator)
+        let unknown = UploadID(using: &generator)
         let picked = world.uploads.randomElement(using: &generator) ?? unknown
         let id = world.isLive(picked) ? picked : unknown
         return switch Int.random(in: 0..<7, using: &generator) {
@@ -134,13 +134,6 @@ extension FileQuery {
             order: Order.allCases.pick(&generator), isDescending: .random(using: &generator),
             skip: [0, 0, 1, 3, 10].pick(&generator), top: [1, 2, 5, 100].pick(&generator)
         )
-    }
-}
-
-extension UploadID {
-    static func random(using generator: inout SplitMix64) -> UploadID {
-        let bytes = generator.bytes(16)
-        return bytes.withUnsafeBytes { UploadID(UUID(uuid: $0.loadUnaligned(as: uuid_t.self))) }
     }
 }
 

@@ -1,12 +1,17 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/uio.h>
 
 ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offset) {
     struct iovec vector = {.iov_base = bytes, .iov_len = count};
     return preadv2(descriptor, &vector, 1, offset, RWF_NOWAIT);
+}
+
+int clinux_open_unnamed(const char *directory) {
+    return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
 void clinux_keep_freed_memory(void) {

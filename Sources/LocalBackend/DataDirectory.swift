@@ -1,19 +1,28 @@
 // The data directory: who may use it, and where things are in it.
 
 public import BlobCore
+import CLinux
 import Glibc
 public import SystemPackage
 
 /// A data directory, created where it is missing, and locked for this process while the value lives.
 public final class DataDirectory: Sendable {
     public let path: FilePath
+    /// Whether files may be written before they have a name. Most file systems of Linux can do that (`O_TMPFILE`); giving
+    /// them one later also takes a mounted `/proc`.
+    let holdsUnnamedFiles: Bool
     private let lock: CInt
 
     /// Opens and locks a data directory for a server.
     ///
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory, cannot
     ///   be written, or another server uses it.
-    public init(serving path: FilePath) throws(BlobError) {
+    public convenience init(serving path: FilePath) throws(BlobError) {
+        try self.init(serving: path, unnamedFiles: true)
+    }
+
+    /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
+    init(serving path: FilePath, unnamedFiles: Bool) throws(BlobError) {
         try Self.makeDirectory(path)
         for name in ["uploads", "blobs"] { try Self.makeDirectory(path.appending(name)) }
         guard let lock = try Self.lock(path) else {
@@ -24,6 +33,31 @@ public final class DataDirectory: Sendable {
         }
         self.path = path
         self.lock = lock
+        holdsUnnamedFiles = unnamedFiles && Self.canName(in: path.appending("uploads"))
+    }
+
+    /// Tries whether a file can be made without a name and be given one.
+    private static func canName(in uploads: FilePath) -> Bool {
+        let descriptor = clinux_open_unnamed(uploads.string)
+        guard descriptor >= 0 else { return false }
+        defer { _ = close(descriptor) }
+        let name = uploads.appending("probe").string
+        _ = unlink(name)
+        defer { _ = unlink(name) }
+        return link(descriptor, to: name) == 0
+    }
+
+    private static func link(_ descriptor: CInt, to name: String) -> CInt {
+        linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno
+    }
+
+    /// Gives an open file another name.
+    ///
+    /// - Parameter path: a name that it has, where it was made with one.
+    /// - Returns: 0, or the error number.
+    func link(_ descriptor: CInt, at path: FilePath, to target: FilePath) -> CInt {
+        if holdsUnnamedFiles { return Self.link(descriptor, to: target.string) }
+        return Glibc.link(path.string, target.string) == 0 ? 0 : errno
     }
 
     deinit {

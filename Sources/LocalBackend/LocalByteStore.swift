@@ -9,7 +9,7 @@ import NIOCore
 public import NIOPosix
 import SystemPackage
 
-/// Keeps uploads under `uploads/<id>` and blobs under `blobs/ab/cd/<digest>`.
+/// Keeps uploads under `uploads/<id>` and blobs under `blobs/ab/<digest>`.
 ///
 /// All calls to the disk are made on the threads of one pool. A blob's file appears under its name only when its bytes
 /// are durable.
@@ -56,8 +56,11 @@ public final class LocalByteStore: ByteStore {
     public func discard(_ id: UploadID) async throws(BlobError) {
         let path = directory.uploads.appending(id.description)
         try await onThread { () throws(BlobError) in
-            try Self.unlink(path)
-            try Self.unlink(FilePath(path.string + UploadFile.copySuffix))
+            // An upload that was complete with its first request never had a name. To look costs no lock that threads
+            // would queue for, as unlink does.
+            for name in [path.string + UploadFile.replacementSuffix, path.string] where access(name, F_OK) == 0 {
+                try Self.unlink(FilePath(name))
+            }
         }
     }
 
@@ -116,11 +119,10 @@ public final class LocalByteStore: ByteStore {
             clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
     }
 
-    /// Where a blob's file is: two levels of 256 directories keep each small at a hundred million blobs.
+    /// Where a blob's file is: in one of 256 directories, each small enough for its index at a hundred million blobs.
     func path(of digest: BlobDigest) -> FilePath {
         let hex = digest.hex
-        return directory.blobs.appending(String(hex.prefix(2))).appending(String(hex.dropFirst(2).prefix(2)))
-            .appending(hex)
+        return directory.blobs.appending(String(hex.prefix(2))).appending(hex)
     }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are

@@ -33,11 +33,11 @@ actor LocalUploadWriter: UploadWriter {
     }
 
     func flush() async throws(BlobError) -> UploadProgress {
-        guard !isSynced else { return current }
-        let (file, syncsName) = (file, !isNameDurable)
+        guard !isSynced || !isNameDurable else { return current }
+        let (file, needsSync, needsName) = (file, !isSynced, !isNameDurable)
         try await syncing { () throws(BlobError) in
-            try file.sync()
-            if syncsName { try file.syncName() }
+            if needsSync { try file.sync() }
+            if needsName { try file.keepName() }
         }
         isNameDurable = true
         isSynced = true
@@ -48,11 +48,12 @@ actor LocalUploadWriter: UploadWriter {
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         let (file, target, size) = (file, store.path(of: digest), current.offset)
-        let needsSync = !isSynced || !isNameDurable
+        let needsSync = !isSynced
         try await syncing { () throws(BlobError) in
             if needsSync { try file.sync() }
-            try file.link(to: target, size: size)
+            try file.publish(at: target, size: size)
         }
+        isSynced = true
     }
 
     func close() {}

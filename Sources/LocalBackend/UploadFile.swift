@@ -2,47 +2,60 @@
 
 import BlobCore
 import BlobStorage
+import CLinux
 import Glibc
 import Metrics
 import NIOCore
+import Synchronization
 import SystemPackage
 
 /// An upload's file, open for writing. Every call may block and belongs on a thread of the pool; one at a time.
+///
+/// A new file has no name: most uploads are complete with their first request, and then need none but their blob's. A
+/// crash takes it away, which loses nothing that was acknowledged.
 final class UploadFile: Sendable {
     private let descriptor: CInt
     private let path: FilePath
     private let directory: DataDirectory
+    private let isNamed: Mutex<Bool>
 
     /// Opens the upload's file and cuts what it holds past the offset.
     ///
     /// - Throws: ``BlobError/Code/uploadFailed`` when it holds less than was acknowledged.
     init(_ upload: Upload, in directory: DataDirectory) throws(BlobError) {
-        let path = directory.uploads.appending(upload.id.description)
+        self.directory = directory
+        path = directory.uploads.appending(upload.id.description)
+        let startsUnnamed = upload.offset == 0 && directory.holdsUnnamedFiles
+        isNamed = Mutex(!startsUnnamed)
+        if startsUnnamed {
+            descriptor = clinux_open_unnamed(directory.uploads.string)
+            guard descriptor >= 0 else { throw DiskError.writing(errno) }
+        } else {
+            descriptor = try Self.reopen(path, at: upload.offset)
+        }
+    }
+
+    private static func reopen(_ path: FilePath, at offset: Int64) throws(BlobError) -> CInt {
         // A file that held acknowledged bytes and is gone must not be replaced by an empty one.
-        var descriptor = try Self.open(path, creating: upload.offset == 0)
+        let creating = offset == 0 ? O_CREAT : 0
+        let descriptor = Glibc.open(path.string, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o600)
+        guard descriptor >= 0 else { throw errno == ENOENT ? .uploadFailed : DiskError.writing(errno) }
         do throws(BlobError) {
-            let status = try Self.status(of: descriptor)
-            guard Int64(status.st_size) >= upload.offset else { throw .uploadFailed }
+            let status = try status(of: descriptor)
+            guard Int64(status.st_size) >= offset else { throw .uploadFailed }
             if status.st_nlink > 1 {
-                let copy = try Self.copy(upload.offset, from: descriptor, over: path)
+                let copy = try copy(offset, from: descriptor, over: path)
                 _ = close(descriptor)
-                descriptor = copy
-            } else if Int64(status.st_size) > upload.offset, ftruncate(descriptor, Int(upload.offset)) != 0 {
+                return copy
+            }
+            if Int64(status.st_size) > offset, ftruncate(descriptor, Int(offset)) != 0 {
                 throw DiskError.writing(errno)
             }
+            return descriptor
         } catch {
             _ = close(descriptor)
             throw error
         }
-        self.descriptor = descriptor
-        self.path = path
-        self.directory = directory
-    }
-
-    private static func open(_ path: FilePath, creating: Bool) throws(BlobError) -> CInt {
-        let descriptor = Glibc.open(path.string, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (creating ? O_CREAT : 0), 0o600)
-        if descriptor >= 0 { return descriptor }
-        throw errno == ENOENT ? .uploadFailed : DiskError.writing(errno)
     }
 
     private static func status(of descriptor: CInt) throws(BlobError) -> stat {
@@ -56,7 +69,7 @@ final class UploadFile: Sendable {
     ///
     /// - Returns: the new file's descriptor. Its first `count` bytes are durable before it takes the old one's place.
     private static func copy(_ count: Int64, from source: CInt, over path: FilePath) throws(BlobError) -> CInt {
-        let temporary = FilePath(path.string + copySuffix)
+        let temporary = FilePath(path.string + replacementSuffix)
         let target = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard target >= 0 else { throw DiskError.writing(errno) }
         do throws(BlobError) {
@@ -85,8 +98,8 @@ final class UploadFile: Sendable {
         }
     }
 
-    /// Ends the name of a copy that has not taken its upload's place yet.
-    static let copySuffix = ".copy"
+    /// Ends the name of a file that has not taken another's place yet.
+    static let replacementSuffix = ".new"
 
     deinit {
         // Durability was asked for by sync() where it matters: what close() could report is known already.
@@ -128,43 +141,53 @@ final class UploadFile: Sendable {
         guard result == 0 else { throw .uploadFailed }
     }
 
-    /// Makes the file's name under `uploads/` durable.
-    func syncName() throws(BlobError) {
+    /// Gives the file its name under `uploads/`, if it has none yet, and makes that durable.
+    func keepName() throws(BlobError) {
+        try isNamed.withLock { isNamed throws(BlobError) in
+            if isNamed { return }
+            let isFree = try link(to: path)
+            // A name that is there was left by a crash or an error before any of its bytes was acknowledged.
+            if !isFree { try replace(path) }
+            isNamed = true
+        }
         try DataDirectory.syncDirectory(directory.uploads)
     }
 
-    /// Gives the file its second name, under its digest. The first one stays until the upload is discarded, so that a
-    /// crash between here and the commit leaves the upload as it was.
+    /// Gives the file a name under its digest. The one under `uploads/`, where it has that, stays until the upload is
+    /// discarded, so that a crash between here and the commit leaves the upload as it was.
     ///
     /// - Parameters:
     ///   - target: the blob's path, in a directory that may have to be made.
     ///   - size: the blob's, in bytes.
-    func link(to target: FilePath, size: Int64) throws(BlobError) {
+    func publish(at target: FilePath, size: Int64) throws(BlobError) {
         let parent = target.removingLastComponent()
-        if Glibc.link(path.string, target.string) != 0 {
-            var code = errno
-            if code == ENOENT {
-                try DataDirectory.makeDirectory(parent.removingLastComponent())
-                try DataDirectory.makeDirectory(parent)
-                code = Glibc.link(path.string, target.string) == 0 ? 0 : errno
-            }
-            if code == EEXIST {
-                try replace(target, unlessSize: size)
-            } else if code != 0 {
-                throw DiskError.writing(code)
-            }
+        let isNew = try link(to: target)
+        if !isNew {
+            // A blob that is here already stays, unless its file is damaged enough to show by its size.
+            var status = stat()
+            guard stat(target.string, &status) == 0 else { throw DiskError.reading(errno) }
+            if Int64(status.st_size) != size { try replace(target) }
         }
         try DataDirectory.syncDirectory(parent)
     }
 
-    /// A blob that is here already stays, unless its file is damaged enough to show by its size.
-    private func replace(_ target: FilePath, unlessSize size: Int64) throws(BlobError) {
-        var status = stat()
-        guard stat(target.string, &status) == 0 else { throw DiskError.reading(errno) }
-        guard Int64(status.st_size) != size else { return }
-        let temporary = FilePath(target.string + ".new")
+    /// Gives the file a name.
+    ///
+    /// - Returns: whether the name was free.
+    private func link(to target: FilePath) throws(BlobError) -> Bool {
+        var code = directory.link(descriptor, at: path, to: target)
+        if code == ENOENT {
+            try DataDirectory.makeDirectory(target.removingLastComponent())
+            code = directory.link(descriptor, at: path, to: target)
+        }
+        guard code == 0 || code == EEXIST else { throw DiskError.writing(code) }
+        return code == 0
+    }
+
+    private func replace(_ target: FilePath) throws(BlobError) {
+        let temporary = FilePath(target.string + Self.replacementSuffix)
         _ = unlink(temporary.string)
-        guard Glibc.link(path.string, temporary.string) == 0, rename(temporary.string, target.string) == 0 else {
+        guard try link(to: temporary), rename(temporary.string, target.string) == 0 else {
             throw DiskError.writing(errno)
         }
     }

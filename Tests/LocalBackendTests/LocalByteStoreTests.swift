@@ -4,26 +4,47 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
-import LocalBackend
+import NIOCore
 import NIOPosix
 import SystemPackage
 import Testing
 
+@testable import LocalBackend
+
 @Suite struct LocalByteStoreTests {
-    @Test(arguments: ByteStoreConformance.allCases)
-    func conformance(rule: ByteStoreConformance) async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
+    @Test(arguments: ByteStoreConformance.allCases, [true, false])
+    func conformance(rule: ByteStoreConformance, unnamedFiles: Bool) async throws {
+        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()), unnamedFiles: unnamedFiles)
         defer { ScratchDirectory.remove(directory.path.string) }
         try await rule.check { LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0) }
     }
 
-    @Test(arguments: 1...20)
-    func randomOperations(seed: UInt64) async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
+    @Test(arguments: 1...20 as ClosedRange<UInt64>, [true, false])
+    func randomOperations(seed: UInt64, unnamedFiles: Bool) async throws {
+        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()), unnamedFiles: unnamedFiles)
         defer { ScratchDirectory.remove(directory.path.string) }
         try await RandomOperations(seed: seed, steps: 200).run(againstByteStore: {
             LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         })
+    }
+
+    /// The names of an upload that is complete with its first bytes: none under `uploads/`, before or after.
+    @Test func anUploadInOnePieceHasNoName() async throws {
+        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
+        defer { ScratchDirectory.remove(directory.path.string) }
+        try #require(directory.holdsUnnamedFiles, "the file system of \(directory.path) has no O_TMPFILE")
+        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let upload = Upload(
+            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
+        )
+        let names = { try FileManager.default.contentsOfDirectory(atPath: directory.uploads.string) }
+        let writer = try await store.writer(for: upload, expecting: 5)
+        try await writer.write([ByteBuffer(string: "hello")])
+        #expect(try names() == [])
+        let digest = try await writer.progress().digest.digest
+        try await writer.publish(as: digest)
+        #expect(try names() == [])
+        #expect(try await store.open(digest).size == 5)
     }
 
     @Test func oneServerAtATime() throws {
