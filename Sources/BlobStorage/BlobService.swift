@@ -1,6 +1,7 @@
 // The rules of downloads: which blob, its bytes, and what is remembered of both.
 
 public import BlobCore
+import Dispatch
 import Synchronization
 
 /// A blob that can be sent: its record and its opened bytes.
@@ -48,16 +49,26 @@ public final class BlobService: Sendable {
         }
         // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires.
         guard blob.expires == nil else { return opened }
-        memory.withLock { memory in
-            guard memory.generation == generation else { return }
-            memory.insert(opened, for: digest, capacity: capacity)
-        }
+        letGo(
+            memory.withLock { memory in
+                guard memory.generation == generation else { return [:] }
+                return memory.insert(opened, for: digest, capacity: capacity)
+            }
+        )
         return opened
     }
 
     /// The blob, if it can be had without waiting.
     public func remembered(_ digest: BlobDigest) -> OpenBlob? {
-        memory.withLock { $0.find(digest, capacity: capacity) }
+        let (found, dropped) = memory.withLock { $0.find(digest, capacity: capacity) }
+        letGo(dropped)
+        return found
+    }
+
+    /// Closes the files of blobs on a thread of their own: closing many takes long, and may block.
+    private func letGo(_ dropped: [BlobDigest: OpenBlob]) {
+        guard !dropped.isEmpty else { return }
+        DispatchQueue.global(qos: .utility).async { withExtendedLifetime(dropped) {} }
     }
 
     /// Lets go of what is remembered of a blob.
@@ -74,18 +85,22 @@ public final class BlobService: Sendable {
 /// Two generations instead of a list in the order of use: a use costs one look, and what was not used while half the
 /// capacity passed by is dropped at once.
 extension BlobService.Memory {
-    mutating func find(_ digest: BlobDigest, capacity: Int) -> OpenBlob? {
-        if let found = recent[digest] { return found }
-        guard let found = older.removeValue(forKey: digest) else { return nil }
-        insert(found, for: digest, capacity: capacity)
-        return found
+    /// The blob, and what is remembered no longer.
+    mutating func find(_ digest: BlobDigest, capacity: Int) -> (OpenBlob?, dropped: [BlobDigest: OpenBlob]) {
+        if let found = recent[digest] { return (found, [:]) }
+        guard let found = older.removeValue(forKey: digest) else { return (nil, [:]) }
+        return (found, insert(found, for: digest, capacity: capacity))
     }
 
-    mutating func insert(_ opened: OpenBlob, for digest: BlobDigest, capacity: Int) {
+    /// - Returns: what is remembered no longer.
+    mutating func insert(_ opened: OpenBlob, for digest: BlobDigest, capacity: Int) -> [BlobDigest: OpenBlob] {
+        var dropped: [BlobDigest: OpenBlob] = [:]
         if recent.count >= capacity / 2 {
+            dropped = older
             older = recent
             recent = [:]
         }
         recent[digest] = opened
+        return dropped
     }
 }
