@@ -64,7 +64,7 @@ struct SettingFlagsTests {
     }
 
     @Test func configTable() async throws {
-        let effective = try await EffectiveSettings(
+        let effective = try EffectiveSettings(
             flags: [.quota: "1GB"], environment: ["BLOBD_LISTEN": "localhost:1"]
         )
         let lines = ConfigCommand.table(effective).split(separator: "\n")

@@ -1,6 +1,7 @@
 // Where settings come from, which one counts, and what is told about wrong ones.
 
 import Foundation
+import Glibc
 import Logging
 import Testing
 
@@ -20,7 +21,7 @@ struct SettingsTests {
         flags: [Setting: String] = [:], environment: [String: String] = [:]
     ) async -> [String] {
         do {
-            _ = try Settings(try await EffectiveSettings(flags: flags, environment: environment))
+            _ = try Settings(try EffectiveSettings(flags: flags, environment: environment))
             return []
         } catch {
             return error.problems
@@ -28,7 +29,7 @@ struct SettingsTests {
     }
 
     @Test func defaults() async throws {
-        let settings = try Settings(try await EffectiveSettings(flags: [:], environment: ["PATH": "/bin"]))
+        let settings = try Settings(try EffectiveSettings(flags: [:], environment: ["PATH": "/bin"]))
         #expect(settings.data == "./data")
         #expect(settings.listen == ListenAddress(host: "127.0.0.1", port: 8887))
         #expect(settings.transport == .plaintext)
@@ -52,7 +53,7 @@ struct SettingsTests {
 
     @Test func flagBeforeEnvironmentBeforeFileBeforeDefault() async throws {
         try await withFile("quota: 1KiB\nlog-level: error\nmax-open-uploads: 5\n") { path in
-            let effective = try await EffectiveSettings(
+            let effective = try EffectiveSettings(
                 flags: [.config: path, .quota: "3KiB"],
                 environment: ["BLOBD_QUOTA": "2KiB", "BLOBD_LOG_LEVEL": "debug"]
             )
@@ -71,7 +72,7 @@ struct SettingsTests {
 
     @Test func fileNamedByTheEnvironment() async throws {
         try await withFile("# remarks\nprivate-downloads: true\n") { path in
-            let effective = try await EffectiveSettings(flags: [:], environment: ["BLOBD_CONFIG": path])
+            let effective = try EffectiveSettings(flags: [:], environment: ["BLOBD_CONFIG": path])
             #expect(try Settings(effective).privateDownloads)
         }
     }
@@ -85,7 +86,7 @@ struct SettingsTests {
 
     @Test func fileInJSON() async throws {
         try await withFile(#"{"max-open-uploads": 7, "listen": "[::1]:0", "tls-self-signed": true}"#) { path in
-            let settings = try Settings(try await EffectiveSettings(flags: [.config: path], environment: [:]))
+            let settings = try Settings(try EffectiveSettings(flags: [.config: path], environment: [:]))
             #expect(settings.maxOpenUploads == 7)
             #expect(settings.listen.host == "::1")
             #expect(settings.transport == .selfSigned)
@@ -106,11 +107,11 @@ struct SettingsTests {
         try await withFile(lines) { path in
             let environment = samples.map { ($0.environmentName, $1) }
             for effective in [
-                try await EffectiveSettings(flags: samples, environment: [:]),
-                try await EffectiveSettings(
+                try EffectiveSettings(flags: samples, environment: [:]),
+                try EffectiveSettings(
                     flags: [:], environment: Dictionary(uniqueKeysWithValues: environment)
                 ),
-                try await EffectiveSettings(flags: [.config: path], environment: [:]),
+                try EffectiveSettings(flags: [.config: path], environment: [:]),
             ] {
                 for (setting, text) in samples { #expect(effective[setting]?.text == text) }
                 #expect(try Settings(effective).transport == .tls(certificate: "c.pem", key: "k.pem"))
@@ -178,6 +179,27 @@ struct SettingsTests {
                     + "notice, warning, error, critical",
             ]
         )
+    }
+
+    /// What Kubernetes gives to every container beside a service named `blobd`.
+    @Test func serviceLinks() async {
+        let environment = [
+            "BLOBD_SERVICE_HOST": "10.0.0.1", "BLOBD_SERVICE_PORT_HTTP": "8887", "BLOBD_PORT": "tcp://10.0.0.1:8887",
+            "BLOBD_PORT_8887_TCP_ADDR": "10.0.0.1",
+        ]
+        #expect(await problems(environment: environment) == [])
+    }
+
+    /// As a shell's `<(…)` gives it: a file that can be read once.
+    @Test func fileThatCanBeReadOnce() async throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let text = Array("quota: 5KiB\n".utf8)
+        try #require(write(ends[1], text, text.count) == text.count)
+        close(ends[1])
+        defer { close(ends[0]) }
+        let effective = try EffectiveSettings(flags: [.config: "/proc/self/fd/\(ends[0])"], environment: [:])
+        #expect(try Settings(effective).quota == 5120)
     }
 
     @Test(arguments: [

@@ -12,7 +12,7 @@ struct ConfigCommand: AsyncParsableCommand {
     @OptionGroup(title: "Settings") var flags: SettingFlags
 
     func run() async throws {
-        let effective = try await Settings.effective(flags: flags.given)
+        let effective = try Settings.effective(flags: flags.given)
         // Also refuses what the server would refuse.
         _ = try Settings(effective)
         Console.tell(Self.table(effective))

@@ -19,7 +19,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "Settings") var flags: SettingFlags
 
     func run() async throws {
-        let settings = try Settings(try await Settings.effective(flags: flags.given))
+        let settings = try Settings(try Settings.effective(flags: flags.given))
         ignoreBrokenPipes()
         raiseOpenFileLimit()
         clinux_keep_freed_memory()

@@ -56,7 +56,7 @@ struct EffectiveSettings: Sendable {
     /// Collects the settings.
     ///
     /// - Throws: ``SettingsError`` for settings that are unknown or malformed, all of them at once.
-    init(flags: [Setting: String], environment: [String: String]) async throws(SettingsError) {
+    init(flags: [Setting: String], environment: [String: String]) throws(SettingsError) {
         var problems = Self.unknownVariables(in: environment)
         var sources = [Source.flags(flags), Source.environment(environment)]
         var entries = [Setting: Entry]()
@@ -64,7 +64,7 @@ struct EffectiveSettings: Sendable {
         if let config = Self.entry(of: .config, in: sources, &problems) {
             entries[.config] = config
             do {
-                try await sources.append(Source.file(config.text))
+                try sources.append(Source.file(config.text))
             } catch {
                 problems += error.problems
             }
@@ -86,7 +86,7 @@ struct EffectiveSettings: Sendable {
             let origin = source.origin(setting)
             let text: String
             do {
-                let found = try source.provider.value(forKey: [setting.rawValue], type: .string).value
+                let found = try source.values.value(forKey: [setting.rawValue], type: .string).value
                 guard case .string(let found)? = found?.content else { continue }
                 text = found
             } catch {
@@ -106,12 +106,17 @@ struct EffectiveSettings: Sendable {
     private static func unknownVariables(in environment: [String: String]) -> [String] {
         let known = Set(Setting.allCases.map(\.environmentName))
         return environment.keys.sorted()
-            .filter { $0.hasPrefix(Setting.environmentPrefix) && !known.contains($0) }
+            .filter { $0.hasPrefix(Setting.environmentPrefix) && !known.contains($0) && !isServiceLink($0) }
             .map { name in
                 let nearest = Setting.nearest(to: String(name.dropFirst(Setting.environmentPrefix.count)))
                 return "\(name): no setting of this name (from the environment); "
                     + advice(nearest.map(\.environmentName))
             }
+    }
+
+    /// Whether Kubernetes gave the variable to a container because of a service named `blobd`.
+    private static func isServiceLink(_ name: String) -> Bool {
+        name == "BLOBD_PORT" || name.hasPrefix("BLOBD_PORT_") || name.hasPrefix("BLOBD_SERVICE_")
     }
 
     /// What would be right in the place of an unknown name.
@@ -122,28 +127,28 @@ struct EffectiveSettings: Sendable {
 
 /// One place that settings come from.
 private struct Source {
-    let provider: any ConfigProvider
+    let values: any ConfigSnapshot
     let origin: (Setting) -> SettingOrigin
 
     static func flags(_ flags: [Setting: String]) -> Source {
         let values = flags.map { (AbsoluteConfigKey([$0.rawValue]), ConfigValue(.string($1), isSecret: false)) }
         let provider = InMemoryProvider(name: "flags", values: Dictionary(uniqueKeysWithValues: values))
-        return Source(provider: provider) { _ in .flag }
+        return Source(values: provider.snapshot()) { _ in .flag }
     }
 
     static func environment(_ environment: [String: String]) -> Source {
         let provider = EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "blobd")
-        return Source(provider: provider) { .environment($0.environmentName) }
+        return Source(values: provider.snapshot()) { .environment($0.environmentName) }
     }
 
-    static func file(_ path: String) async throws(SettingsError) -> Source {
+    static func file(_ path: String) throws(SettingsError) -> Source {
         let text = try read(path)
         // A file of nothing but remarks is a file without settings, though YAML has no mapping for it.
         guard text.split(whereSeparator: \.isNewline).contains(where: isContent) else {
-            return Source(provider: InMemoryProvider(values: [:])) { _ in .file(path) }
+            return Source(values: InMemoryProvider(values: [:]).snapshot()) { _ in .file(path) }
         }
 
-        // A provider does not list its keys; but while reading it asks of every key whether it is a secret.
+        // What was read does not list its keys; but while reading it asks of every key whether it is a secret.
         let keys = KeyRecorder()
         do {
             let options = YAMLSnapshot.ParsingOptions(
@@ -152,10 +157,11 @@ private struct Source {
                     return false
                 }
             )
-            let provider = try await FileProvider<YAMLSnapshot>(parsingOptions: options, filePath: FilePath(path))
+            let bytes = Array(text.utf8)
+            let values = try YAMLSnapshot(data: bytes.span.bytes, providerName: path, parsingOptions: options)
             let problems = unknownKeys(keys.noted, in: path)
             guard problems.isEmpty else { throw SettingsError(problems) }
-            return Source(provider: provider) { _ in .file(path) }
+            return Source(values: values) { _ in .file(path) }
         } catch let error as SettingsError {
             throw error
         } catch {

@@ -61,8 +61,8 @@ struct Settings: Sendable {
     }
 
     /// The settings of this process.
-    static func effective(flags: [Setting: String]) async throws(SettingsError) -> EffectiveSettings {
-        try await EffectiveSettings(flags: flags, environment: ProcessInfo.processInfo.environment)
+    static func effective(flags: [Setting: String]) throws(SettingsError) -> EffectiveSettings {
+        try EffectiveSettings(flags: flags, environment: ProcessInfo.processInfo.environment)
     }
 
     private static func transport(_ effective: EffectiveSettings) throws(SettingsError) -> Transport {
