@@ -37,8 +37,8 @@ struct TokenTests {
     }
 
     @Test func requests() throws {
-        let request = try TokenRequest(name: "A.b_c-9", scopes: "upload,admin", expires: "30d")
-        #expect(request.scopes == [.upload, .admin])
+        let request = try TokenRequest(name: "A.b_c-9", scopes: "delete,admin", expires: "30d")
+        #expect(request.scopes == [.delete, .admin])
         #expect(request.life == .seconds(30 * 86_400))
         #expect(try TokenRequest(name: "x", scopes: "read", expires: nil).life == nil)
     }
@@ -51,6 +51,10 @@ struct TokenTests {
         (
             "x", "read, write", nil,
             "--scopes: ' write' must be some of upload,read,delete,admin, with commas between them"
+        ),
+        (
+            "x", "admin,upload", nil,
+            "--scopes: admin alone allows nothing: add read to see everybody's files, delete to remove them"
         ),
         ("x", "read", "soon", "--expires: 'soon' must be \(Duration.form)"),
         ("x", "read", "0s", "--expires: '0s' must be \(Duration.form)"),

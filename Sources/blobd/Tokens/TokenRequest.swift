@@ -35,6 +35,12 @@ struct TokenRequest: Equatable {
             }
             parsed.insert(scope)
         }
+        guard !parsed.contains(.admin) || !parsed.isDisjoint(with: [.read, .delete]) else {
+            throw Invalid(
+                description:
+                    "--scopes: admin alone allows nothing: add read to see everybody's files, delete to remove them"
+            )
+        }
         self.scopes = parsed
 
         guard let expires else {
