@@ -39,14 +39,21 @@ enum Route: Equatable, Sendable {
         )
     }
 
-    /// The methods and routes of a path; none for an unknown path.
+    /// The methods and routes of a path; none for an unknown path. What can be got can be asked about with HEAD
+    /// (RFC 9110 §9.1).
     private static func routes(at path: Substring) -> [(HTTPRequest.Method, Route)] {
+        namedRoutes(at: path).flatMap { method, route in
+            method == .get ? [(.get, route), (.head, route)] : [(method, route)]
+        }
+    }
+
+    private static func namedRoutes(at path: Substring) -> [(HTTPRequest.Method, Route)] {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
         return switch parts.count {
         case 1: serverRoutes(parts[0])
         case 2 where parts == ["api", "files"]: [(.get, .files)]
         case 3 where parts == ["api", "blobs", "uploads"]: [(.post, .initiate)]
-        case 3 where parts.starts(with: ["api", "blobs"]): [(.get, .download(parts[2])), (.head, .download(parts[2]))]
+        case 3 where parts.starts(with: ["api", "blobs"]): [(.get, .download(parts[2]))]
         case 3 where parts.starts(with: ["api", "files"]): [(.get, .file(parts[2]))]
         case 4 where parts.starts(with: ["api", "files"]) && parts[3] == "destroy": [(.post, .destroyFile(parts[2]))]
         case 5 where parts.starts(with: ["api", "blobs", "uploads"]): uploadRoutes(parts[4], id: parts[3])

@@ -16,6 +16,8 @@ import Testing
         (.get, "/api/blobs/d", .download("d")),
         (.head, "/api/blobs/d", .download("d")),
         (.get, "/api/files", .files),
+        (.head, "/api/files", .files),
+        (.head, "/health", .health),
         (.get, "/api/files/f", .file("f")),
         (.post, "/api/files/f/destroy", .destroyFile("f")),
         (.get, "/health", .health),
@@ -39,10 +41,10 @@ import Testing
 
     @Test(arguments: [
         ("/api/blobs/uploads", HTTPRequest.Method.get, ["POST"]),
-        ("/api/blobs/uploads/u/status", .post, ["GET"]),
+        ("/api/blobs/uploads/u/status", .post, ["GET", "HEAD"]),
         ("/api/blobs/d", .post, ["GET", "HEAD"]),
-        ("/api/files", .delete, ["GET"]),
-        ("/health", .post, ["GET"]),
+        ("/api/files", .delete, ["GET", "HEAD"]),
+        ("/health", .post, ["GET", "HEAD"]),
     ])
     func otherMethods(_ path: String, _ method: HTTPRequest.Method, _ allowed: [String]) {
         #expect { try Route(method, path[...]) } throws: { error in

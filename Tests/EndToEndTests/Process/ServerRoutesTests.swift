@@ -10,6 +10,17 @@ struct ServerRoutesTests {
         #expect(try await Client.shared.anonymous.send(.get(path)).status == 200)
     }
 
+    @Test(
+        "HEAD is answered where GET is, with the same headers and no body",
+        arguments: ["/health", "/ready", "/openapi.json", "/api/files"])
+    func head(_ path: String) async throws {
+        let client = try await Client.newSubject()
+        let head = try await client.send(Request(method: "HEAD", target: path))
+        let get = try await client.send(.get(path))
+        #expect(head.status == 200 && head.body.isEmpty)
+        for name in ["Content-Type", "Content-Length"] { #expect(head.headers[name] == get.headers[name]) }
+    }
+
     @Test("/ready is 503 when the disk cannot be written to; /health stays 200")
     func notReady() async throws {
         try await withServer { server in
