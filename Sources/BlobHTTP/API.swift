@@ -11,23 +11,23 @@ public struct API: Sendable {
     let blobs: BlobService
     let files: FileService
     let authenticator: Authenticator
-    let tokens: UploadTokens
+    let uploadTokens: UploadTokens
     let server: ServerRoutes
     let log: RequestLog
     let policy: DownloadPolicy
 
     /// - Parameters:
-    ///   - tokens: derives upload tokens with the catalog's key.
+    ///   - uploadTokens: derives upload tokens with the catalog's key.
     ///   - server: what the routes about the server itself tell.
     public init(
         uploads: UploadService, blobs: BlobService, files: FileService, authenticator: Authenticator,
-        tokens: UploadTokens, server: ServerRoutes, log: RequestLog, policy: DownloadPolicy
+        uploadTokens: UploadTokens, server: ServerRoutes, log: RequestLog, policy: DownloadPolicy
     ) {
         self.uploads = uploads
         self.blobs = blobs
         self.files = files
         self.authenticator = authenticator
-        self.tokens = tokens
+        self.uploadTokens = uploadTokens
         self.server = server
         self.log = log
         self.policy = policy
@@ -78,25 +78,26 @@ public struct API: Sendable {
 
     private func run(_ route: Route, _ request: Request, caller: Caller?) async throws(BlobError) -> Response {
         switch route {
-        case .download(let digest): return try await download(digest, request)
-        case .health: return server.health()
-        case .ready: return await server.ready()
-        case .metrics: return await server.metrics()
-        case .openAPI: return server.openAPI()
-        default: break
+        case .download(let digest): try await download(digest, request)
+        case .health: server.health()
+        case .ready: await server.ready()
+        case .metrics: await server.metrics()
+        case .openAPI: server.openAPI()
+        case .initiate: try await initiate(request, try signedIn(caller))
+        case .append(let id): try await append(id, request, try signedIn(caller))
+        case .status(let id): try await status(id, try signedIn(caller))
+        case .complete(let id): try await complete(id, request, try signedIn(caller))
+        case .destroy(let id): try await destroy(id, try signedIn(caller))
+        case .files: try await listFiles(request, try signedIn(caller))
+        case .file(let id): try await file(id, try signedIn(caller))
+        case .destroyFile(let id): try await destroyFile(id, try signedIn(caller))
         }
-        guard let caller else { preconditionFailure("\(route) is private") }
-        switch route {
-        case .initiate: return try await initiate(request, caller)
-        case .append(let id): return try await append(id, request, caller)
-        case .status(let id): return try await status(id, caller)
-        case .complete(let id): return try await complete(id, request, caller)
-        case .destroy(let id): return try await destroy(id, caller)
-        case .files: return try await listFiles(request, caller)
-        case .file(let id): return try await file(id, caller)
-        case .destroyFile(let id): return try await destroyFile(id, caller)
-        case .download, .health, .ready, .metrics, .openAPI: preconditionFailure("\(route) is public")
-        }
+    }
+
+    /// The caller of a route that is not open to everybody.
+    private func signedIn(_ caller: Caller?) throws(BlobError) -> Caller {
+        guard let caller else { throw .needsToken }
+        return caller
     }
 }
 

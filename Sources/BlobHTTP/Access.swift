@@ -28,7 +28,11 @@ extension Route {
 func bearerToken(_ fields: HTTPFields) throws(BlobError) -> String {
     let scheme = "bearer "
     guard let value = fields[.authorization], value.prefix(scheme.count).lowercased() == scheme else {
-        throw BlobError(.unauthorized, "This needs a token: send 'Authorization: Bearer TOKEN'.")
+        throw .needsToken
     }
     return value.dropFirst(scheme.count).trimmingPrefix { $0 == " " }.description
+}
+
+extension BlobError {
+    static let needsToken = BlobError(.unauthorized, "This needs a token: send 'Authorization: Bearer TOKEN'.")
 }

@@ -67,7 +67,7 @@ extension API {
                 "The header 'PortSIP-Upload-Token' is missing: send the token that the upload began with."
             )
         }
-        guard tokens.isToken(token, of: id) else {
+        guard uploadTokens.isToken(token, of: id) else {
             throw BlobError(
                 .uploadInvalid,
                 "The header 'PortSIP-Upload-Token' is not this upload's: its status tells the right one."
@@ -80,7 +80,7 @@ extension API {
     private func progressFields(_ upload: Upload) -> HTTPFields {
         [
             .uploadID: upload.id.description,
-            .uploadToken: tokens.token(of: upload.id),
+            .uploadToken: uploadTokens.token(of: upload.id),
             .range: uploadRange(upload.offset),
             .uploadOffset: String(upload.offset),
             .uploadExpires: httpDate(upload.expires),

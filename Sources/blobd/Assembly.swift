@@ -43,7 +43,7 @@ struct Assembly {
             blobs: blobs,
             files: FileService(catalog: catalog, blobs: blobs),
             authenticator: Authenticator(catalog: catalog, clock: clock),
-            tokens: UploadTokens(secret: try await catalog.secret()),
+            uploadTokens: UploadTokens(secret: try await catalog.secret()),
             server: ServerRoutes(catalog: catalog, bytes: bytes, renderMetrics: renderMetrics),
             log: RequestLog(logger: logger),
             policy: DownloadPolicy(
