@@ -102,7 +102,7 @@ enum ByteRange: Equatable {
         let spec = text.dropFirst(unit.count).trimmingCharacters(in: .whitespaces)
         guard !spec.contains(",") else { return nil }
         let parts = spec.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ $0.utf8.allSatisfy(Self.isDigit) }) else { return nil }
+        guard parts.count == 2, parts.allSatisfy(hasOnlyDigits) else { return nil }
         // A number that does not fit lies beyond any blob.
         let first = parts[0].isEmpty ? nil : Int64(parts[0]) ?? .max
         let last = parts[1].isEmpty ? nil : Int64(parts[1]) ?? .max
@@ -115,10 +115,6 @@ enum ByteRange: Equatable {
         case (let first?, let last?):
             self = first <= last && first < size ? .satisfiable(first..<min(last, size - 1) + 1) : .unsatisfiable
         }
-    }
-
-    private static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
 }
 

@@ -93,10 +93,14 @@ extension Request {
     /// Bytes sent where none belong would be lost without a word.
     fileprivate func requireEmptyBody() async throws(BlobError) {
         let first: Int
-        if let length = body.length {
-            first = Int(clamping: length)
-        } else {
-            first = (try? await body.next())?.reduce(0) { $0 + $1.readableBytes } ?? 0
+        do {
+            if let length = body.length {
+                first = Int(clamping: length)
+            } else {
+                first = try await body.next()?.reduce(0) { $0 + $1.readableBytes } ?? 0
+            }
+        } catch {
+            throw BlobError(.badRequest, "The body is not what its headers say: start the upload without one.")
         }
         guard first == 0 else {
             throw BlobError(
@@ -106,7 +110,8 @@ extension Request {
     }
 
     fileprivate func incomingBody() throws(BlobError) -> IncomingBody {
-        if let type = fields[.contentType] {
+        // Some clients name a type for no bytes at all.
+        if body.length != 0, let type = fields[.contentType] {
             let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
             guard essence == "application/octet-stream" else {
                 throw BlobError(
@@ -167,10 +172,12 @@ extension Query {
 
 /// A number as RFC 9110 writes it, digits only; `nil` for anything else and for what does not fit.
 func decimal(_ text: some StringProtocol) -> Int64? {
-    guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-        return nil
-    }
+    guard !text.isEmpty, hasOnlyDigits(text) else { return nil }
     return Int64(text)
+}
+
+func hasOnlyDigits(_ text: some StringProtocol) -> Bool {
+    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
 }
 
 /// The digest as RFC 9530 writes it.

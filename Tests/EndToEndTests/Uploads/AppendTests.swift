@@ -121,6 +121,15 @@ struct AppendTests {
         expect(try await client.send(.complete(upload, .bytes([4]), headers)), is: .unsupportedMediaType)
         #expect(try await client.offset(of: upload) == 3)
     }
+
+    @Test("a type for no bytes at all, as curl -d '' sends, is no fault")
+    func typeOfNothing() async throws {
+        let client = try await Client.shared
+        let upload = try await client.upload(holding: [1, 2, 3])
+        let headers: Headers = ["Content-Type": "application/x-www-form-urlencoded"]
+        #expect(try await client.send(.append(to: upload, [], headers)).status == 203)
+        #expect(try await client.send(.complete(upload, .bytes([]), headers)).status == 201)
+    }
 }
 
 @Suite("Destroying", .inTurn)

@@ -52,6 +52,20 @@ struct InitiateTests {
         expect(try await Client.shared.send(request), is: .validateFailed)
     }
 
+    @Test("a body that is broken: 400 BAD_REQUEST, and no upload")
+    func brokenBody() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let connection = try await server.connect()
+            defer { connection.close() }
+            let request = client.signed(Request.initiate()).with(["Transfer-Encoding": "chunked"])
+            try await connection.send(request.head + Array("ZZ\r\n".utf8))
+            expect(try await client.receive(request, on: connection), is: .badRequest)
+            let metrics = try await client.send(.get("/metrics")).text
+            #expect(metrics.contains("blobd_uploads_open 0"), "\(metrics)")
+        }
+    }
+
     @Test("an empty body is none", arguments: [Request.Body.none, .bytes([]), .chunked([])])
     func emptyBody(_ body: Request.Body) async throws {
         var request = Request.initiate()
