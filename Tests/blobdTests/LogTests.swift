@@ -107,7 +107,7 @@ struct LogTests {
         try await withTemporaryDirectory { directory in
             let path = directory + "/log"
             let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-            let output = LogOutput(descriptor)
+            let output = LogOutput(descriptor, format: .text, capacity: 1 << 22)
             await withTaskGroup(of: Void.self) { group in
                 for letter in "abcdefgh".utf8 {
                     group.addTask {
@@ -116,11 +116,41 @@ struct LogTests {
                     }
                 }
             }
+            output.drain()
             close(descriptor)
             let lines = try Data(contentsOf: URL(filePath: path)).split(separator: UInt8(ascii: "\n"))
             #expect(lines.count == 160)
             #expect(lines.allSatisfy { $0.count == 20_000 && $0 == Data(repeating: $0.first ?? 0, count: 20_000) })
         }
+    }
+
+    /// Whoever logs goes on, what fits is kept, and how much was lost is told once somebody reads again.
+    @Test func linesThatNobodyTakesAreCounted() async throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let (reader, writer) = (ends[0], ends[1])
+        let output = LogOutput(writer, format: .text, capacity: 100_000)
+        let line = Array(repeating: UInt8(ascii: "x"), count: 999) + [UInt8(ascii: "\n")]
+        for _ in 0..<2000 { output.write(line) }
+
+        // Not in a task: those of other tests may hold all of Swift's threads.
+        let (texts, read) = AsyncStream<Data>.makeStream()
+        Thread.detachNewThread {
+            let file = FileHandle(fileDescriptor: reader, closeOnDealloc: true)
+            read.yield((try? file.readToEnd()) ?? Data())
+            read.finish()
+        }
+        output.drain()
+        output.write(Array("after\n".utf8))
+        output.drain()
+        close(writer)
+        let text = try #require(await texts.first { _ in true })
+        let lines = text.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+        let whole = lines.count { $0.count == 999 }
+        let lost = lines.compactMap { $0.firstMatch(of: /warning ([0-9]+) lines of the log were lost/)?.1 }
+        #expect(lost.compactMap { Int($0) }.reduce(0, +) == 2000 - whole)
+        #expect((100..<2000).contains(whole))
+        #expect(lines.last == "after")
     }
 }
 

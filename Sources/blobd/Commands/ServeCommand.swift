@@ -25,7 +25,8 @@ struct ServeCommand: AsyncParsableCommand {
         clinux_keep_freed_memory()
         let metrics = PrometheusMetrics()
         MetricsSystem.bootstrap(metrics)
-        LineLogHandler.bootstrap(level: settings.logLevel, format: settings.logFormat)
+        let log = LineLogHandler.bootstrap(level: settings.logLevel, format: settings.logFormat)
+        defer { log.drain() }
         let logger = Logger(label: "blobd")
         try await Assembly(settings: settings, renderMetrics: metrics.render, logger: logger).serve()
     }

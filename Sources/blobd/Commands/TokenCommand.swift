@@ -99,7 +99,8 @@ private func withCatalog<Value: Sendable>(
     _ flags: DataFlags, _ body: (any Catalog, String) async throws -> Value
 ) async throws -> Value {
     let effective = try Settings.effective(flags: flags.given)
-    LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
+    let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
+    defer { log.drain() }
     let data: String = effective.value(.data)
     return try await visitCatalog(in: data) { try await body($0, data) }
 }

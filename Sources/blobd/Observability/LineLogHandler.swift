@@ -2,7 +2,6 @@
 
 import Glibc
 import Logging
-import Synchronization
 
 /// Writes each event as one line of a ``LogFormat``.
 struct LineLogHandler: LogHandler {
@@ -15,7 +14,7 @@ struct LineLogHandler: LogHandler {
 
     init(
         level: Logger.Level, format: LogFormat, metadataProvider: Logger.MetadataProvider? = nil,
-        write: @escaping @Sendable ([UInt8]) -> Void = LogOutput.standardError.write
+        write: @escaping @Sendable ([UInt8]) -> Void
     ) {
         logLevel = level
         self.format = format
@@ -24,11 +23,17 @@ struct LineLogHandler: LogHandler {
     }
 
     /// Makes this the log of the process. Once, before the first logger.
-    static func bootstrap(level: Logger.Level, format: LogFormat) {
+    ///
+    /// - Returns: what writes the lines, to be drained before the process ends.
+    static func bootstrap(level: Logger.Level, format: LogFormat) -> LogOutput {
+        let output = LogOutput(STDERR_FILENO, format: format)
         LoggingSystem.bootstrap(
-            { _, provider in LineLogHandler(level: level, format: format, metadataProvider: provider) },
+            { _, provider in
+                LineLogHandler(level: level, format: format, metadataProvider: provider, write: output.write)
+            },
             metadataProvider: nil
         )
+        return output
     }
 
     subscript(metadataKey key: String) -> Logger.MetadataValue? {
@@ -46,29 +51,5 @@ struct LineLogHandler: LogHandler {
             metadata: fields.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
         )
         write(entry.line(format))
-    }
-}
-
-/// A descriptor that takes whole lines from any thread.
-final class LogOutput: Sendable {
-    static let standardError = LogOutput(STDERR_FILENO)
-
-    private let descriptor: CInt
-    /// Held while a line is written, so that a line that takes two calls is not torn by another.
-    private let writing = Mutex<Void>(())
-
-    init(_ descriptor: CInt) { self.descriptor = descriptor }
-
-    /// Writes a line, or gives it up when nobody takes it: a log that cannot be written is no reason to stop serving.
-    @Sendable func write(_ line: [UInt8]) {
-        writing.withLock { _ in
-            line.withUnsafeBytes { bytes in
-                var rest = bytes[...]
-                while !rest.isEmpty {
-                    let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                    if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { return }
-                }
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ struct TLSMaterial: Sendable {
     /// For the listener: TLS 1.2 at least, and for each handshake the newest certificate.
     let configuration: TLSConfiguration
     /// Looks at the files again every few seconds; run it as a service beside the listener. It reads two small files on
-    /// Swift's pool, the one exception to the rule that nothing blocks there.
+    /// Swift's pool, against the rule that nothing blocks there.
     let reloader: TimedCertificateReloader
     let certificatePath: String
 
