@@ -5,8 +5,10 @@ import BlobStorage
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
+import NIOHTTPTypesHTTP2
 
 /// Hands each request to the API and sends its answer, one after another.
 ///
@@ -16,37 +18,27 @@ final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundOut = HTTPResponsePart
 
-    private enum State {
-        /// Between requests.
-        case idle
-        /// A head without a sign of a body has arrived: the request is handed over when it is complete.
-        case head(HTTPRequest)
-        /// The API works on the request, or its answer is being sent.
-        case handling(Exchange)
-        /// The answer was sent before the whole body arrived; what is left of it is thrown away.
-        case discarding(DiscardBudget)
-        case closed
-    }
-
     let configuration: ConnectionConfiguration
     private let api: API
-    private let tracker: ExchangeTracker
+    private let server: ServerState
     /// `nil` on an HTTP/2 stream.
     private let requestLine: RequestLineWatch?
-    private var state = State.idle
+    private var state = ConnectionState.idle
     private let deadline = ConnectionDeadline()
     private var isSending = false
-    private(set) var context: ChannelHandlerContext?
+    private var context: ChannelHandlerContext?
+    /// The other end's address and port, for the log: a closed connection has none.
+    private var peer: String?
     /// The codec's context, where a file region can be written: the codec itself takes buffers only. `nil` where the bytes
     /// must pass through TLS or HTTP/2.
     private var regionContext: ChannelHandlerContext?
 
     init(
-        configuration: ConnectionConfiguration, api: API, tracker: ExchangeTracker, requestLine: RequestLineWatch? = nil
+        configuration: ConnectionConfiguration, api: API, server: ServerState, requestLine: RequestLineWatch? = nil
     ) {
         self.configuration = configuration
         self.api = api
-        self.tracker = tracker
+        self.server = server
         self.requestLine = requestLine
     }
 
@@ -54,6 +46,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        peer = context.channel.remoteAddress?.peerName
         if configuration.sendsFileRegions {
             regionContext = try? context.pipeline.syncOperations.context(handlerType: HTTP1ToHTTPServerCodec.self)
         }
@@ -87,6 +80,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .handling(let exchange):
             exchange.body.finish(throwing: error)
             exchange.keepsAlive = false
+        case .discarding(_, keepsAlive: false):
+            // What still comes is thrown away, whatever it is: closing now could take the answer with it.
+            break
         case .discarding, .closed:
             context.close(promise: nil)
         }
@@ -123,15 +119,26 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         // Bytes without a head between requests are the beginning of one.
-        if case .idle = state { startHeaderDeadline() }
+        if case .idle = state, requestLine?.hasBegun == true { startHeaderDeadline() }
         readIfWanted()
         context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        readIfWanted()
+        context.fireChannelWritabilityChanged()
     }
 
     private func receive(_ head: HTTPRequest) {
         guard case .idle = state else { return }
         deadline.cancel()
-        if head.announcesBody { begin(head) } else { state = .head(head) }
+        if head.announcesBody || head.expectsContinue {
+            begin(head)
+        } else {
+            state = .head(head)
+            // In HTTP/1.1 the end of a request without a body comes with its head.
+            if configuration.isHTTP2 { startHeaderDeadline() }
+        }
     }
 
     private func receive(_ buffer: ByteBuffer) {
@@ -139,10 +146,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch state {
         case .handling(let exchange):
             exchange.bytesIn += Int64(buffer.readableBytes)
-            if exchange.body.receive(buffer) { deliverSoon(exchange) }
-        case .discarding(var budget):
+            if exchange.body.receive(buffer), let loop = context?.eventLoop { exchange.deliverSoon(on: loop) }
+        case .discarding(var budget, let keepsAlive):
             budget.take(buffer.readableBytes)
-            state = .discarding(budget)
+            state = .discarding(budget, keepsAlive: keepsAlive)
             if budget.isSpent { context?.close(promise: nil) }
         case .idle, .head, .closed: break
         }
@@ -155,41 +162,42 @@ final class ConnectionHandler: ChannelInboundHandler {
             exchange.isRequestComplete = true
             exchange.body.finish()
             deadline.cancel()
-        case .discarding(let budget):
-            if budget.keepsAlive { becomeIdle() } else { context?.close(promise: nil) }
+        case .discarding(_, let keepsAlive):
+            if keepsAlive { becomeIdle() } else { context?.close(promise: nil) }
         case .idle, .closed: break
         }
     }
 
     private func begin(_ head: HTTPRequest, isComplete: Bool = false) {
         guard let context else { return }
+        deadline.cancel()
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
-        let chunk = isComplete ? 1 : tracker.bodies.join()
+        let chunk = isComplete ? 1 : server.bodies.join()
         if !isComplete { receiveInBuffers(of: chunk) }
         let body = RequestBody(length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk) {
             loop.execute { this.value.bodyWanted() }
         }
         if isComplete { body.finish() }
-        let exchange = Exchange(head: head, request: Request(head: head, body: body), isRequestComplete: isComplete)
+        let request = Request(head: head, body: body)
+        let exchange = Exchange(head: head, request: request, peer: peer, isRequestComplete: isComplete)
         state = .handling(exchange)
         // Within the sending of an answer, this is the next request of a pipeline: answered here, a long one would
         // exhaust the stack.
-        if isComplete, !isSending, let answer = api.immediateAnswer(to: exchange.request) {
+        if isComplete, !isSending, let answer = api.immediateAnswer(to: request) {
             isSending = true
             send(answer, to: exchange)
             isSending = false
             return
         }
-        let (api, request) = (api, exchange.request)
         let bound = NIOLoopBound(exchange, eventLoop: loop)
-        tracker.began()
-        Task { [tracker] in
+        server.exchanges.began()
+        Task { [api, server] in
             let answer = await api.answer(to: request)
-            if !isComplete { tracker.bodies.leave() }
+            if !isComplete { server.bodies.leave() }
             loop.execute {
                 this.value.send(answer, to: bound.value)
-                tracker.ended()
+                server.exchanges.ended()
             }
         }
     }
@@ -213,25 +221,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         readIfWanted()
     }
 
-    /// A consumer waits for a chunk that has begun: it gets what came within a moment.
-    private func deliverSoon(_ exchange: Exchange) {
-        guard !exchange.isDeliveryScheduled, let loop = context?.eventLoop else { return }
-        exchange.isDeliveryScheduled = true
-        let bound = NIOLoopBound(exchange, eventLoop: loop)
-        loop.scheduleTask(in: .milliseconds(5)) {
-            bound.value.isDeliveryScheduled = false
-            bound.value.body.deliver()
-        }
-    }
-
     private func readIfWanted() {
-        let isWanted =
-            switch state {
-            case .idle, .head, .discarding: true
-            case .handling(let exchange): !exchange.isRequestComplete && exchange.body.wantsMore
-            case .closed: false
-            }
-        if isWanted { context?.read() }
+        guard let context, state.wantsBytes(isWritable: context.channel.isWritable) else { return }
+        context.read()
     }
 
     // MARK: Answers
@@ -243,22 +235,33 @@ final class ConnectionHandler: ChannelInboundHandler {
             return
         }
         deadline.cancel()
+        let sender = sender(in: context)
+        var answer = answer
+        let body = sender.prepare(&answer)
         let rest = exchange.rest(ofHTTP2: configuration.isHTTP2)
         let keepsAlive = exchange.keepsAlive && rest != .unknown
-        var fields = answer.fields
-        fields[.requestID] = exchange.request.id
-        fields[.date] = tracker.date.value
-        if !keepsAlive && !configuration.isHTTP2 { fields[.connection] = "close" }
-        context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: fields))), promise: nil)
+        writeHead(of: answer, id: exchange.request.id, keepsAlive: keepsAlive, in: context)
         let this = NIOLoopBound(self, eventLoop: context.eventLoop)
         let bound = NIOLoopBound(exchange, eventLoop: context.eventLoop)
-        sender(in: context).send(answer.body).assumeIsolated().whenComplete { result in
+        sender.send(body).assumeIsolated().whenComplete { [answer] result in
             this.value.finish(answer, to: bound.value, rest: rest, keepsAlive: keepsAlive, result)
         }
+        if case .handling(let current) = state, current === exchange { startSendDeadline() }
     }
 
     private func sender(in context: ChannelHandlerContext) -> ContentSender {
-        ContentSender(context: context, regionContext: regionContext, fileIO: configuration.fileIO)
+        ContentSender(
+            context: context, regionContext: regionContext, fileIO: configuration.fileIO,
+            onChunk: configuration.sendsFileRegions ? nil : { [weak self] in self?.startSendDeadline() }
+        )
+    }
+
+    private func writeHead(of answer: Response, id: String, keepsAlive: Bool, in context: ChannelHandlerContext) {
+        var fields = answer.fields
+        fields[.requestID] = id
+        fields[.date] = server.date.value
+        if !keepsAlive && !configuration.isHTTP2 { fields[.connection] = "close" }
+        context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: fields))), promise: nil)
     }
 
     /// The body has been written, or could not be.
@@ -276,10 +279,13 @@ final class ConnectionHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
+        // Something may have gone wrong with the connection while the body was sent.
+        let keepsAlive = keepsAlive && exchange.keepsAlive
         if exchange.isRequestComplete {
             state = keepsAlive ? .idle : .closed
+            if !keepsAlive { startSendDeadline() }
         } else {
-            state = .discarding(DiscardBudget(keepsAlive: keepsAlive))
+            discard(keepsAlive: keepsAlive)
         }
         let isRequestComplete = exchange.isRequestComplete
         // The next pipelined request may arrive within this write: the state is ready for it.
@@ -301,10 +307,16 @@ final class ConnectionHandler: ChannelInboundHandler {
             // An HTTP/2 stream that both sides ended is closed already.
             if !configuration.isHTTP2 { context.close(promise: nil) }
         } else if configuration.isHTTP2 {
-            context.close(promise: nil)
+            // RFC 9113 §8.1: the answer stands, and the rest of the request is not needed.
+            context.triggerUserOutboundEvent(NIOHTTP2FramePayloadToHTTPEvent.reset(code: .noError), promise: nil)
         } else {
             linger(in: context)
         }
+    }
+
+    private func discard(keepsAlive: Bool) {
+        state = .discarding(DiscardBudget(), keepsAlive: keepsAlive)
+        startDeadline(configuration.timeouts.header) { $0.context?.close(promise: nil) }
     }
 
     /// Closing while the client still sends would make its kernel throw the answer away: the answer's end is shown by
@@ -317,18 +329,21 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// Answers bytes that are no request.
     private func refuse(_ error: BlobError, in context: ChannelHandlerContext) {
-        state = .closed
-        deadline.cancel()
-        var answer = Response(error)
-        answer.fields[.connection] = "close"
-        answer.fields[.requestID] = String(UInt64.random(in: .min ... .max), radix: 16)
-        answer.fields[.date] = tracker.date.value
-        context.write(
-            wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: answer.fields))), promise: nil
-        )
+        let start = ContinuousClock.now
+        discard(keepsAlive: false)
+        let (answer, id) = (Response(error), newRequestID())
+        writeHead(of: answer, id: id, keepsAlive: false, in: context)
         if case .buffer(let buffer) = answer.body { context.write(wrapOutboundOut(.body(buffer)), promise: nil) }
-        let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in loop.value.close(promise: nil) }
+        let this = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { result in
+            let this = this.value
+            let isSent = (try? result.get()) != nil
+            this.api.log.record(
+                FinishedRequest(answer, to: nil, id: id, peer: this.peer, bytesIn: 0, since: start, isComplete: isSent)
+            )
+            if let context = this.context { this.linger(in: context) }
+        }
+        readIfWanted()
     }
 
     // MARK: Deadlines
@@ -360,6 +375,12 @@ final class ConnectionHandler: ChannelInboundHandler {
                 this.startBodyDeadline(for: exchange)
             }
         }
+    }
+
+    /// A client must take 1 KiB of an answer for each second. In the clear the kernel sees to it that it takes anything.
+    private func startSendDeadline() {
+        guard !configuration.sendsFileRegions else { return }
+        startDeadline(.seconds(Int64(ContentSender.chunkByteCount / 1024))) { $0.context?.close(promise: nil) }
     }
 
     private func startDeadline(

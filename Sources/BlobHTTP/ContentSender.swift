@@ -1,5 +1,6 @@
 // Sends an answer's body the cheapest way that the connection allows.
 
+import BlobCore
 import BlobStorage
 import NIOCore
 import NIOHTTP1
@@ -8,57 +9,74 @@ import NIOPosix
 
 /// Writes a body after its head. Belongs to the connection's event loop.
 struct ContentSender {
+    /// A body of which everything is at hand: from here on only the connection can fail.
+    enum Prepared {
+        case empty
+        case buffer(ByteBuffer)
+        /// Has a descriptor of its own, which is closed when the body was sent.
+        case region(FileRegion)
+    }
+
     let context: ChannelHandlerContext
     /// Where file regions can be written; `nil` where they cannot.
     let regionContext: ChannelHandlerContext?
     let fileIO: NonBlockingFileIO
+    /// Called when the connection has taken a chunk of several.
+    let onChunk: (() -> Void)?
 
     /// Up to this size, copying bytes out of the page cache costs less than setting up a `sendfile`.
     private static let smallByteCount: Int64 = 64 * 1024
     /// What is read from a file at a time where its bytes must pass through TLS or HTTP/2.
-    private static let chunkByteCount = 256 * 1024
+    static let chunkByteCount = 256 * 1024
 
-    /// Writes the body. The future succeeds when no more of it has to be produced.
-    func send(_ body: Response.Body) -> EventLoopFuture<Void> {
-        let done = context.eventLoop.makeSucceededVoidFuture()
+    /// Gets an answer's body ready to be sent. Where that fails, the answer becomes one that says so.
+    func prepare(_ answer: inout Response) -> Prepared {
+        if let prepared = prepare(answer.body) { return prepared }
+        var failure = Response(
+            BlobError(.unavailable, "The server has too many files open to send this one: ask again later.")
+        )
+        (failure.route, failure.subject) = (answer.route, answer.subject)
+        answer = failure
+        return prepare(answer.body) ?? .empty
+    }
+
+    /// - Returns: `nil` when the process is out of descriptors.
+    private func prepare(_ body: Response.Body) -> Prepared? {
         switch body {
-        case .empty: return done
-        case .buffer(let buffer):
-            write(buffer, promise: nil)
-            return done
+        case .empty: return .empty
+        case .buffer(let buffer): return .buffer(buffer)
         case .content(.buffer(let buffer), let range):
-            let slice = buffer.getSlice(
-                at: buffer.readerIndex + Int(range.lowerBound), length: Int(range.upperBound - range.lowerBound)
-            )
-            if let slice { write(slice, promise: nil) }
-            return done
+            let start = buffer.readerIndex + Int(range.lowerBound)
+            return buffer.getSlice(at: start, length: range.count).map(Prepared.buffer) ?? .empty
         case .content(.file(let file), let range):
-            return send(file, range)
+            guard !range.isEmpty else { return .empty }
+            if range.count <= Self.smallByteCount {
+                var buffer = context.channel.allocator.buffer(capacity: range.count)
+                if file.readCached(range, into: &buffer) { return .buffer(buffer) }
+            }
+            guard let handle = try? file.makeHandle() else { return nil }
+            return .region(
+                FileRegion(fileHandle: handle, readerIndex: Int(range.lowerBound), endIndex: Int(range.upperBound))
+            )
         }
     }
 
-    private func send(_ file: BlobFile, _ range: Range<Int64>) -> EventLoopFuture<Void> {
-        let size = range.upperBound - range.lowerBound
-        guard size > 0 else { return context.eventLoop.makeSucceededVoidFuture() }
-        if size <= Self.smallByteCount {
-            var buffer = context.channel.allocator.buffer(capacity: Int(size))
-            if file.readCached(range, into: &buffer) {
-                write(buffer, promise: nil)
-                return context.eventLoop.makeSucceededVoidFuture()
-            }
+    /// Writes the body. The future succeeds when no more of it has to be produced.
+    func send(_ body: Prepared) -> EventLoopFuture<Void> {
+        switch body {
+        case .empty:
+            return context.eventLoop.makeSucceededVoidFuture()
+        case .buffer(let buffer):
+            let part = NIOAny(HTTPResponsePart.body(buffer))
+            // A client that asks again and again and takes nothing must not let its answers pile up here.
+            guard context.channel.isWritable else { return context.writeAndFlush(part) }
+            context.write(part, promise: nil)
+            return context.eventLoop.makeSucceededVoidFuture()
+        case .region(let region):
+            let sent = regionContext.map { send(region, in: $0) } ?? stream(region)
+            // The bytes were read, not written: an error of close() has nothing to tell.
+            return sent.always { _ in try? region.fileHandle.close() }
         }
-        let handle: NIOFileHandle
-        do {
-            handle = try file.makeHandle()
-        } catch {
-            return context.eventLoop.makeFailedFuture(error)
-        }
-        let region = FileRegion(
-            fileHandle: handle, readerIndex: Int(range.lowerBound), endIndex: Int(range.upperBound)
-        )
-        let sent = regionContext.map { send(region, in: $0) } ?? stream(region)
-        // The bytes were read, not written: an error of close() has nothing to tell.
-        return sent.always { _ in try? handle.close() }
     }
 
     /// The kernel moves the bytes from the page cache to the socket.
@@ -76,14 +94,12 @@ struct ContentSender {
             fileRegion: region, chunkSize: Self.chunkByteCount, allocator: context.channel.allocator, eventLoop: loop
         ) { buffer in
             let promise = loop.makePromise(of: Void.self)
-            this.value.write(buffer, promise: promise)
-            this.value.context.flush()
+            this.value.context.writeAndFlush(NIOAny(HTTPResponsePart.body(buffer)), promise: promise)
+            if let onChunk = this.value.onChunk {
+                promise.futureResult.assumeIsolated().whenSuccess(onChunk)
+            }
             defer { previous.value = promise.futureResult }
             return previous.value
         }.flatMap { previous.value }
-    }
-
-    private func write(_ buffer: ByteBuffer, promise: EventLoopPromise<Void>?) {
-        context.write(NIOAny(HTTPResponsePart.body(buffer)), promise: promise)
     }
 }

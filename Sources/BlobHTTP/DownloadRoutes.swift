@@ -46,8 +46,6 @@ extension DownloadPolicy {
             return Response(BlobError(.preconditionFailed, "The blob is not the one that 'If-Match' names."))
         }
         if let condition = request.fields[.ifNoneMatch], EntityTags.match(condition, tag, weakly: true) {
-            // The body that it does not bear has a length; 0 would be a lie (RFC 9110 §8.6).
-            fields[.contentLength] = String(blob.size)
             return Response(.notModified, fields: fields)
         }
         fields[.contentType] = "application/octet-stream"

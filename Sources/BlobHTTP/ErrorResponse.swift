@@ -4,6 +4,7 @@ import BlobCore
 import Foundation
 import HTTPTypes
 import NIOCore
+import NIOHTTP1
 
 extension BlobError {
     var status: HTTPResponse.Status {
@@ -48,6 +49,23 @@ extension BlobError {
     }
 }
 
+extension BlobError {
+    /// What to answer to bytes that could not be parsed; `nil` for errors that are not the parser's.
+    init?(parsing error: any Error, inRequestLine: Bool) {
+        switch error {
+        case HTTPParserError.headerOverflow where !inRequestLine:
+            self.init(.headersTooLarge, "The request's header is larger than this server takes.")
+        case HTTPParserError.headerOverflow, is ByteToMessageDecoderError:
+            self = .uriTooLong
+        case is HTTPParserError:
+            self.init(.badRequest, "These bytes are not an HTTP/1.1 request.")
+        default: return nil
+        }
+    }
+
+    static let uriTooLong = BlobError(.uriTooLong, "The request's target is longer than this server takes.")
+}
+
 /// The body of every error: `{"errors":[{"code":"…","message":"…","detail":…}]}`.
 private struct ErrorBody: Encodable {
     struct Item: Encodable {
@@ -79,6 +97,7 @@ private struct ErrorBody: Encodable {
 extension Response {
     init(_ error: BlobError) {
         self.init(error.status, fields: error.fields, body: .json(ErrorBody(error)))
+        self.error = error
     }
 }
 

@@ -1,7 +1,6 @@
 // The part of an HTTP/2 connection that is about the connection, not about its streams.
 
 import NIOCore
-import NIOExtras
 import NIOHTTP2
 
 /// Counts an HTTP/2 connection's streams, and ends the connection when it idles or the server stops.
@@ -43,10 +42,16 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
-        isStopping = true
-        sayGoodbye(in: context)
-        if streams == 0 { context.close(promise: nil) }
+        switch event {
+        case is ChannelShouldQuiesceEvent:
+            isStopping = true
+            sayGoodbye(in: context)
+            if streams == 0 { context.close(promise: nil) }
+        case ChannelEvent.inputClosed:
+            // Who sends nothing any more cannot open the windows for its answers either.
+            context.close(promise: nil)
+        default: context.fireUserInboundEventTriggered(event)
+        }
     }
 
     /// GOAWAY (RFC 9113 §6.8): streams that are open go on, new ones belong on another connection.

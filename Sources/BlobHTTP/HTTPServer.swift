@@ -1,5 +1,6 @@
 // Listens, sets up connections, and stops without losing what is under way.
 
+import Glibc
 public import Logging
 public import NIOCore
 import NIOExtras
@@ -90,9 +91,9 @@ public struct HTTPServer: Service {
     public func run() async throws {
         let quiescing = ServerQuiescingHelper(group: group)
         let connections = Connections()
-        let tracker = ExchangeTracker()
+        let server = ServerState()
         let tls = try configuration.tls.map(NIOSSLContext.init(configuration:))
-        let channel = try await bootstrap(quiescing, connections, tracker, tls: tls)
+        let channel = try await bootstrap(quiescing, connections, server, tls: tls)
             .bind(host: configuration.host, port: configuration.port).get()
         if let address = channel.localAddress { await onReady(address) }
         try await gracefulShutdown()
@@ -102,11 +103,11 @@ public struct HTTPServer: Service {
         let cut = channel.eventLoop.scheduleTask(in: configuration.shutdownTimeout) { connections.closeAll() }
         try await stopped.futureResult.get()
         cut.cancel()
-        await tracker.idle()
+        await server.exchanges.idle()
     }
 
     private func bootstrap(
-        _ quiescing: ServerQuiescingHelper, _ connections: Connections, _ tracker: ExchangeTracker, tls: NIOSSLContext?
+        _ quiescing: ServerQuiescingHelper, _ connections: Connections, _ server: ServerState, tls: NIOSSLContext?
     ) -> ServerBootstrap {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
@@ -118,11 +119,12 @@ public struct HTTPServer: Service {
             }
             .childChannelInitializer { channel in
                 connections.add(channel)
-                return tls.map { setUpTLS(channel, $0, tracker) } ?? setUpPlaintext(channel, tracker)
+                return tls.map { setUpTLS(channel, $0, server) } ?? setUpPlaintext(channel, server)
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.userTimeout, value: Int(configuration.timeouts.idle.milliseconds))
             // One read brings one buffer: a connection never holds more than it was asked for. The allocator grows to a
             // size that keeps the number of system calls per MiB low, and shrinks again for connections that idle.
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -134,25 +136,27 @@ public struct HTTPServer: Service {
 
     // MARK: Pipelines
 
-    private func setUpPlaintext(_ channel: any Channel, _ tracker: ExchangeTracker) -> EventLoopFuture<Void> {
+    private func setUpPlaintext(_ channel: any Channel, _ server: ServerState) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
-            try addHTTP1(to: channel, tracker, isSecure: false)
+            try addHTTP1(to: channel, server, isSecure: false)
         }
     }
 
     private func setUpTLS(
-        _ channel: any Channel, _ context: NIOSSLContext, _ tracker: ExchangeTracker
+        _ channel: any Channel, _ context: NIOSSLContext, _ server: ServerState
     ) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(NIOSSLServerHandler(context: context))
+            let deadline = HandshakeDeadline(timeout: configuration.timeouts.header)
+            try pipeline.addHandlers([deadline, NIOSSLServerHandler(context: context)])
             try pipeline.addHandler(
                 ApplicationProtocolNegotiationHandler { result, channel in
-                    channel.eventLoop.makeCompletedFuture {
+                    channel.pipeline.syncOperations.removeHandler(deadline, promise: nil)
+                    return channel.eventLoop.makeCompletedFuture {
                         if case .negotiated("h2") = result {
-                            try addHTTP2(to: channel, tracker)
+                            try addHTTP2(to: channel, server)
                         } else {
-                            try addHTTP1(to: channel, tracker, isSecure: true)
+                            try addHTTP1(to: channel, server, isSecure: true)
                         }
                     }
                 }
@@ -162,7 +166,7 @@ public struct HTTPServer: Service {
         }
     }
 
-    private func addHTTP1(to channel: any Channel, _ tracker: ExchangeTracker, isSecure: Bool) throws {
+    private func addHTTP1(to channel: any Channel, _ server: ServerState, isSecure: Bool) throws {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = 16 * 1024
         limits.maxHeaderListSize = 64 * 1024
@@ -173,12 +177,12 @@ public struct HTTPServer: Service {
         let requestLine = RequestLineWatch()
         try pipeline.addHandlers([
             HTTPResponseEncoder(), requestLine, ByteToMessageHandler(decoder, maximumBufferSize: 320 * 1024),
-            HTTPServerPipelineHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
-            handler(tracker, isHTTP2: false, sendsFileRegions: !isSecure, requestLine: requestLine),
+            HTTPServerPipelineHandler(), OldVersionHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
+            handler(server, isHTTP2: false, sendsFileRegions: !isSecure, requestLine: requestLine),
         ])
     }
 
-    private func addHTTP2(to channel: any Channel, _ tracker: ExchangeTracker) throws {
+    private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
         let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
         var streams = NIOHTTP2Handler.StreamConfiguration()
@@ -190,7 +194,7 @@ public struct HTTPServer: Service {
                 bound.value.opened(stream)
                 try stream.syncOptions?.setOption(.autoRead, value: false)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(tracker, isHTTP2: true, sendsFileRegions: false),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, isHTTP2: true, sendsFileRegions: false),
                 ])
             }
         }
@@ -198,15 +202,27 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ tracker: ExchangeTracker, isHTTP2: Bool, sendsFileRegions: Bool, requestLine: RequestLineWatch? = nil
+        _ server: ServerState, isHTTP2: Bool, sendsFileRegions: Bool, requestLine: RequestLineWatch? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
                 timeouts: configuration.timeouts, fileIO: fileIO, isHTTP2: isHTTP2, sendsFileRegions: sendsFileRegions
             ),
-            api: api, tracker: tracker, requestLine: requestLine
+            api: api, server: server, requestLine: requestLine
         )
     }
+}
+
+extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
+    /// Milliseconds after which the kernel gives up a connection whose other end takes none of the bytes that it was sent
+    /// (TCP_USER_TIMEOUT of tcp(7)).
+    fileprivate static var userTimeout: Self {
+        ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT))
+    }
+}
+
+extension TimeAmount {
+    fileprivate var milliseconds: Int32 { Int32(clamping: nanoseconds / 1_000_000) }
 }
 
 /// The open connections, for closing them when the time to finish is over.

@@ -28,7 +28,7 @@ struct Request: Sendable {
     /// The client's own name for the request if it is sane, so that its log and the server's can be read together.
     private static func requestID(_ given: String?) -> String {
         if let given, (1...128).contains(given.utf8.count), given.utf8.allSatisfy(isSane) { return given }
-        return String(UInt64.random(in: .min ... .max), radix: 16)
+        return newRequestID()
     }
 
     private static func isSane(_ byte: UInt8) -> Bool {
@@ -38,6 +38,27 @@ struct Request: Sendable {
             true
         default: false
         }
+    }
+}
+
+/// A name for a request that brought none.
+func newRequestID() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
+
+extension HTTPRequest {
+    /// The announced length in bytes. One that does not fit is longer than any blob, whatever it is.
+    var contentLength: Int64? { headerFields[.contentLength].map { decimal($0) ?? .max } }
+
+    /// Whether a body is sure to follow.
+    var announcesBody: Bool {
+        if let length = headerFields[.contentLength] { return length != "0" }
+        return headerFields[.transferEncoding] != nil
+    }
+
+    var expectsContinue: Bool { headerFields[.expect]?.lowercased() == "100-continue" }
+
+    var closesConnection: Bool {
+        guard let value = headerFields[.connection] else { return false }
+        return value.split(separator: ",").contains { $0.filter { $0 != " " }.lowercased() == "close" }
     }
 }
 

@@ -9,16 +9,34 @@ import Synchronization
 
 /// A request that is over.
 struct FinishedRequest {
-    let method: HTTPRequest.Method
+    let answer: Response
+    /// `nil` for bytes that are no request.
+    let request: Request?
     let id: String
-    let route: String
-    let status: Int
-    let subject: Subject?
+    /// The other end's address and port.
+    let peer: String?
     let bytesIn: Int64
-    let bytesOut: Int64
     let duration: Duration
     /// Whether the whole answer went out.
     let isComplete: Bool
+
+    init(
+        _ answer: Response, to request: Request?, id: String, peer: String?, bytesIn: Int64,
+        since start: ContinuousClock.Instant, isComplete: Bool
+    ) {
+        self.answer = answer
+        self.request = request
+        self.id = id
+        self.peer = peer
+        self.bytesIn = bytesIn
+        duration = start.duration(to: .now)
+        self.isComplete = isComplete
+    }
+
+    var bytesOut: Int64 { isComplete ? answer.body.size : 0 }
+
+    /// The server's own failures, which an operator has to know of whatever else is logged.
+    var isServerFailure: Bool { answer.status.kind == .serverError || answer.error?.code == .uploadFailed }
 }
 
 /// Writes the access log and counts requests.
@@ -44,29 +62,48 @@ public final class RequestLog: Sendable {
         self.logger = logger
     }
 
-    func record(_ request: FinishedRequest) {
-        let kind = kind(of: request)
+    func record(_ finished: FinishedRequest) {
+        let kind = kind(of: finished)
         kind.count.increment()
-        kind.duration.recordNanoseconds(request.duration.nanoseconds)
-        received.increment(by: request.bytesIn)
-        sent.increment(by: request.bytesOut)
-        guard logger.logLevel <= .info else { return }
-        var metadata: Logger.Metadata = [
-            "method": .string(request.method.rawValue), "route": .string(request.route),
-            "status": .stringConvertible(request.status), "in": .stringConvertible(request.bytesIn),
-            "out": .stringConvertible(request.bytesOut),
-            "ms": .stringConvertible(Double(request.duration.nanoseconds / 10_000) / 100),
-            "request": .string(request.id),
-        ]
-        if let subject = request.subject { metadata["subject"] = "\(subject)" }
-        if !request.isComplete { metadata["aborted"] = "true" }
-        logger.info("request", metadata: metadata)
+        kind.duration.record(duration: finished.duration)
+        received.increment(by: finished.bytesIn)
+        sent.increment(by: finished.bytesOut)
+        let level: Logger.Level = finished.isServerFailure ? .error : .info
+        guard logger.logLevel <= level else { return }
+        logger.log(level: level, "request", metadata: metadata(of: finished))
     }
 
-    private func kind(of request: FinishedRequest) -> Instruments {
+    private func metadata(of finished: FinishedRequest) -> Logger.Metadata {
+        let answer = finished.answer
+        var metadata: Logger.Metadata = [
+            "route": .string(answer.route), "status": .stringConvertible(answer.status.code),
+            "in": .stringConvertible(finished.bytesIn), "out": .stringConvertible(finished.bytesOut),
+            "ms": .stringConvertible((finished.duration / .milliseconds(1) * 100).rounded() / 100),
+            "request": .string(finished.id),
+        ]
+        if let request = finished.request {
+            metadata["method"] = .string(request.method.rawValue)
+            metadata["path"] = .string(String(decoding: request.path.utf8.prefix(Self.longestPath), as: UTF8.self))
+        }
+        if let peer = finished.peer { metadata["peer"] = .string(peer) }
+        if let subject = answer.subject { metadata["subject"] = "\(subject)" }
+        if let error = answer.error {
+            metadata["code"] = .string(error.code.name)
+            if finished.isServerFailure { metadata["error"] = .string(error.message) }
+        }
+        if !finished.isComplete { metadata["aborted"] = "true" }
+        return metadata
+    }
+
+    /// In bytes. Longer than the path of any route; what a client makes up beyond it says nothing.
+    private static let longestPath = 256
+
+    private func kind(of finished: FinishedRequest) -> Instruments {
         // Methods are the client's to invent; only known ones may become labels.
-        let method = Route.methods.contains(request.method) ? request.method.rawValue : "other"
-        let key = Key(method: method, route: request.route, status: request.status)
+        let known = finished.request.map(\.method).flatMap { Route.methods.contains($0) ? $0.rawValue : nil }
+        let key = Key(
+            method: known ?? "other", route: finished.answer.route, status: finished.answer.status.code
+        )
         return instruments.withLock { instruments in
             if let known = instruments[key] { return known }
             let status = ("status", String(key.status))
@@ -85,8 +122,10 @@ public final class RequestLog: Sendable {
     }
 }
 
-extension Duration {
-    fileprivate var nanoseconds: Int64 {
-        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
+extension SocketAddress {
+    /// The address and port as URLs write them; `nil` for a socket of the file system.
+    var peerName: String? {
+        guard let ipAddress, let port else { return nil }
+        return self.protocol == .inet6 ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
     }
 }

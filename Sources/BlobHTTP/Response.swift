@@ -26,6 +26,8 @@ struct Response: Sendable {
     var status: HTTPResponse.Status
     var fields: HTTPFields
     var body: Body
+    /// What the answer tells, for the log, where it is an error.
+    var error: BlobError?
     /// Who asked, for the log.
     var subject: Subject?
     /// What was asked for, for the log and the metrics.
@@ -36,7 +38,8 @@ struct Response: Sendable {
         self.status = status
         self.fields = fields
         self.body = body
-        // RFC 9110 §8.6: a 204 bears none.
-        if status != .noContent, self.fields[.contentLength] == nil { self.fields[.contentLength] = String(body.size) }
+        // RFC 9110 §8.6: a 204 bears none, and the length of a 304 would be that of a body which it does not have.
+        guard status != .noContent, status != .notModified, self.fields[.contentLength] == nil else { return }
+        self.fields[.contentLength] = String(body.size)
     }
 }

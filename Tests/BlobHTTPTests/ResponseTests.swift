@@ -40,6 +40,7 @@ import Testing
 
     @Test func noContentBearsNoLength() {
         #expect(Response(.noContent).fields[.contentLength] == nil)
+        #expect(Response(.notModified).fields[.contentLength] == nil)
         #expect(Response(.accepted).fields[.contentLength] == "0")
     }
 }

@@ -140,6 +140,19 @@ final class HTTPConnection: Sendable {
         }
     }
 
+    /// Waits until nothing moves on the connection any more: the server neither takes nor sends anything.
+    func waitUntilSilent() async throws {
+        var before: [Int] = []
+        try await eventually("nothing moves", every: .milliseconds(300)) {
+            let queues = [
+                try Self.queues(from: localPort, to: serverPort), try Self.queues(from: serverPort, to: localPort),
+            ]
+            let now = queues.compactMap { $0 }.flatMap { [$0.sending, $0.receiving] }
+            defer { before = now }
+            return now == before ? true : nil
+        }
+    }
+
     /// No more will be sent (FIN); answers can still be read.
     func finishSending() {
         _ = shutdown(socket, Int32(SHUT_WR))

@@ -185,18 +185,22 @@ struct DescriptorTests {
             let bytes = try Sample.bytes(300_000)
             let published = try await client.publish(bytes)
             let upload = try await client.upload(holding: [1, 2, 3])
-            // After a restart the server has none of these files open.
-            try await server.restart()
+            let remembered = try await client.publish(Sample.bytes(200_000))
+            // After a restart the server has none of these files open, and then one of them.
+            try await server.restart(["--log-level", "error"])
             let connection = try await server.connect()
             defer { connection.close() }
-            #expect(try await client.send(.files(), on: connection).status == 200)
+            #expect(try await client.send(.download(remembered.digest), on: connection).status == 200)
 
             try await limit("1:")
-            for request in [Request.download(published.digest), .append(to: upload, [4])] {
+            let refused = [published.digest, remembered.digest].map { Request.download($0) }
+            for request in refused + [.append(to: upload, [4])] {
                 let response = try await client.send(request, on: connection)
                 expect(response, is: .unavailable)
                 #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
             }
+            let line = try await server.child?.errors.line(within: .seconds(10)) { $0.contains(upload.id) }
+            #expect(line?.contains("code=UNAVAILABLE") == true && line?.contains("error=") == true, "it is logged")
             try await limit("1024:")
             #expect(try await client.send(.download(published.digest), on: connection).body == bytes)
             #expect(try await client.offset(of: upload) == 3)

@@ -15,7 +15,9 @@ struct LogTests {
         return String(line)
     }
 
-    @Test("a request's line has its method, route, status, bytes, time, id and subject", arguments: ["text", "json"])
+    @Test(
+        "a request's line has its method, path, route, status, bytes, time, id, subject and peer",
+        arguments: ["text", "json"])
     func line(_ format: String) async throws {
         try await withServer(["--log-format", format]) { server in
             let client = try await server.namedClient("ada", "upload")
@@ -24,7 +26,9 @@ struct LogTests {
             let request = Request.append(to: upload, try Sample.bytes(4321)).with(["X-Request-ID": id])
             #expect(try await client.send(request).status == 203)
             let line = try await line(of: id, from: server)
-            for part in ["POST", "append", "203", "4321", "ada"] {
+            for part in [
+                "POST", "append", "203", "4321", "ada", "/api/blobs/uploads/\(upload.id)/append", "127.0.0.1:",
+            ] {
                 #expect(line.contains(part), "\(line)")
             }
             #expect(line.contains("ms"), "\(line)")
@@ -33,6 +37,22 @@ struct LogTests {
                 let json = try JSONDecoder().decode(JSON.self, from: Data(line.utf8))
                 #expect(json.object?.isEmpty == false)
             }
+        }
+    }
+
+    @Test("bytes that are no request have a line too, with the code of the refusal, and are counted")
+    func refusal() async throws {
+        try await withServer { server in
+            let connection = try await server.connect()
+            defer { connection.close() }
+            try await connection.send("nonsense\r\n\r\n")
+            let answer = try await connection.receive()
+            let line = try await line(of: try #require(answer.headers["X-Request-ID"]), from: server)
+            for part in ["status=400", "code=BAD_REQUEST", "peer=127.0.0.1:\(connection.localPort)"] {
+                #expect(line.contains(part), "\(line)")
+            }
+            let metrics = try await server.admin().send(.get("/metrics")).text
+            #expect(metrics.contains(#"{method="other",route="unknown",status="400"} 1"#), "\(metrics)")
         }
     }
 

@@ -79,6 +79,32 @@ struct TLSTests {
         }
     }
 
+    @Test(
+        "HTTP/2: who waits for 100 Continue is refused before any byte of the body, and the stream is no error",
+        .enabled(if: hasOpenSSL))
+    func expectation() async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            func field(_ name: String, _ value: String) -> [UInt8] {
+                [0, UInt8(name.utf8.count)] + name.utf8 + [UInt8(value.utf8.count)] + value.utf8
+            }
+            let fields =
+                field(":method", "POST") + field(":path", "/api/blobs/uploads") + field(":scheme", "https")
+                + field(":authority", "a") + field("expect", "100-continue")
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            // All headers, and no end of the stream.
+            let headers = [0, 0, UInt8(fields.count), 1, 4, 0, 0, 0, 1] + fields
+            let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+            _ = try server.folder.write(preface + settings + headers, to: "frames")
+            let command = "timeout 3 openssl s_client -quiet -alpn h2 -connect \"$1\" < frames > answer"
+            _ = try await ChildProcess.run(
+                ["bash", "-c", command, "bash", "127.0.0.1:\(server.port)"], in: server.folder.path)
+            let answer = Data(try server.folder.read("answer"))
+            #expect(answer.range(of: Data("UNAUTHORIZED".utf8)) != nil)
+            let (reset, noError): ([UInt8], [UInt8]) = ([0, 0, 4, 3, 0, 0, 0, 0, 1], [0, 0, 0, 0])
+            #expect(answer.range(of: Data(reset + noError)) != nil)
+        }
+    }
+
     @Test("plain HTTP on a port with TLS is not answered as if it were TLS")
     func plain() async throws {
         try await withServer(["--tls-self-signed"]) { server in
