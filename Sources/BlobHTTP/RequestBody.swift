@@ -123,8 +123,10 @@ final class RequestBody: Sendable {
     }
 }
 
-/// How much bodies may collect, so that together they stay within bounds: a lone one gets large chunks, which cost
-/// little per byte, and many get smaller ones.
+/// How much each body may collect: a lone one gets large chunks, which cost little per byte, and many get smaller ones.
+///
+/// A body keeps the size that it began with, which bounds what 64 of them collect together to 11 MiB, instead of the 4 MiB
+/// that are shared out; each one beyond them adds 64 KiB.
 final class BodyBudget: Sendable {
     private let count = Atomic(0)
 

@@ -6,7 +6,7 @@ enum MetricHelp {
         "blobd_http_requests_total": "Requests answered.",
         "blobd_http_request_duration_seconds": "Time from a request's head to the end of its answer.",
         "blobd_http_received_bytes_total": "Bytes of request bodies received.",
-        "blobd_http_sent_bytes_total": "Bytes of response bodies sent.",
+        "blobd_http_sent_bytes_total": "Bytes of response bodies sent, of answers that were sent to their end.",
         "blobd_fsync_duration_seconds": "Time that making bytes durable took.",
         "blobd_commit_duration_seconds": "Time that a transaction of the catalog took.",
         "blobd_uploads_open": "Uploads that are neither completed nor expired.",
