@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlobCore
+import Glibc
 
 @main
 struct RootCommand: AsyncParsableCommand {
@@ -19,6 +20,8 @@ struct RootCommand: AsyncParsableCommand {
     /// Runs the command that was asked for. Exit codes: 0 when it did its work, 64 when the command line or the settings
     /// are wrong, 1 for everything else.
     static func main() async {
+        // SQLite makes its files as readable as it may, and they hold the key of all upload tokens.
+        umask(0o077)
         do {
             var command = try await asyncParseAsRoot()
             if var asyncCommand = command as? any AsyncParsableCommand {
