@@ -62,11 +62,13 @@ final class RequestBody: Sendable {
 
     // MARK: The consumer's side
 
-    /// The next bytes, in one or more buffers; `nil` after the last. The first call is what makes the server ask for the body, where the client
-    /// waits for that.
+    /// The next bytes, in one or more buffers; `nil` after the last. The first call is what makes the server ask for the
+    /// body, where the client waits for that.
     ///
     /// Bytes that arrived already are returned before an error or a cancellation is thrown.
     func next() async throws -> [ByteBuffer]? {
+        // A consumer that never has to wait would not notice otherwise.
+        if Task.isCancelled { finish(throwing: CancellationError()) }
         let (taken, hasEnded) = state.withLock { state in
             state.isAskedFor = true
             return (state.take(), state.end != nil)

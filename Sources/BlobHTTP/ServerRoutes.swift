@@ -26,7 +26,7 @@ public struct ServerRoutes: Sendable {
     func ready() async -> Response {
         do throws(BlobError) {
             try await bytes.checkReadiness()
-            _ = try await catalog.statistics()
+            try await catalog.checkReadiness()
             return .text("ready\n")
         } catch {
             return Response(

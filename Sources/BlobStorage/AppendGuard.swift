@@ -38,8 +38,8 @@ public enum AppendGuard: Equatable, Sendable {
                     detail: truth
                 )
             }
-            guard let length, let announced = guarded?.length, announced != length else { return }
-            throw BlobError.rangeLength(announced, body: length, offset: upload.offset)
+            guard let length, let expected = guarded?.length, expected != length else { return }
+            throw BlobError.lengthMismatch(expected, body: length, offset: upload.offset)
         }
     }
 
@@ -53,9 +53,10 @@ public enum AppendGuard: Equatable, Sendable {
 
 extension BlobError {
     /// The range and the body disagree about the number of bytes.
-    static func rangeLength(_ range: Int64, body: Int64, offset: Int64) -> BlobError {
+    static func lengthMismatch(_ rangeLength: Int64, body: Int64, offset: Int64) -> BlobError {
         BlobError(
-            .lengthMismatch, "The range announces \(range) bytes, but the body has \(body).", detail: .offset(offset)
+            .lengthMismatch, "The range announces \(rangeLength) bytes, but the body has \(body).",
+            detail: .offset(offset)
         )
     }
 }

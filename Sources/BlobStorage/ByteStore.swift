@@ -38,10 +38,9 @@ public protocol ByteStore: Sendable {
     func availableBytes() async throws(BlobError) -> Int64?
 }
 
-/// Writes one upload's bytes in order. One caller at a time; closing is the caller's duty.
+/// Writes one upload's bytes in order. One caller at a time. What it holds open goes with it.
 public protocol UploadWriter: Sendable {
-    /// Takes the next bytes, which need not be durable or even written when it returns; waits when too many are under
-    /// way. An error of earlier bytes may be thrown here.
+    /// Takes the next bytes, which need not be durable when it returns.
     ///
     /// - Throws: ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
     func write(_ buffers: [ByteBuffer]) async throws(BlobError)
@@ -53,17 +52,14 @@ public protocol UploadWriter: Sendable {
     func flush() async throws(BlobError) -> UploadProgress
 
     /// How far the bytes go that were taken, durable or not.
-    ///
-    /// - Throws: an error of earlier bytes.
-    func progress() async throws(BlobError) -> UploadProgress
+    func progress() async -> UploadProgress
 
     /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
-    /// what is published already changes nothing. The upload's own bytes stay until they are discarded.
+    /// what is published already changes nothing. Bytes of the upload that were flushed stay its own until they are
+    /// discarded.
     ///
     /// - Throws: as ``flush()``.
     func publish(as digest: BlobDigest) async throws(BlobError)
-
-    func close() async
 }
 
 /// A blob's bytes, opened, and how best to send them.

@@ -6,14 +6,20 @@ public import struct Foundation.Date
 /// The rows: uploads, blobs, files and tokens.
 ///
 /// The one commit point of the server. Each call is one transaction; when it returns, what it changed survives `kill -9`
-/// and power loss, and when it throws, it changed nothing. Bytes are made durable before the row that speaks of them,
-/// and a row is removed before its bytes. Time is the catalog's own, from the clock it was made with.
+/// and power loss. When it throws, it changed nothing, unless the disk failed and the process ends before its next call:
+/// then it may have. Bytes are made durable before the row that speaks of them, and a row is removed before its bytes.
+///
+/// Time is the catalog's own, from the clock it was made with. An upload or file is gone for every caller from the very
+/// moment of its expiry; what usage and statistics count of it goes when it is removed.
 ///
 /// All calls throw ``BlobError/Code/unavailable`` when the rows cannot be reached and
 /// ``BlobError/Code/insufficientStorage`` when there is no room for them.
 public protocol Catalog: Sendable {
     /// The key of this catalog's keyed hashes, 32 random bytes made once.
     func secret() async throws(BlobError) -> [UInt8]
+
+    /// Whether rows can be read and written now.
+    func checkReadiness() async throws(BlobError)
 
     // MARK: Uploads
 
@@ -43,7 +49,8 @@ public protocol Catalog: Sendable {
         _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
     ) async throws(BlobError) -> Upload
 
-    /// Records that the client is about to be told `offset`. Without effect on an upload that is not there.
+    /// Records that the client is about to be told `offset`. Without effect on an upload that is not there, and on one
+    /// whose client was told a higher offset.
     func announce(_ offset: Int64, of id: UploadID) async throws(BlobError)
 
     /// Marks an upload failed for good. Without effect on one that is not open.
@@ -55,10 +62,11 @@ public protocol Catalog: Sendable {
     /// - Parameters:
     ///   - upload: as claimed or last advanced; its epoch and offset must still be the row's.
     ///   - progress: all bytes of the blob, published under their digest already.
+    ///   - expires: until when the upload's row stays, so that a lost answer can be repeated.
     ///   - fileExpires: when the file goes; `nil` for a permanent one.
     /// - Throws: ``BlobError/Code/uploadSuperseded``, ``BlobError/Code/uploadUnknown``.
     func complete(
-        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File
 
     /// Removes an upload that is not completed.

@@ -37,7 +37,3 @@ public struct FileService: Sendable {
         blobs.forget(file.digest)
     }
 }
-
-extension BlobError {
-    public static let fileUnknown = BlobError(.fileUnknown, "There is no such file.")
-}

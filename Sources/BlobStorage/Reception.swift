@@ -12,7 +12,7 @@ actor Reception {
     nonisolated let writer: any UploadWriter
     private let service: UploadService
     /// The number of bytes that a guard announced.
-    private let range: Int64?
+    private let rangeLength: Int64?
     private var quota: Int64?
     private let activity: UploadTurns.Activity
     private var received: Int64 = 0
@@ -24,43 +24,26 @@ actor Reception {
     private static let flushInterval = Duration.seconds(2)
 
     init(
-        upload: Upload, writer: any UploadWriter, service: UploadService, range: Int64?, quota: Int64?,
+        upload: Upload, writer: any UploadWriter, service: UploadService, rangeLength: Int64?, quota: Int64?,
         activity: UploadTurns.Activity
     ) {
         self.upload = upload
         self.writer = writer
         self.service = service
-        self.range = range
+        self.rangeLength = rangeLength
         self.quota = quota
         self.activity = activity
-    }
-
-    /// Runs the work on this upload's bytes and closes the writer after it, however it ended.
-    nonisolated func closing<Value: Sendable>(
-        _ work: () async throws(BlobError) -> Value
-    ) async throws(BlobError) -> Value {
-        do throws(BlobError) {
-            let value = try await work()
-            await writer.close()
-            return value
-        } catch {
-            await writer.close()
-            throw error
-        }
     }
 
     /// Takes the whole body. When it ends early, or not as announced, what arrived is kept before the error is thrown.
     func receive(_ body: IncomingBody) async throws(BlobError) {
         do throws(BlobError) {
             while let chunk = try await next(of: body) {
-                activity.touch()
                 let refusal = try await write(chunk)
                 if let refusal { throw refusal }
             }
-            // The last chunk may still be under way: its error belongs here, where what was written is kept.
-            _ = try await writer.progress()
-            if let range, range != received {
-                throw BlobError.rangeLength(range, body: received, offset: upload.offset)
+            if let rangeLength, rangeLength != received {
+                throw BlobError.lengthMismatch(rangeLength, body: received, offset: upload.offset)
             }
         } catch {
             let upload = try await keep(announcing: error.tellsOffset)
@@ -70,7 +53,7 @@ actor Reception {
 
     /// Makes everything that arrived durable and records it.
     func keep(announcing: Bool) async throws(BlobError) -> Upload {
-        let progress = try await service.failing(upload.id) { [writer] () throws(BlobError) in
+        let progress = try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in
             try await writer.flush()
         }
         unflushed = 0
@@ -85,9 +68,9 @@ actor Reception {
 
     private func next(of body: IncomingBody) async throws(BlobError) -> [ByteBuffer]? {
         do {
-            return try await body.next()
+            return try await activity.waiting { try await body.next() }
         } catch is CancellationError {
-            throw .superseded
+            throw .uploadSuperseded
         } catch let error as BlobError {
             throw error
         } catch {

@@ -3,6 +3,7 @@
 public import BlobCore
 import Foundation
 public import NIOCore
+import Synchronization
 
 /// The limits and lifetimes of uploads.
 public struct UploadSettings: Sendable {
@@ -35,7 +36,8 @@ public struct IncomingBody: Sendable {
     public let length: Int64?
     private let nextBytes: @Sendable () async throws -> [ByteBuffer]?
 
-    /// - Parameter next: the next bytes, as many as should be written together; `nil` after the last; throws when the client went away.
+    /// - Parameter next: the next bytes, as many as should be written together; `nil` after the last; throws when the
+    ///   client went away.
     public init(length: Int64?, next: @escaping @Sendable () async throws -> [ByteBuffer]?) {
         self.length = length
         nextBytes = next
@@ -54,15 +56,17 @@ public final class UploadService: Sendable {
     let settings: UploadSettings
     let clock: any WallClock
     private let turns = UploadTurns()
+    /// Uploads of which the store lost bytes, and whose rows do not say so yet.
+    private let lost = Mutex<Set<UploadID>>([])
     private let locks: BlobLocks
     private let blobs: BlobService
+    private let silenceLimit: Duration
 
-    /// After this long without a byte, status ends an append, so that its answer is final.
-    private static let silenceLimit = Duration.seconds(5)
-
+    /// - Parameter silenceLimit: when a client has sent nothing for so long, status ends its append, so that the answer is
+    ///   final.
     public init(
         catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, settings: UploadSettings,
-        clock: any WallClock
+        clock: any WallClock, silenceLimit: Duration = .seconds(5)
     ) {
         self.catalog = catalog
         self.bytes = bytes
@@ -70,6 +74,7 @@ public final class UploadService: Sendable {
         self.locks = locks
         self.settings = settings
         self.clock = clock
+        self.silenceLimit = silenceLimit
     }
 
     /// Starts an upload.
@@ -92,7 +97,9 @@ public final class UploadService: Sendable {
 
     /// Tells how far the caller's upload has come. Leaves a live append alone, unless it has been silent.
     public func status(_ id: UploadID, of caller: Subject) async throws(BlobError) -> Upload {
-        await turns.endSilent(id, after: Self.silenceLimit)
+        // Before anything is done to it: whose it is.
+        _ = try await self.upload(id, of: caller)
+        await turns.endSilent(id, after: silenceLimit)
         let upload = try await upload(id, of: caller)
         switch upload.state {
         case .completed: throw .uploadUnknown
@@ -120,10 +127,8 @@ public final class UploadService: Sendable {
                     return upload
                 }
                 let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
-                return try await reception.closing { () throws(BlobError) in
-                    try await reception.receive(body)
-                    return try await reception.keep(announcing: true)
-                }
+                try await reception.receive(body)
+                return try await reception.keep(announcing: true)
             }
         }
     }
@@ -141,10 +146,8 @@ public final class UploadService: Sendable {
                 let upload = try await self.claim(id, guarded: guarded, length: body.length)
                 if case .completed(let file) = upload.state { return try Self.repeating(file, digest: digest) }
                 let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
-                return try await reception.closing { () throws(BlobError) in
-                    try await reception.receive(body)
-                    return try await self.publish(reception, digest: digest)
-                }
+                try await reception.receive(body)
+                return try await self.publish(reception, digest: digest)
             }
         }
     }
@@ -167,6 +170,7 @@ public final class UploadService: Sendable {
     private func claim(
         _ id: UploadID, guarded: AppendGuard?, length: Int64?
     ) async throws(BlobError) -> Upload {
+        try await failLost(id)
         let upload = try await catalog.claim(id)
         guard case .open = upload.state else { return upload }
         do throws(BlobError) {
@@ -181,33 +185,45 @@ public final class UploadService: Sendable {
     private func reception(
         of upload: Upload, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
     ) async throws(BlobError) -> Reception {
-        let announced = body.length ?? guarded?.length
-        if let announced { try Reception.checkSize(upload.offset, adding: announced, limit: settings.maximumBlobSize) }
-        let quota = try await remainingQuota(of: upload.owner, expecting: announced ?? 0)
-        let writer = try await failing(upload.id) { () throws(BlobError) in
-            try await bytes.writer(for: upload, expecting: announced)
+        let expected = body.length ?? guarded?.length
+        if let expected { try Reception.checkSize(upload.offset, adding: expected, limit: settings.maximumBlobSize) }
+        let quota = try await remainingQuota(of: upload.owner, expecting: expected ?? 0)
+        let writer = try await recordingLoss(of: upload.id) { () throws(BlobError) in
+            try await bytes.writer(for: upload, expecting: expected)
         }
         return Reception(
-            upload: upload, writer: writer, service: self, range: guarded?.length, quota: quota, activity: activity
+            upload: upload, writer: writer, service: self, rangeLength: guarded?.length, quota: quota,
+            activity: activity
         )
     }
 
     /// Runs a step of the byte store, and records it when the store lost bytes of the upload: nothing of it may be
     /// trusted after that.
-    func failing<Value: Sendable>(
-        _ id: UploadID, _ step: @Sendable () async throws(BlobError) -> Value
+    func recordingLoss<Value: Sendable>(
+        of id: UploadID, _ step: @Sendable () async throws(BlobError) -> Value
     ) async throws(BlobError) -> Value {
         do throws(BlobError) {
             return try await step()
         } catch {
-            if error.code == .uploadFailed { try await catalog.fail(id) }
+            if error.code == .uploadFailed {
+                lost.withLock { _ = $0.insert(id) }
+                try await failLost(id)
+            }
             throw error
         }
     }
 
+    /// Marks an upload failed if the store lost bytes of it. The disk that lost them may have refused to record it at
+    /// first.
+    private func failLost(_ id: UploadID) async throws(BlobError) {
+        guard lost.withLock({ $0.contains(id) }) else { return }
+        try await catalog.fail(id)
+        lost.withLock { _ = $0.remove(id) }
+    }
+
     /// Compares, publishes, commits; in this order, so that no row ever names bytes that are not there.
     private func publish(_ reception: Reception, digest: BlobDigest?) async throws(BlobError) -> File {
-        let progress = try await reception.writer.progress()
+        let progress = await reception.writer.progress()
         let computed = progress.digest.digest
         if let digest, digest != computed {
             _ = try await reception.keep(announcing: true)
@@ -221,8 +237,10 @@ public final class UploadService: Sendable {
         let fileExpires =
             upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
         let file = try await locks.holding(computed) { () throws(BlobError) in
-            try await failing(upload.id) { () throws(BlobError) in try await reception.writer.publish(as: computed) }
-            return try await catalog.complete(upload, with: progress, fileExpires: fileExpires)
+            try await recordingLoss(of: upload.id) { () throws(BlobError) in
+                try await reception.writer.publish(as: computed)
+            }
+            return try await catalog.complete(upload, with: progress, expires: expiry, fileExpires: fileExpires)
         }
         blobs.forget(computed)
         // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
@@ -254,16 +272,6 @@ public final class UploadService: Sendable {
     }
 
     var expiry: Date { clock.now.addingTimeInterval(settings.uploadLifetime.timeInterval) }
-}
-
-extension BlobError {
-    public static let uploadUnknown = BlobError(
-        .uploadUnknown, "There is no such upload. It may have been completed, cancelled or expired: start a new one."
-    )
-    /// What was acknowledged of an upload is not all there any more, or may not be.
-    public static let uploadFailed = BlobError(
-        .uploadFailed, "The storage lost bytes of this upload; it cannot be completed. Start a new one."
-    )
 }
 
 extension Result where Failure == BlobError {

@@ -8,15 +8,17 @@ import Synchronization
 ///
 /// This orders requests within one process; across processes the epoch of the upload's row does.
 final class UploadTurns: Sendable {
-    /// When bytes last arrived in a turn.
+    /// How long a turn has been waiting for its client. The server's own work is no silence of the client's.
     final class Activity: Sendable {
-        private let last = Mutex(ContinuousClock.now)
+        private let waitingSince = Mutex<ContinuousClock.Instant?>(nil)
 
-        func touch() {
-            last.withLock { $0 = .now }
+        func waiting<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+            waitingSince.withLock { $0 = .now }
+            defer { waitingSince.withLock { $0 = nil } }
+            return try await body()
         }
 
-        var silence: Duration { last.withLock { $0.duration(to: .now) } }
+        var silence: Duration { waitingSince.withLock { $0?.duration(to: .now) } ?? .zero }
     }
 
     private struct Turn: Sendable {
@@ -49,7 +51,7 @@ final class UploadTurns: Sendable {
             let previous = state.turns[id]
             let task = Task {
                 await previous?.end()
-                return Task.isCancelled ? .failure(.superseded) : await operation(activity)
+                return Task.isCancelled ? .failure(.uploadSuperseded) : await operation(activity)
             }
             state.lastNumber += 1
             state.turns[id] = Turn(
@@ -67,16 +69,9 @@ final class UploadTurns: Sendable {
         return try result.get()
     }
 
-    /// Ends the upload's turn if nothing arrived in it for `limit`.
+    /// Ends the upload's turn if it has been waiting for its client for `limit`.
     func endSilent(_ id: UploadID, after limit: Duration) async {
         let turn = state.withLock { $0.turns[id] }
         if let turn, turn.activity.silence >= limit { await turn.end() }
     }
-}
-
-extension BlobError {
-    static let superseded = BlobError(
-        .uploadSuperseded,
-        "A newer request on the same upload ended this one. What had arrived was kept: ask for the upload's status."
-    )
 }

@@ -41,22 +41,15 @@ struct ByteStoreTrial: Sendable {
     func writing<Value: Sendable>(
         to upload: Upload, expecting: Int64? = nil, _ body: (any UploadWriter) async throws -> Value
     ) async throws -> Value {
-        let writer = try await store.writer(for: upload, expecting: expecting)
-        do {
-            let value = try await body(writer)
-            await writer.close()
-            return value
-        } catch {
-            await writer.close()
-            throw error
-        }
+        try await body(try await store.writer(for: upload, expecting: expecting))
     }
 
     /// How far the store holds an upload whose row is this.
     func progress(of upload: Upload) async throws -> UploadProgress {
         try await writing(to: upload) { writer in
-            let progress = try await writer.progress()
-            #expect(try await writer.flush() == progress)
+            let progress = await writer.progress()
+            let flushed = try await writer.flush()
+            #expect(flushed == progress)
             return progress
         }
     }

@@ -41,14 +41,8 @@ struct ByteStoreWorld {
         model = model.restarted(losingUnflushed: true)
     }
 
-    mutating func closeWriters() async {
-        for upload in uploads { await close(upload.id) }
-    }
-
-    private mutating func close(_ id: UploadID) async {
-        guard let open = writers.removeValue(forKey: id) else { return }
-        await open.model.close()
-        await open.backend.close()
+    mutating func closeWriters() {
+        writers = [:]
     }
 }
 
@@ -65,10 +59,10 @@ extension ByteStoreWorld {
             guard let progress = try await progress(of: uploads[index], { try await $0.flush() }) else { return }
             if recording { uploads[index] = uploads[index].advanced(to: progress) }
         case .publish(let index): try await publish(uploads[index], in: backend)
-        case .close(let index): await close(uploads[index].id)
+        case .close(let index): writers[uploads[index].id] = nil
         case .discard(let index):
             let id = uploads[index].id
-            await close(id)
+            writers[id] = nil
             model.discard(id)
             try await backend.discard(id)
             discarded.append(id)
@@ -82,12 +76,12 @@ extension ByteStoreWorld {
     }
 
     private mutating func open(_ upload: Upload, in backend: some ByteStore) async throws {
-        await close(upload.id)
+        writers[upload.id] = nil
         writers[upload.id] = Writers(
             model: try model.writer(for: upload, expecting: nil),
             backend: try await backend.writer(for: upload, expecting: nil)
         )
-        _ = try await progress(of: upload) { try await $0.progress() }
+        _ = try await progress(of: upload) { await $0.progress() }
     }
 
     private func write(_ buffers: [ByteBuffer], to upload: Upload) async throws {
@@ -109,11 +103,11 @@ extension ByteStoreWorld {
 
     private mutating func publish(_ upload: Upload, in backend: some ByteStore) async throws {
         guard let open = writers[upload.id] else { return }
-        let digest = try await open.model.progress().digest.digest
+        let digest = await open.model.progress().digest.digest
         try await open.model.publish(as: digest)
         try await open.backend.publish(as: digest)
         // Nothing is written after publishing: the upload is completed, or opened anew.
-        await close(upload.id)
+        writers[upload.id] = nil
         if !digests.contains(digest) { digests.append(digest) }
         try await compareBlob(digest, with: backend)
     }

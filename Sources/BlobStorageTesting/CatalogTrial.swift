@@ -34,10 +34,12 @@ struct CatalogTrial: Sendable {
         return try await complete(try await catalog.claim(upload.id), with: text, lifetime: lifetime)
     }
 
-    /// Completes a claimed upload with a text.
+    /// Completes a claimed upload with a text. Its answer can be repeated for an hour.
     func complete(_ upload: Upload, with text: String, lifetime: Duration? = nil) async throws -> File {
-        let expires = lifetime.map { clock.time(in: $0) }
-        return try await catalog.complete(upload, with: UploadProgress(of: text), fileExpires: expires)
+        try await catalog.complete(
+            upload, with: UploadProgress(of: text), expires: clock.time(in: .seconds(3600)),
+            fileExpires: lifetime.map { clock.time(in: $0) }
+        )
     }
 
     /// Advances a claimed upload to hold a text, its expiry put off to an hour from now.

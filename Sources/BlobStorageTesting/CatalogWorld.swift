@@ -130,9 +130,12 @@ extension CatalogWorld {
         let expires = claim.model.isTemporary ? clock.time(in: lifetime) : nil
         // Before the call: a completion that succeeds closes the upload.
         let wasOpen = isOpen(claim)
-        let expected = try await Outcome { try model.complete(claim.model, with: progress, fileExpires: expires) }
+        let kept = clock.time(in: lifetime)
+        let expected = try await Outcome {
+            try model.complete(claim.model, with: progress, expires: kept, fileExpires: expires)
+        }
         let actual = try await Outcome {
-            try await backend.complete(claim.backend, with: progress, fileExpires: expires)
+            try await backend.complete(claim.backend, with: progress, expires: kept, fileExpires: expires)
         }
         if let file = expected.value, let other = actual.value {
             modelIDs[other.id] = file.id

@@ -20,6 +20,8 @@ public enum ClaimRule: String, CaseIterable, Sendable {
     case advanceAnnouncesWhenItSaysSo
     /// What was announced between two advances of one claim stays announced.
     case advanceKeepsWhatWasAnnouncedMeanwhile
+    /// What was announced is never taken back by an older announcement.
+    case announcementsOnlyRise
     /// An advance by an old claim is refused and changes nothing, as often as it is tried.
     case oldClaimCannotAdvance
     /// An advance from an offset that has moved is refused and changes nothing.
@@ -40,6 +42,7 @@ public enum ClaimRule: String, CaseIterable, Sendable {
         case .advancePutsTheExpiryOff: try await trial.advancePutsTheExpiryOff()
         case .advanceAnnouncesWhenItSaysSo: try await trial.advanceAnnouncesWhenItSaysSo()
         case .advanceKeepsWhatWasAnnouncedMeanwhile: try await trial.advanceKeepsWhatWasAnnouncedMeanwhile()
+        case .announcementsOnlyRise: try await trial.announcementsOnlyRise()
         case .oldClaimCannotAdvance: try await trial.oldClaimCannotAdvance()
         case .advanceComparesTheOffset: try await trial.advanceComparesTheOffset()
         case .completedUploadCannotAdvance: try await trial.completedUploadCannotAdvance()
@@ -127,6 +130,13 @@ extension CatalogTrial {
         let advanced = try await advance(upload, to: "one two")
         #expect(advanced.announced == 3)
         #expect(try await row(upload).announced == 3)
+    }
+
+    fileprivate func announcementsOnlyRise() async throws {
+        let upload = try await advance(try await catalog.claim(try await start().id), to: "one two", announcing: true)
+        // A status that was read before the advance tells the catalog after it.
+        try await catalog.announce(3, of: upload.id)
+        #expect(try await row(upload).announced == 7)
     }
 
     fileprivate func oldClaimCannotAdvance() async throws {

@@ -128,8 +128,6 @@ private final class InMemoryUploadWriter: UploadWriter {
         }
     }
 
-    func close() {}
-
     private func change(
         _ body: (inout InMemoryByteStore.State, inout InMemoryByteStore.HeldUpload) throws(BlobError) -> Void
     ) throws(BlobError) {

@@ -52,6 +52,8 @@ public final class InMemoryCatalog: Catalog {
     public func secret() throws(BlobError) -> [UInt8] {
         try transaction { rows, _ in rows.secret }
     }
+
+    public func checkReadiness() {}
 }
 
 // MARK: Uploads
@@ -59,7 +61,7 @@ public final class InMemoryCatalog: Catalog {
 extension InMemoryCatalog.Rows {
     fileprivate func upload(_ id: UploadID, at now: Date) throws(BlobError) -> Upload {
         guard let upload = uploads[id], upload.expires > now else {
-            throw BlobError(.uploadUnknown, "There is no such upload.")
+            throw .uploadUnknown
         }
         return upload
     }
@@ -68,7 +70,7 @@ extension InMemoryCatalog.Rows {
     fileprivate func upload(as claimed: Upload, at now: Date) throws(BlobError) -> Upload {
         let upload = try upload(claimed.id, at: now)
         guard upload.state == .open, upload.epoch == claimed.epoch, upload.offset == claimed.offset else {
-            throw BlobError(.uploadSuperseded, "A newer request on this upload has ended this one.")
+            throw .uploadSuperseded
         }
         return upload
     }
@@ -91,7 +93,7 @@ extension InMemoryCatalog {
         try transaction { rows, now throws(BlobError) in
             var upload = try rows.upload(id, at: now)
             switch upload.state {
-            case .failed: throw BlobError(.uploadFailed, "The storage lost bytes of this upload.")
+            case .failed: throw .uploadFailed
             case .completed: break
             case .open: upload.epoch += 1
             }
@@ -115,7 +117,9 @@ extension InMemoryCatalog {
     }
 
     public func announce(_ offset: Int64, of id: UploadID) throws(BlobError) {
-        try transaction { rows, _ in rows.uploads[id]?.announced = offset }
+        try transaction { rows, _ in
+            if let announced = rows.uploads[id]?.announced { rows.uploads[id]?.announced = max(announced, offset) }
+        }
     }
 
     public func fail(_ id: UploadID) throws(BlobError) {
@@ -125,7 +129,7 @@ extension InMemoryCatalog {
     }
 
     public func complete(
-        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
     ) throws(BlobError) -> File {
         try transaction { rows, now throws(BlobError) in
             var row = try rows.upload(as: upload, at: now)
@@ -137,6 +141,7 @@ extension InMemoryCatalog {
             )
             row.offset = progress.offset
             row.digest = progress.digest
+            row.expires = expires
             row.state = .completed(file)
             rows.uploads[row.id] = row
             rows.files[file.id] = file
@@ -148,9 +153,7 @@ extension InMemoryCatalog {
 
     public func destroy(_ id: UploadID) throws(BlobError) {
         try transaction { rows, now throws(BlobError) in
-            if case .completed = try rows.upload(id, at: now).state {
-                throw BlobError(.uploadUnknown, "There is no such upload.")
-            }
+            if case .completed = try rows.upload(id, at: now).state { throw .uploadUnknown }
             rows.uploads[id] = nil
         }
     }
@@ -204,7 +207,7 @@ extension InMemoryCatalog {
         try transaction { rows, now throws(BlobError) in
             let file = rows.liveFiles(at: now).first { $0.id == id }
             guard let file, owner == nil || owner == file.owner else {
-                throw BlobError(.fileUnknown, "There is no such file.")
+                throw .fileUnknown
             }
             rows.remove(file, at: now)
         }

@@ -142,14 +142,18 @@ extension CatalogTrial {
     fileprivate func largeNumbersAreExact() async throws {
         let size: Int64 = 1 << 50 + 1
         let upload = try await catalog.claim(try await start().id)
-        let progress = UploadProgress(offset: size, digest: UploadProgress(of: "text").digest)
+        // The state of a digest: eight words, the number of bytes, and the one byte past the last whole block.
+        let state = [UInt8](repeating: 7, count: 32) + withUnsafeBytes(of: size.bigEndian, Array.init) + [7]
+        let progress = UploadProgress(offset: size, digest: try #require(RunningDigest(encoded: state)))
         let advanced = try await catalog.advance(
             upload, to: progress, expires: clock.time(in: .seconds(60)), announcing: true
         )
         #expect((advanced.offset, advanced.announced) == (size, size))
         #expect(try await row(upload) == advanced)
         try await expect(Usage(bytes: size, openUploads: 1), Statistics(openUploads: 1))
-        let file = try await catalog.complete(advanced, with: progress, fileExpires: nil)
+        let file = try await catalog.complete(
+            advanced, with: progress, expires: clock.time(in: .seconds(60)), fileExpires: nil
+        )
         #expect(try await catalog.file(file.id)?.size == size)
         try await expect(Usage(bytes: size), Statistics(blobs: 1, files: 1, blobBytes: size))
     }

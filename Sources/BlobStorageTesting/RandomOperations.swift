@@ -86,7 +86,7 @@ public struct RandomOperations: Sendable {
                 }
                 step += 1
             }
-            await world.closeWriters()
+            world.closeWriters()
             try await close(backend)
             world.restart()
         }

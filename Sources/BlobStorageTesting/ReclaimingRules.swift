@@ -68,13 +68,13 @@ extension CatalogTrial {
     }
 
     fileprivate func expiredUploadsAreRemovedOnce() async throws {
-        let open = try await start(lifetime: .seconds(60))
-        let failed = try await start(lifetime: .seconds(60))
+        let open = try await start(lifetime: .seconds(3600))
+        let failed = try await start(lifetime: .seconds(3600))
         try await catalog.fail(failed.id)
-        let completed = try await catalog.claim(try await start(lifetime: .seconds(60)).id)
+        let completed = try await catalog.claim(try await start(lifetime: .seconds(3600)).id)
         let file = try await complete(completed, with: "text")
-        let kept = try await start(lifetime: .seconds(61))
-        clock.advance(by: .seconds(60))
+        let kept = try await start(lifetime: .seconds(3601))
+        clock.advance(by: .seconds(3600))
         let removed = try await catalog.removeExpired(limit: 10)
         #expect(removed.count == 3)
         #expect(Set(removed) == [open.id, failed.id, completed.id])

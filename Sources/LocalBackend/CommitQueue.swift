@@ -1,6 +1,7 @@
 // Group commit: all callers that wait share one transaction, and so one fsync.
 
 import BlobCore
+import BlobStorage
 import GRDB
 import Metrics
 import NIOPosix
@@ -81,7 +82,7 @@ final class CommitQueue: Sendable {
             defer { state.isDraining = true }
             return (true, !state.isDraining)
         }
-        guard isAccepted else { return operation.fail(DatabaseErrors.closed) }
+        guard isAccepted else { return operation.fail(.stopping) }
         if isIdle { thread.submit { _ in self.drain() } }
     }
 

@@ -23,17 +23,29 @@ public final class DataDirectory: Sendable {
 
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
     init(serving path: FilePath, unnamedFiles: Bool) throws(BlobError) {
-        try Self.makeDirectory(path)
-        for name in ["uploads", "blobs"] { try Self.makeDirectory(path.appending(name)) }
-        guard let lock = try Self.lock(path) else {
-            throw BlobError(
-                .unavailable,
-                "the data directory \(path) is in use by another server; stop that one, or choose another with --data"
-            )
-        }
         self.path = path
-        self.lock = lock
-        holdsUnnamedFiles = unnamedFiles && Self.canName(in: path.appending("uploads"))
+        try Self.makeDirectory(path)
+        lock = try Self.lock(path)
+        holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
+    }
+
+    /// Makes the directories that are missing, and all of their names durable, those found here too: whoever made them may
+    /// have been killed before.
+    ///
+    /// - Returns: whether files can be made without a name and be given one.
+    private static func makeDirectories(in path: FilePath) throws(BlobError) -> Bool {
+        let (uploads, blobs) = (path.appending("uploads"), path.appending("blobs"))
+        try makeDirectory(uploads)
+        try makeDirectory(blobs)
+        for number in 0..<256 {
+            let hex = String(number, radix: 16)
+            try makeDirectory(blobs.appending(hex.count == 2 ? hex : "0" + hex))
+        }
+        for directory in [blobs, path] { try syncDirectory(directory) }
+        // The name of the data directory itself. Who may not read what it is in did not make it either.
+        let parent = path.removingLastComponent()
+        if access(parent.string.isEmpty ? "." : parent.string, R_OK) == 0 { try syncDirectory(parent) }
+        return canName(in: uploads)
     }
 
     /// Tries whether a file can be made without a name and be given one.
@@ -71,8 +83,8 @@ public final class DataDirectory: Sendable {
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
-    /// Takes the lock, or returns `nil` when another process has it. The lock ends with the process, however that ends.
-    private static func lock(_ path: FilePath) throws(BlobError) -> CInt? {
+    /// Takes the lock. It ends with the process, however that ends.
+    private static func lock(_ path: FilePath) throws(BlobError) -> CInt {
         let file = path.appending("lock")
         let descriptor = Glibc.open(file.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path, errno) }
@@ -80,15 +92,15 @@ public final class DataDirectory: Sendable {
         let code = errno
         _ = close(descriptor)
         guard code == EWOULDBLOCK else { throw unusable(path, code) }
-        return nil
+        throw BlobError(
+            .unavailable,
+            "the data directory \(path) is in use by another server; stop that one, or choose another with --data"
+        )
     }
 
-    /// Makes a directory that only this user may enter, durably; one that is there already is taken as it is.
-    static func makeDirectory(_ path: FilePath) throws(BlobError) {
-        if mkdir(path.string, 0o700) == 0 {
-            try syncDirectory(path.removingLastComponent())
-            return
-        }
+    /// Makes a directory that only this user may enter; one that is there already is taken as it is.
+    private static func makeDirectory(_ path: FilePath) throws(BlobError) {
+        if mkdir(path.string, 0o700) == 0 { return }
         let code = errno
         var status = stat()
         guard code == EEXIST, stat(path.string, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
@@ -96,8 +108,7 @@ public final class DataDirectory: Sendable {
         }
     }
 
-    /// Makes the names in a directory durable.
-    static func syncDirectory(_ path: FilePath) throws(BlobError) {
+    private static func syncDirectory(_ path: FilePath) throws(BlobError) {
         let name = path.string.isEmpty ? "." : path.string
         let descriptor = Glibc.open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw unusable(path, errno) }

@@ -6,13 +6,16 @@ import Logging
 
 /// A row that no version of this program would have written.
 struct DamagedRow: Error {
-    let table: String
+    /// The table, or what is wrong in it.
+    let name: String
+
+    init(of name: String) {
+        self.name = name
+    }
 }
 
 /// Classifies errors, and logs those that an operator should know of. No message names a path.
 struct DatabaseErrors: Sendable {
-    static let closed = BlobError(.unavailable, "The server is stopping.", detail: .retryAfter(seconds: 5))
-
     static let unreachable = BlobError(
         .unavailable, "The catalog cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
     )

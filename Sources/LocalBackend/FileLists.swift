@@ -1,4 +1,5 @@
-// Lists of files: pages in an index's order, whose cost does not depend on how many files there are.
+// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, but grows with how
+// many are skipped, and a search looks at every name.
 
 public import BlobCore
 public import BlobStorage
@@ -76,7 +77,8 @@ extension LocalCatalog {
             guard let pattern = FileLists.pattern(of: search) else { return FilePage(count: 0, items: []) }
             filter.pattern = pattern
         }
-        return try await readSnapshot(isScan: filter.pattern != nil) { [filter] db, now in
+        return try await readSnapshot(isScan: filter.pattern != nil || query.skip > Self.longestQuickSkip) {
+            [filter] db, now in
             var filter = filter
             let expired = try Self.expiredFiles(of: filter.owner, at: now, in: db)
             if expired > 0 { filter.now = now }
@@ -84,6 +86,9 @@ extension LocalCatalog {
             return FilePage(count: count, items: try Self.page(of: query, filter, count: count, in: db))
         }
     }
+
+    /// Rows that a page may skip among the lookups of others.
+    private static let longestQuickSkip: Int64 = 10_000
 
     private static func expiredFiles(of owner: Subject?, at now: Timestamp, in db: Database) throws -> Int64 {
         let expired =

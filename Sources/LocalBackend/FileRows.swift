@@ -37,7 +37,7 @@ enum FileRows {
 
 extension File {
     init(row: Row) throws {
-        guard let id = FileID(value: try row.integer(0)) else { throw DamagedRow(table: "files") }
+        guard let id = FileID(value: try row.integer(0)) else { throw DamagedRow(of: "files") }
         self.init(
             id: id, digest: try row.digest(1), owner: Subject(try row.text(2)),
             name: FileName(trusted: try row.text(3)),
@@ -70,7 +70,7 @@ extension LocalCatalog {
     public func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError) {
         try await write { db, now in
             let digest = try db.first(FileRows.delete, [id.value, now, owner?.name]) { try $0.digest(0) }
-            guard let digest else { throw BlobError(.fileUnknown, "There is no such file.") }
+            guard let digest else { throw BlobError.fileUnknown }
             try BlobRows.letDie(digest, at: now, in: db)
         }
     }

@@ -4,7 +4,7 @@ public import BlobCore
 public import BlobStorage
 import Foundation
 import Glibc
-import Metrics
+public import Logging
 import NIOCore
 public import NIOPosix
 import SystemPackage
@@ -16,38 +16,46 @@ import SystemPackage
 public final class LocalByteStore: ByteStore {
     let directory: DataDirectory
     let threads: NIOThreadPool
+    private let disk: Disk
     private let freeSpaceFloor: Int64
 
     /// - Parameters:
     ///   - directory: locked by this process.
     ///   - threads: a running pool; its size bounds the calls to the disk at one time.
     ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
-    public init(directory: DataDirectory, threads: NIOThreadPool, freeSpaceFloor: Int64) {
+    public init(
+        directory: DataDirectory, threads: NIOThreadPool, freeSpaceFloor: Int64,
+        logger: Logger = Logger(label: "blobd.storage")
+    ) {
         self.directory = directory
+        disk = Disk(logger: logger)
         self.threads = threads
         self.freeSpaceFloor = freeSpaceFloor
     }
 
     public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         try await onThread { () throws(BlobError) in
-            try self.checkFreeSpace(expecting: expecting ?? 0)
-            let file = try UploadFile(upload, in: self.directory)
+            // To complete what is there takes no room, and may make some.
+            if expecting != 0 { try self.checkFreeSpace(expecting: expecting ?? 0) }
+            let file = try UploadFile(upload, in: self.directory, disk: self.disk)
             return LocalUploadWriter(file: file, upload: upload, store: self)
         }
     }
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
         try await onThread { () throws(BlobError) in
-            let descriptor = Glibc.open(self.path(of: digest).string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+            let path = self.path(of: digest)
+            let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
             guard descriptor >= 0 else {
                 throw errno == ENOENT
-                    ? BlobError(.blobUnknown, "The blob's bytes are not here.") : DiskError.reading(errno)
+                    ? BlobError(.blobUnknown, "The blob's bytes are not here.") : self.disk.reading(errno, path)
             }
-            var status = stat()
-            guard fstat(descriptor, &status) == 0 else {
-                let code = errno
+            let status: stat
+            do throws(BlobError) {
+                status = try self.disk.status(of: descriptor, at: path)
+            } catch {
                 _ = close(descriptor)
-                throw DiskError.reading(code)
+                throw error
             }
             return .file(BlobFile(takingOwnershipOf: descriptor, size: Int64(status.st_size)))
         }
@@ -56,23 +64,20 @@ public final class LocalByteStore: ByteStore {
     public func discard(_ id: UploadID) async throws(BlobError) {
         let path = directory.uploads.appending(id.description)
         try await onThread { () throws(BlobError) in
-            // An upload that was complete with its first request never had a name. To look costs no lock that threads
-            // would queue for, as unlink does.
-            for name in [path.string + UploadFile.replacementSuffix, path.string] where access(name, F_OK) == 0 {
-                try Self.unlink(FilePath(name))
-            }
+            try self.disk.unlink(FilePath(path.string + UploadFile.replacementSuffix))
+            try self.disk.unlink(path)
         }
     }
 
     public func remove(_ digest: BlobDigest) async throws(BlobError) {
         let path = path(of: digest)
-        try await onThread { () throws(BlobError) in try Self.unlink(path) }
+        try await onThread { () throws(BlobError) in try self.disk.unlink(path) }
     }
 
     public func heldUploads() async throws(BlobError) -> [UploadID] {
-        let uploads = directory.uploads.string
+        let uploads = directory.uploads
         return try await onThread { () throws(BlobError) in
-            guard let stream = opendir(uploads) else { throw DiskError.reading(errno) }
+            guard let stream = opendir(uploads.string) else { throw self.disk.reading(errno, uploads) }
             defer { closedir(stream) }
             var held: Set<UploadID> = []
             while let entry = readdir(stream) {
@@ -87,9 +92,8 @@ public final class LocalByteStore: ByteStore {
 
     public func checkReadiness() async throws(BlobError) {
         try await onThread { () throws(BlobError) in
-            guard access(self.directory.uploads.string, W_OK) == 0, access(self.directory.blobs.string, W_OK) == 0
-            else {
-                throw DiskError.writing(errno)
+            for path in [self.directory.uploads, self.directory.blobs] where access(path.string, W_OK) != 0 {
+                throw self.disk.writing(errno, path)
             }
         }
     }
@@ -114,9 +118,9 @@ public final class LocalByteStore: ByteStore {
 
     private func freeBytes() throws(BlobError) -> Int64 {
         var status = statvfs()
-        guard statvfs(directory.uploads.string, &status) == 0 else { throw DiskError.reading(errno) }
-        return Int64(
-            clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+        guard statvfs(directory.uploads.string, &status) == 0 else { throw disk.reading(errno, directory.uploads) }
+        let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        return overflow ? .max : Int64(clamping: bytes)
     }
 
     /// Where a blob's file is: in one of 256 directories, each small enough for its index at a hundred million blobs.
@@ -133,7 +137,7 @@ public final class LocalByteStore: ByteStore {
         let result: Result<Value, BlobError> = await withCheckedContinuation { continuation in
             threads.submit { state in
                 guard state == .active else {
-                    continuation.resume(returning: .failure(DiskError.stopping))
+                    continuation.resume(returning: .failure(.stopping))
                     return
                 }
                 do throws(BlobError) {
@@ -146,31 +150,4 @@ public final class LocalByteStore: ByteStore {
         return try result.get()
     }
 
-    private static func unlink(_ path: FilePath) throws(BlobError) {
-        guard Glibc.unlink(path.string) == 0 || errno == ENOENT else { throw DiskError.writing(errno) }
-    }
-}
-
-/// What the disk's errors mean to a client. Paths stay out of messages.
-enum DiskError {
-    static let stopping = BlobError(.unavailable, "The server is stopping.", detail: .retryAfter(seconds: 5))
-
-    static func reading(_ code: CInt) -> BlobError {
-        BlobError(.unavailable, "The store cannot be read: \(reason(code)).", detail: .retryAfter(seconds: 10))
-    }
-
-    static func writing(_ code: CInt) -> BlobError {
-        switch code {
-        case ENOSPC, EDQUOT, EFBIG:
-            BlobError(
-                .insufficientStorage, "The disk is full. What was acknowledged is safe; try again later."
-            )
-        default:
-            BlobError(.unavailable, "The store cannot be written: \(reason(code)).", detail: .retryAfter(seconds: 10))
-        }
-    }
-
-    private static func reason(_ code: CInt) -> String {
-        code == EMFILE || code == ENFILE ? "too many files are open" : Errno(rawValue: code).description
-    }
 }

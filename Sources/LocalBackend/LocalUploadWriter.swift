@@ -9,20 +9,14 @@ actor LocalUploadWriter: UploadWriter {
     private let file: UploadFile
     private let store: LocalByteStore
     private var current: UploadProgress
-    private var isNameDurable: Bool
-    private var isSynced = true
-    private var isLost = false
 
     init(file: UploadFile, upload: Upload, store: LocalByteStore) {
         self.file = file
         self.store = store
         current = UploadProgress(offset: upload.offset, digest: upload.digest)
-        // The row speaks of bytes only when their file's name was synced.
-        isNameDurable = upload.offset > 0
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
-        isSynced = false
         let (file, store, start) = (file, store, current)
         let (progress, error) = try await store.onThread { () throws(BlobError) in
             try store.checkFreeSpace(expecting: buffers.reduce(0) { $0 + Int64($1.readableBytes) })
@@ -33,14 +27,8 @@ actor LocalUploadWriter: UploadWriter {
     }
 
     func flush() async throws(BlobError) -> UploadProgress {
-        guard !isSynced || !isNameDurable else { return current }
-        let (file, needsSync, needsName) = (file, !isSynced, !isNameDurable)
-        try await syncing { () throws(BlobError) in
-            if needsSync { try file.sync() }
-            if needsName { try file.keepName() }
-        }
-        isNameDurable = true
-        isSynced = true
+        let file = file
+        if !file.isFlushed { try await store.onThread { () throws(BlobError) in try file.flush() } }
         return current
     }
 
@@ -48,25 +36,7 @@ actor LocalUploadWriter: UploadWriter {
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         let (file, target, size) = (file, store.path(of: digest), current.offset)
-        let needsSync = !isSynced
-        try await syncing { () throws(BlobError) in
-            if needsSync { try file.sync() }
-            try file.publish(at: target, size: size)
-        }
-        isSynced = true
-    }
-
-    func close() {}
-
-    /// Runs work that makes bytes durable. Once it lost some, it is never tried again.
-    private func syncing(_ work: @escaping @Sendable () throws(BlobError) -> Void) async throws(BlobError) {
-        guard !isLost else { throw .uploadFailed }
-        do throws(BlobError) {
-            try await store.onThread(work)
-        } catch {
-            isLost = error.code == .uploadFailed
-            throw error
-        }
+        try await store.onThread { () throws(BlobError) in try file.publish(at: target, size: size) }
     }
 
     private static func write(

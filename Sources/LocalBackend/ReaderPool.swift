@@ -1,12 +1,14 @@
 // Reading connections, each used by one thread at a time.
 
+import BlobCore
+import BlobStorage
 import GRDB
 import NIOPosix
 import Synchronization
 
 /// A bounded number of threads that read, with a connection for each.
 ///
-/// A lookup is a single SELECT, which sees a consistent state by itself: no transaction is put around it.
+/// No transaction is put around a read: a single SELECT sees a consistent state by itself.
 final class ReaderPool: Sendable {
     private let connector: Connector
     private let threads: NIOThreadPool
@@ -28,7 +30,7 @@ final class ReaderPool: Sendable {
         await withCheckedContinuation { continuation in
             threads.submit { state in
                 guard state == .active else {
-                    return continuation.resume(returning: .failure(DatabaseErrors.closed))
+                    return continuation.resume(returning: .failure(BlobError.stopping))
                 }
                 continuation.resume(returning: Result { try self.execute(body) })
             }

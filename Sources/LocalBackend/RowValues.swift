@@ -57,7 +57,7 @@ extension Row {
 
     func digest(_ index: Int) throws -> BlobDigest {
         try withUnsafeData(atIndex: index) { data in
-            guard let digest = BlobDigest(bytes: data ?? Data()) else { throw DamagedRow(table: "digest") }
+            guard let digest = BlobDigest(bytes: data ?? Data()) else { throw DamagedRow(of: "digests") }
             return digest
         }
     }

@@ -176,7 +176,7 @@ extension Writer {
     func secret() throws -> [UInt8] {
         let select = "SELECT value FROM meta WHERE name = 'secret'"
         let secret = try execute { db in try db.first(select, [], as: { try $0.decode(Data.self, atIndex: 0) }) }
-        guard let secret, secret.count == Self.secretByteCount else { throw DamagedRow(table: "meta") }
+        guard let secret, secret.count == Self.secretByteCount else { throw DamagedRow(of: "meta") }
         return Array(secret)
     }
 

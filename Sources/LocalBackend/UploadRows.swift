@@ -21,11 +21,11 @@ enum UploadRows {
             WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
             RETURNING announced
         """
-    static let announce = "UPDATE uploads SET announced = ?2 WHERE id = ?1 AND announced <> ?2"
+    static let announce = "UPDATE uploads SET announced = ?2 WHERE id = ?1 AND announced < ?2"
     static let fail = "UPDATE uploads SET state = 2 WHERE id = ? AND state = 0"
     static let complete = """
         UPDATE uploads SET state = 1, offset = ?4, digest_state = ?5, file_id = ?6, file_digest = ?7,
-            file_created = ?8, file_expires = ?9
+            file_created = ?8, file_expires = ?9, expires = ?10
             WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
         """
     static let delete = "DELETE FROM uploads WHERE id = ?1 AND state <> 1 AND expires > ?2"
@@ -34,23 +34,21 @@ enum UploadRows {
             RETURNING id
         """
 
-    static let unknown = BlobError(.uploadUnknown, "There is no such upload.")
-
     static func upload(_ id: UploadID, at now: Timestamp, in db: Database) throws -> Upload? {
         try db.first(select, [id.uuid, now], as: Upload.init(row:))
     }
 
     /// Why a change found no row for an upload that its caller had claimed.
     static func refusal(of claimed: Upload, at now: Timestamp, in db: Database) throws -> BlobError {
-        guard try upload(claimed.id, at: now, in: db) != nil else { return unknown }
-        return BlobError(.uploadSuperseded, "A newer request on this upload has ended this one.")
+        guard try upload(claimed.id, at: now, in: db) != nil else { return .uploadUnknown }
+        return .uploadSuperseded
     }
 }
 
 extension Upload {
     fileprivate init(row: Row) throws {
         guard let digest = RunningDigest(encoded: try row.decode(Data.self, atIndex: 8)) else {
-            throw DamagedRow(table: "uploads")
+            throw DamagedRow(of: "uploads")
         }
         self.init(
             id: UploadID(try row.decode(UUID.self, atIndex: 0)), owner: Subject(try row.text(1)),
@@ -59,18 +57,19 @@ extension Upload {
         )
         epoch = try row.integer(5)
         offset = try row.integer(6)
+        guard digest.count == offset else { throw DamagedRow(of: "uploads") }
         announced = try row.integer(7)
         self.digest = digest
         switch try row.integer(9) {
         case 0: state = .open
         case 1: state = .completed(try file(row: row))
         case 2: state = .failed
-        default: throw DamagedRow(table: "uploads")
+        default: throw DamagedRow(of: "uploads")
         }
     }
 
     private func file(row: Row) throws -> File {
-        guard let id = FileID(value: try row.integer(10)) else { throw DamagedRow(table: "uploads") }
+        guard let id = FileID(value: try row.integer(10)) else { throw DamagedRow(of: "uploads") }
         let digest = try row.digest(11)
         return File(
             id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
@@ -102,10 +101,10 @@ extension LocalCatalog {
 
     public func claim(_ id: UploadID) async throws(BlobError) -> Upload {
         try await write { db, now in
-            guard var upload = try UploadRows.upload(id, at: now, in: db) else { throw UploadRows.unknown }
+            guard var upload = try UploadRows.upload(id, at: now, in: db) else { throw BlobError.uploadUnknown }
             switch upload.state {
             case .completed: break
-            case .failed: throw BlobError(.uploadFailed, "The storage lost bytes of this upload: start a new one.")
+            case .failed: throw BlobError.uploadFailed
             case .open:
                 upload.epoch += 1
                 try db.change(UploadRows.setEpoch, [id.uuid, upload.epoch])
@@ -145,7 +144,7 @@ extension LocalCatalog {
     }
 
     public func complete(
-        _ upload: Upload, with progress: UploadProgress, fileExpires: Date?
+        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File {
         let digest = progress.digest.digest
         return try await write { db, now in
@@ -159,6 +158,7 @@ extension LocalCatalog {
                 [
                     upload.id.uuid, upload.epoch, upload.offset, progress.offset, Data(progress.digest.encoded),
                     file.id.value, digest.data, now, fileExpires.map(Timestamp.init),
+                    Timestamp(expires),
                 ]
             )
             guard isCompleted else { throw try UploadRows.refusal(of: upload, at: now, in: db) }
@@ -170,7 +170,7 @@ extension LocalCatalog {
 
     public func destroy(_ id: UploadID) async throws(BlobError) {
         try await write { db, now in
-            guard try db.change(UploadRows.delete, [id.uuid, now]) else { throw UploadRows.unknown }
+            guard try db.change(UploadRows.delete, [id.uuid, now]) else { throw BlobError.uploadUnknown }
         }
     }
 }

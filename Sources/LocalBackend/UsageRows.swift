@@ -46,7 +46,7 @@ extension LocalCatalog {
                     blobBytes: try row.integer(3)
                 )
             }
-            guard let statistics else { throw DamagedRow(table: "totals") }
+            guard let statistics else { throw DamagedRow(of: "totals") }
             return statistics
         }
     }

@@ -1,5 +1,7 @@
 // The one connection that writes, and what becomes of it after an error of the disk.
 
+import BlobCore
+import BlobStorage
 import GRDB
 import Synchronization
 
@@ -65,7 +67,7 @@ final class Writer: Sendable {
 
     private func connection() throws -> DatabaseQueue {
         try state.withLock { state in
-            guard !state.isClosed else { throw DatabaseErrors.closed }
+            guard !state.isClosed else { throw BlobError.stopping }
             if let connection = state.connection, !state.isInDoubt { return connection }
             guard ContinuousClock.now >= state.nextAttempt else { throw DatabaseErrors.unreachable }
             state.nextAttempt = ContinuousClock.now + Self.attemptInterval

@@ -27,7 +27,9 @@ struct Assembly {
         let catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
-        let bytes = LocalByteStore(directory: directory, threads: threads, freeSpaceFloor: settings.minFreeSpace)
+        let bytes = LocalByteStore(
+            directory: directory, threads: threads, freeSpaceFloor: settings.minFreeSpace, logger: logger
+        )
         let blobs = BlobService(catalog: catalog, bytes: bytes)
         let locks = BlobLocks()
         let reclaimer = Reclaimer(
@@ -69,6 +71,8 @@ struct Assembly {
         }
         await catalog.close()
         try await threads.shutdownGracefully()
+        // Its lock must outlast whatever writes.
+        withExtendedLifetime(directory) {}
     }
 
     private static func reason(_ error: any Error) -> String {

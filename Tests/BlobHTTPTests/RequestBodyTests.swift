@@ -35,6 +35,20 @@ import Testing
         await #expect(throws: Cut.self) { try await body.next() }
     }
 
+    @Test func aCancelledConsumerGetsNoMoreThanArrivedBefore() async throws {
+        let body = body()
+        _ = body.receive(ByteBuffer(string: "a"))
+        let consumer = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            let first = try await body.next()
+            // A sender that is faster than the disk always has more.
+            _ = body.receive(ByteBuffer(string: "b"))
+            await #expect(throws: CancellationError.self) { try await body.next() }
+            return first
+        }
+        #expect(try await consumer.value == [ByteBuffer(string: "a")])
+    }
+
     @Test func nothingIsReadBeforeItIsAskedFor() async throws {
         let demands = DemandCount()
         let body = body(demands)

@@ -5,6 +5,7 @@ import BlobStorageTesting
 import Foundation
 import Logging
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import BlobStorage
@@ -20,7 +21,8 @@ import Testing
         let reclaimer: Reclaimer
 
         init(
-            maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil
+            maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil,
+            silenceLimit: Duration = .seconds(5)
         ) {
             catalog = InMemoryCatalog(clock: clock)
             bytes = InMemoryByteStore(capacity: capacity)
@@ -32,7 +34,7 @@ import Testing
                     maximumBlobSize: maximumBlobSize, maximumOpenUploads: openUploads, quota: quota,
                     uploadLifetime: .seconds(3600), temporaryLifetime: .seconds(60)
                 ),
-                clock: clock
+                clock: clock, silenceLimit: silenceLimit
             )
             reclaimer = Reclaimer(
                 catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .seconds(10),
@@ -211,20 +213,44 @@ import Testing
         _ = try await server.start()
     }
 
+    /// An append that waits for bytes which never come, until it is cancelled.
+    private final class StalledAppend: Sendable {
+        let wasCancelled = Mutex(false)
+        let task: Mutex<Task<Upload, any Error>?> = Mutex(nil)
+
+        init(to id: UploadID, of server: Server) async {
+            let waits = AsyncStream.makeStream(of: Void.self)
+            let body = IncomingBody(length: nil) {
+                waits.continuation.yield()
+                defer { self.wasCancelled.withLock { $0 = true } }
+                try await Task.sleep(for: .seconds(3600))
+                return nil
+            }
+            task.withLock { $0 = Task { try await server.uploads.append(body, to: id, guarded: nil) } }
+            for await _ in waits.stream { break }
+        }
+
+        var upload: Upload? {
+            get async throws { try await task.withLock { $0 }?.value }
+        }
+    }
+
+    @Test func onlyTheOwnersStatusEndsASilentAppend() async throws {
+        let server = Server(silenceLimit: .zero)
+        let id = try await server.start()
+        let append = await StalledAppend(to: id, of: server)
+        await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Subject("stranger")) }
+        #expect(!append.wasCancelled.withLock { $0 })
+        #expect(try await server.uploads.status(id, of: Self.owner).offset == 0)
+        await expect(.uploadSuperseded) { _ = try await append.upload }
+    }
+
     @Test func theNewerAppendEndsTheOlder() async throws {
         let server = Server()
         let id = try await server.start()
-        let arrived = AsyncStream.makeStream(of: Void.self)
-        let body = IncomingBody(length: nil) {
-            // The second call waits for bytes that never come, until it is cancelled.
-            arrived.continuation.yield()
-            try await Task.sleep(for: .seconds(3600))
-            return nil
-        }
-        let older = Task { try await server.uploads.append(body, to: id, guarded: nil) }
-        for await _ in arrived.stream { break }
+        let older = await StalledAppend(to: id, of: server)
         #expect(try await server.append("one", to: id, guarded: .offset(0)) == 3)
-        await expect(.uploadSuperseded) { _ = try await older.value }
+        await expect(.uploadSuperseded) { _ = try await older.upload }
     }
 
     @Test func expiredUploadsAndTemporaryFilesGo() async throws {

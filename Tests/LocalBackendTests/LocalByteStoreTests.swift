@@ -41,10 +41,30 @@ import Testing
         let writer = try await store.writer(for: upload, expecting: 5)
         try await writer.write([ByteBuffer(string: "hello")])
         #expect(try names() == [])
-        let digest = try await writer.progress().digest.digest
+        let digest = await writer.progress().digest.digest
         try await writer.publish(as: digest)
         #expect(try names() == [])
         #expect(try await store.open(digest).size == 5)
+    }
+
+    /// A completion that was published but not recorded is repeated without copying the bytes.
+    @Test func publishingAgainCopiesNothing() async throws {
+        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
+        defer { ScratchDirectory.remove(directory.path.string) }
+        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        var upload = Upload(
+            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
+        )
+        let writer = try await store.writer(for: upload, expecting: 5)
+        try await writer.write([ByteBuffer(string: "hello")])
+        let progress = try await writer.flush()
+        (upload.offset, upload.digest) = (progress.offset, progress.digest)
+        let digest = progress.digest.digest
+        try await writer.publish(as: digest)
+        try await store.writer(for: upload, expecting: 0).publish(as: digest)
+        let path = directory.uploads.appending(upload.id.description).string
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        #expect(attributes[.referenceCount] as? Int == 2, "the upload and the blob are one file")
     }
 
     @Test func oneServerAtATime() throws {
@@ -71,6 +91,8 @@ import Testing
         } throws: { error in
             (error as? BlobError)?.code == .insufficientStorage
         }
+        // What is there can be completed: that takes no room.
+        try await store.writer(for: upload, expecting: 0).publish(as: upload.digest.digest)
     }
 }
 

@@ -50,7 +50,9 @@ extension LocalCatalog {
         _ text: String, named name: String = "report.pdf", owner: Subject = Subject("ann"), expires: Date? = nil
     ) async throws(BlobError) -> File {
         let upload = try await claim(try await start(name, owner: owner).id)
-        return try await complete(upload, with: UploadProgress(holding: text), fileExpires: expires)
+        return try await complete(
+            upload, with: UploadProgress(holding: text), expires: upload.expires, fileExpires: expires
+        )
     }
 }
 

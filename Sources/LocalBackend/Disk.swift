@@ -1,0 +1,134 @@
+// The system calls that the byte store is made of, and what their errors mean.
+
+import BlobCore
+import BlobStorage
+import Glibc
+import Logging
+import Metrics
+import SystemPackage
+
+/// Calls the disk, and turns its errors into what a client is told and what an operator finds in the log: paths stay out
+/// of the one and go into the other. Every call may block.
+struct Disk: Sendable {
+    let logger: Logger
+
+    // MARK: Durability
+
+    /// Makes a file's bytes durable, and what is needed to read them back.
+    ///
+    /// - Throws: ``BlobError/Code/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call the
+    ///   next sync a success, so the file is never trusted again.
+    func syncData(_ descriptor: CInt, of path: FilePath) throws(BlobError) {
+        try sync(path) { fdatasync(descriptor) }
+    }
+
+    /// The same, with the number of the file's names.
+    func syncFile(_ descriptor: CInt, of path: FilePath) throws(BlobError) {
+        try sync(path) { fsync(descriptor) }
+    }
+
+    /// Makes the names in a directory durable.
+    func syncDirectory(_ path: FilePath) throws(BlobError) {
+        let descriptor = Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw writing(errno, path) }
+        defer { _ = close(descriptor) }
+        try sync(path) { fsync(descriptor) }
+    }
+
+    private func sync(_ path: FilePath, _ call: () -> CInt) throws(BlobError) {
+        let start = ContinuousClock.now
+        var result = call()
+        while result != 0 && errno == EINTR { result = call() }
+        let code = errno
+        Self.syncTimer.record(duration: start.duration(to: .now))
+        guard result != 0 else { return }
+        logger.critical("The disk lost what was to be synced", metadata: metadata(code, path))
+        throw .uploadFailed
+    }
+
+    private static let syncTimer = Timer(label: "blobd_fsync_duration_seconds")
+
+    // MARK: Bytes
+
+    /// Writes all bytes at an offset, or as many as there is room for.
+    ///
+    /// - Returns: the number of bytes written, and the error when that is not all.
+    func write(
+        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: Int64, of path: FilePath
+    ) -> (Int, BlobError?) {
+        var written = 0
+        while written < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+            let count = pwrite(descriptor, rest.baseAddress, rest.count, Int(offset) + written)
+            if count > 0 {
+                written += count
+            } else if count == 0 || errno != EINTR {
+                return (written, writing(count == 0 ? EIO : errno, path))
+            }
+        }
+        return (written, nil)
+    }
+
+    /// Copies the first bytes of one file into another.
+    func copy(_ count: Int64, from source: CInt, to target: CInt, of path: FilePath) throws(BlobError) {
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var offset = 0
+        while offset < Int(count) {
+            let read = pread(source, &buffer, min(buffer.count, Int(count) - offset), offset)
+            if read < 0 && errno == EINTR { continue }
+            guard read > 0 else { throw reading(read == 0 ? EIO : errno, path) }
+            let (written, error) = buffer.withUnsafeBytes {
+                write(UnsafeRawBufferPointer(rebasing: $0[..<read]), to: target, at: Int64(offset), of: path)
+            }
+            if let error { throw error }
+            offset += written
+        }
+    }
+
+    func status(of descriptor: CInt, at path: FilePath) throws(BlobError) -> stat {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw reading(errno, path) }
+        return status
+    }
+
+    // MARK: Names
+
+    func rename(_ path: FilePath, to target: FilePath) throws(BlobError) {
+        guard Glibc.rename(path.string, target.string) == 0 else { throw writing(errno, target) }
+    }
+
+    /// Removes a name, if it is there. Looks first: unlike `unlink`, that takes no lock for which threads would queue.
+    func unlink(_ path: FilePath) throws(BlobError) {
+        if access(path.string, F_OK) != 0 && errno == ENOENT { return }
+        guard Glibc.unlink(path.string) == 0 || errno == ENOENT else { throw writing(errno, path) }
+    }
+
+    // MARK: Errors
+
+    func reading(_ code: CInt, _ path: FilePath) -> BlobError {
+        logger.error("The disk cannot be read", metadata: metadata(code, path))
+        return BlobError(.unavailable, "The store cannot be read: \(reason(code)).", detail: .retryAfter(seconds: 10))
+    }
+
+    func writing(_ code: CInt, _ path: FilePath) -> BlobError {
+        logger.error("The disk cannot be written", metadata: metadata(code, path))
+        switch code {
+        case ENOSPC, EDQUOT, EFBIG:
+            return BlobError(
+                .insufficientStorage, "The disk is full. What was acknowledged is safe; try again later."
+            )
+        default:
+            return BlobError(
+                .unavailable, "The store cannot be written: \(reason(code)).", detail: .retryAfter(seconds: 10)
+            )
+        }
+    }
+
+    private func reason(_ code: CInt) -> String {
+        code == EMFILE || code == ENFILE ? "too many files are open" : Errno(rawValue: code).description
+    }
+
+    private func metadata(_ code: CInt, _ path: FilePath) -> Logger.Metadata {
+        ["path": "\(path)", "error": "\(Errno(rawValue: code).description)"]
+    }
+}
