@@ -8,7 +8,7 @@ public import BlobStorage
 /// after every restart. The first difference is thrown as a ``Divergence``, which tells the seed; the same seed and
 /// number of steps do the same again.
 ///
-///     @Test(arguments: 1...20)
+///     @Test(arguments: UInt64(1)...20)
 ///     func randomOperations(seed: UInt64) async throws {
 ///         try await RandomOperations(seed: seed, steps: 500).run(
 ///             againstCatalog: { clock in try LocalCatalog(path: path, clock: clock) },

@@ -157,14 +157,15 @@ extension ByteStoreTrial {
 
     fileprivate func emptyBuffersChangeNothing() async throws {
         let content = bytes(10)
-        let upload = try await writing(to: newUpload()) { [upload = newUpload()] writer in
+        let new = newUpload()
+        let upload = try await writing(to: new) { writer in
             try await writer.write([])
             try await writer.write([ByteBuffer()])
             #expect(try await writer.flush() == UploadProgress(of: []))
             try await writer.write([ByteBuffer(), ByteBuffer(bytes: content), ByteBuffer()])
             try await writer.write([])
             try await writer.publish(as: BlobDigest(of: content))
-            return upload.advanced(to: try await writer.flush())
+            return new.advanced(to: try await writer.flush())
         }
         #expect(upload.offset == 10)
         #expect(try await bytes(ofBlobHolding: content) == content)

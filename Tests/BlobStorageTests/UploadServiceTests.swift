@@ -10,7 +10,7 @@ import Testing
 
 @testable import BlobStorage
 
-@Suite struct UploadServiceTests {
+@Suite(.timeLimit(.minutes(1))) struct UploadServiceTests {
     /// A service over models that a test can look into.
     private struct Server {
         let clock = ManualClock()
@@ -253,6 +253,32 @@ import Testing
         await expect(.uploadSuperseded) { _ = try await older.upload }
     }
 
+    @Test func onlyBytesPutTheExpiryOff() async throws {
+        let server = Server()
+        let id = try await server.start()
+        let appended = try await server.uploads.append(Self.body("one"), to: id, guarded: nil)
+        #expect(appended.expires == server.clock.now.addingTimeInterval(3600))
+        server.clock.advance(by: .seconds(10))
+        #expect(try await server.uploads.append(.empty, to: id, guarded: nil).expires == appended.expires)
+        #expect(try await server.uploads.status(id, of: Self.owner).expires == appended.expires)
+        let again = try await server.uploads.append(Self.body("two"), to: id, guarded: nil)
+        #expect(again.expires == server.clock.now.addingTimeInterval(3600))
+    }
+
+    @Test func aCompletionCanBeRepeatedUntilTheUploadExpires() async throws {
+        let server = Server()
+        let id = try await server.start()
+        server.clock.advance(by: .seconds(3599))
+        let file = try await server.uploads.complete(id, with: Self.body("text"), guarded: nil, digest: nil)
+        server.clock.advance(by: .seconds(3599))
+        try await server.reclaimer.reclaim()
+        #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil) == file)
+        server.clock.advance(by: .seconds(2))
+        await expect(.uploadUnknown) {
+            _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+        }
+    }
+
     @Test func expiredUploadsAndTemporaryFilesGo() async throws {
         let server = Server()
         let open = try await server.start()
@@ -262,6 +288,8 @@ import Testing
         server.clock.advance(by: .seconds(61))
         await expect(.blobUnknown) { _ = try await server.blobs.open(file.digest) }
         try await server.reclaimer.reclaim()
+        // Its bytes stay for the grace of ten seconds.
+        #expect(throws: Never.self) { try server.bytes.open(file.digest) }
         server.clock.advance(by: .seconds(11))
         try await server.reclaimer.reclaim()
         await expect(.blobUnknown) { _ = try server.bytes.open(file.digest) }

@@ -12,17 +12,21 @@ import Testing
 @testable import LocalBackend
 
 @Suite struct LocalByteStoreTests {
+    private let scratch: ScratchDirectory
+
+    init() throws {
+        scratch = try ScratchDirectory()
+    }
+
     @Test(arguments: ByteStoreConformance.allCases, [true, false])
     func conformance(rule: ByteStoreConformance, unnamedFiles: Bool) async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()), unnamedFiles: unnamedFiles)
-        defer { ScratchDirectory.remove(directory.path.string) }
+        let directory = try DataDirectory(serving: FilePath(scratch.path), unnamedFiles: unnamedFiles)
         try await rule.check { LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0) }
     }
 
     @Test(arguments: 1...20 as ClosedRange<UInt64>, [true, false])
     func randomOperations(seed: UInt64, unnamedFiles: Bool) async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()), unnamedFiles: unnamedFiles)
-        defer { ScratchDirectory.remove(directory.path.string) }
+        let directory = try DataDirectory(serving: FilePath(scratch.path), unnamedFiles: unnamedFiles)
         try await RandomOperations(seed: seed, steps: 200).run(againstByteStore: {
             LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         })
@@ -30,8 +34,7 @@ import Testing
 
     /// The names of an upload that is complete with its first bytes: none under `uploads/`, before or after.
     @Test func anUploadInOnePieceHasNoName() async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
-        defer { ScratchDirectory.remove(directory.path.string) }
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
         try #require(directory.holdsUnnamedFiles, "the file system of \(directory.path) has no O_TMPFILE")
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         let upload = Upload(
@@ -49,8 +52,7 @@ import Testing
 
     /// A completion that was published but not recorded is repeated without copying the bytes.
     @Test func publishingAgainCopiesNothing() async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
-        defer { ScratchDirectory.remove(directory.path.string) }
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         var upload = Upload(
             id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
@@ -68,11 +70,9 @@ import Testing
     }
 
     @Test func oneServerAtATime() throws {
-        let path = try ScratchDirectory.path()
-        defer { ScratchDirectory.remove(path) }
-        let directory = try DataDirectory(serving: FilePath(path))
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
         #expect {
-            _ = try DataDirectory(serving: FilePath(path))
+            _ = try DataDirectory(serving: FilePath(scratch.path))
         } throws: { error in
             (error as? BlobError)?.message.contains("in use by another server") == true
         }
@@ -80,8 +80,7 @@ import Testing
     }
 
     @Test func theFloorIsLeftFree() async throws {
-        let directory = try DataDirectory(serving: FilePath(try ScratchDirectory.path()))
-        defer { ScratchDirectory.remove(directory.path.string) }
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: .max)
         let upload = Upload(
             id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
@@ -93,18 +92,5 @@ import Testing
         }
         // What is there can be completed: that takes no room.
         try await store.writer(for: upload, expecting: 0).publish(as: upload.digest.digest)
-    }
-}
-
-extension ScratchDirectory {
-    /// The path of a new directory, for a value that outlives the test's own.
-    fileprivate static func path() throws -> String {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("LocalByteStoreTests-\(UUID())")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
-        return url.path
-    }
-
-    fileprivate static func remove(_ path: String) {
-        try? FileManager.default.removeItem(atPath: path)
     }
 }

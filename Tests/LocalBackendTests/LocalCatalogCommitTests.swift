@@ -110,21 +110,24 @@ import Testing
             try await #require(throws: BlobError.self) { try await catalog.start() },
             try await #require(throws: BlobError.self) { try await catalog.statistics() },
             try await #require(throws: BlobError.self) { try await catalog.files(FileQuery(search: "x")) },
+            try await #require(throws: BlobError.self) { try await catalog.checkReadiness() },
         ]
-        #expect(errors.map(\.code) == [.unavailable, .unavailable, .unavailable])
+        #expect(errors.map(\.code) == [.unavailable, .unavailable, .unavailable, .unavailable])
     }
 
     @Test func closeLetsEarlierCallsFinish() async throws {
+        let first = try await catalog.start()
         let uploads = try await withThrowingTaskGroup(of: Upload?.self) { group in
             for _ in 0..<100 { group.addTask { try? await catalog.start() } }
             group.addTask {
                 await catalog.close()
                 return nil
             }
-            return try await group.reduce(into: [Upload]()) { uploads, upload in
+            return try await group.reduce(into: [first]) { uploads, upload in
                 if let upload { uploads.append(upload) }
             }
         }
+        #expect(!uploads.isEmpty)
         let reopened = try LocalCatalog(path: directory.catalog, clock: ManualClock())
         for upload in uploads { #expect(try await reopened.upload(upload.id) == upload) }
         #expect(try await reopened.statistics().openUploads == Int64(uploads.count))

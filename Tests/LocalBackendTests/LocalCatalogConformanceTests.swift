@@ -13,22 +13,14 @@ import Testing
         let directory = try ScratchDirectory()
         try await rule.check { clock in try LocalCatalog(path: directory.catalog, clock: clock) }
     }
-}
 
-/// A directory that is removed with its last user.
-final class ScratchDirectory: Sendable {
-    private let url: URL
-
-    /// Where a catalog's database may be made.
-    var catalog: String { url.appendingPathComponent("catalog.sqlite").path }
-
-    init() throws {
-        url = FileManager.default.temporaryDirectory.appendingPathComponent("LocalCatalogTests-\(UUID())")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: url)
+    @Test(arguments: UInt64(1)...20)
+    func randomOperations(seed: UInt64) async throws {
+        let directory = try ScratchDirectory()
+        try await RandomOperations(seed: seed, steps: 400).run(
+            againstCatalog: { clock in try LocalCatalog(path: directory.catalog, clock: clock) },
+            closing: { await $0.close() }
+        )
     }
 }
 
