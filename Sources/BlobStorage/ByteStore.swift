@@ -29,6 +29,9 @@ public protocol ByteStore: Sendable {
     /// The uploads of which anything is held.
     func heldUploads() async throws(BlobError) -> [UploadID]
 
+    /// The blobs that are held whose digests begin with this byte.
+    func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest]
+
     /// Whether bytes can be written and read now.
     ///
     /// - Throws: ``BlobError/Code/unavailable``.

@@ -92,12 +92,15 @@ public protocol Catalog: Sendable {
 
     // MARK: Reclaiming
 
-    /// Removes up to `limit` uploads and up to `limit` files whose time has come, and returns the uploads, whose bytes
-    /// are to be discarded next.
-    func removeExpired(limit: Int) async throws(BlobError) -> [UploadID]
+    /// Removes up to `limit` uploads and up to `limit` files whose time has come. The uploads' bytes are to be discarded
+    /// next.
+    func removeExpired(limit: Int) async throws(BlobError) -> ExpiredRows
 
     /// Up to `limit` blobs that have been dying for at least `grace`.
     func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest]
+
+    /// Those of some digests for which there is no row, neither of a live blob nor of a dying one.
+    func unknownBlobs(among digests: [BlobDigest]) async throws(BlobError) -> [BlobDigest]
 
     /// Removes the row of a blob if it still has been dying for `grace`; its bytes may be removed only when this is true.
     func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) async throws(BlobError) -> Bool

@@ -2,11 +2,29 @@
 
 public import BlobCore
 public import Logging
+import Metrics
+import Synchronization
 
-/// Removes expired uploads and files, and blobs that no file points at.
+/// What a round of reclaiming let go of.
+public struct Reclaimed: Equatable, Sendable {
+    /// Uploads and files whose time had come.
+    public var uploads = 0
+    public var files = 0
+    /// Blobs that no file pointed at any more.
+    public var blobs = 0
+    /// Bytes of uploads and blobs for which there was no row: what crashes and errors left behind.
+    public var orphans = 0
+    /// What could not be let go of and is left for the next round.
+    public var failures = 0
+
+    public init() {}
+}
+
+/// Removes expired uploads and files, blobs that no file points at, and bytes without a row.
 ///
-/// Rows go first, bytes second: a crash between the two leaves garbage, which ``discardOrphans()`` finds at the next
-/// start, and never a row without bytes.
+/// Rows go first, bytes second, so that a crash or an error between the two leaves bytes without a row and never a row
+/// without bytes. A blob is removed only while its digest is locked, after its row was looked at again: a completion of
+/// the same bytes comes before, and keeps it, or after, and publishes it anew.
 public final class Reclaimer: Sendable {
     private let catalog: any Catalog
     private let bytes: any ByteStore
@@ -14,9 +32,13 @@ public final class Reclaimer: Sendable {
     private let locks: BlobLocks
     private let grace: Duration
     private let logger: Logger
+    /// Where the next round looks for blobs without a row.
+    private let nextByte = Mutex<UInt8>(0)
 
-    /// Work per round, so that a flood of expiries does not hold up uploads.
-    private static let limit = 1000
+    /// Rows per transaction, so that a flood of expiries does not hold up uploads.
+    private static let batchSize = 1000
+    /// Names of blobs that one round looks at. Blobs without a row are rare, and looking for them can take its time.
+    private static let namesPerRound = 100_000
 
     /// - Parameter grace: how long a blob without files is kept, so that uploading it again is free of work.
     public init(
@@ -31,35 +53,6 @@ public final class Reclaimer: Sendable {
         self.logger = logger
     }
 
-    /// Removes what an upload left behind whose row is gone. Looks at uploads only, not at blobs, so that it takes no
-    /// longer the more blobs there are.
-    public func discardOrphans() async throws(BlobError) {
-        for id in try await bytes.heldUploads() {
-            if let upload = try await catalog.upload(id), case .open = upload.state { continue }
-            try await bytes.discard(id)
-            logger.info("discarded the bytes of an upload that is over", metadata: ["upload": "\(id)"])
-        }
-    }
-
-    /// One round of reclaiming.
-    public func reclaim() async throws(BlobError) {
-        let uploads = try await catalog.removeExpired(limit: Self.limit)
-        for id in uploads { try await bytes.discard(id) }
-        var removed = 0
-        for digest in try await catalog.dyingBlobs(for: grace, limit: Self.limit) {
-            let isRemoved = try await locks.holding(digest) { () throws(BlobError) in
-                guard try await catalog.removeBlob(digest, dyingFor: grace) else { return false }
-                blobs.forget(digest)
-                try await bytes.remove(digest)
-                return true
-            }
-            if isRemoved { removed += 1 }
-        }
-        if !uploads.isEmpty || removed > 0 {
-            logger.info("reclaimed", metadata: ["uploads": "\(uploads.count)", "blobs": "\(removed)"])
-        }
-    }
-
     /// Reclaims again and again until the task is cancelled.
     public func run(every interval: Duration) async throws {
         while !Task.isCancelled {
@@ -70,5 +63,124 @@ public final class Reclaimer: Sendable {
             }
             try await Task.sleep(for: interval)
         }
+    }
+
+    /// One round: everything that is due, and a share of the search for bytes without a row.
+    ///
+    /// - Parameter searchingAll: whether to look at all blobs for those without a row, however long it takes.
+    /// - Throws: when the rows cannot be read. Bytes that cannot be removed are counted, and left for the next round.
+    @discardableResult
+    public func reclaim(searchingAll: Bool = false) async throws(BlobError) -> Reclaimed {
+        var round = Reclaimed()
+        try await removeExpired(&round)
+        try await discardOrphanedUploads(&round)
+        try await removeDyingBlobs(&round)
+        try await removeOrphanedBlobs(&round, searchingAll: searchingAll)
+        record(round)
+        return round
+    }
+
+    // MARK: Steps
+
+    private func removeExpired(_ round: inout Reclaimed) async throws(BlobError) {
+        while !Task.isCancelled {
+            let expired = try await catalog.removeExpired(limit: Self.batchSize)
+            round.uploads += expired.uploads.count
+            round.files += expired.fileCount
+            for id in expired.uploads {
+                await attempt(&round, "upload", "\(id)") { () throws(BlobError) in try await bytes.discard(id) }
+            }
+            if max(expired.uploads.count, expired.fileCount) < Self.batchSize { return }
+        }
+    }
+
+    /// Uploads are few beside blobs: all that are held are looked at every time.
+    private func discardOrphanedUploads(_ round: inout Reclaimed) async throws(BlobError) {
+        for id in try await bytes.heldUploads() {
+            if Task.isCancelled { return }
+            if let upload = try await catalog.upload(id), case .open = upload.state { continue }
+            let isGone = await attempt(&round, "upload", "\(id)") { () throws(BlobError) in
+                try await bytes.discard(id)
+            }
+            if isGone { round.orphans += 1 }
+        }
+    }
+
+    private func removeDyingBlobs(_ round: inout Reclaimed) async throws(BlobError) {
+        while !Task.isCancelled {
+            let dying = try await catalog.dyingBlobs(for: grace, limit: Self.batchSize)
+            var removed = 0
+            for digest in dying {
+                removed += try await locks.holding(digest) { () throws(BlobError) in
+                    guard try await catalog.removeBlob(digest, dyingFor: grace) else { return 0 }
+                    blobs.forget(digest)
+                    await attempt(&round, "blob", "\(digest)") { () throws(BlobError) in
+                        try await bytes.remove(digest)
+                    }
+                    return 1
+                }
+            }
+            round.blobs += removed
+            // Those that were revived meanwhile would be listed no more: nothing removed means nothing left to do.
+            if dying.count < Self.batchSize || removed == 0 { return }
+        }
+    }
+
+    private func removeOrphanedBlobs(_ round: inout Reclaimed, searchingAll: Bool) async throws(BlobError) {
+        var seen = 0
+        for _ in UInt8.min...UInt8.max {
+            if Task.isCancelled || !searchingAll && seen >= Self.namesPerRound { return }
+            let byte = nextByte.withLock { byte in
+                defer { byte &+= 1 }
+                return byte
+            }
+            let held = try await bytes.heldBlobs(beginningWith: byte)
+            seen += held.count
+            for start in stride(from: 0, to: held.count, by: Self.batchSize) {
+                let batch = Array(held[start..<min(start + Self.batchSize, held.count)])
+                for digest in try await catalog.unknownBlobs(among: batch) {
+                    try await removeOrphanedBlob(digest, &round)
+                }
+            }
+        }
+    }
+
+    private func removeOrphanedBlob(_ digest: BlobDigest, _ round: inout Reclaimed) async throws(BlobError) {
+        let isGone = try await locks.holding(digest) { () throws(BlobError) in
+            // It may have been published just now, its row still to come when it was looked for.
+            guard try await !catalog.unknownBlobs(among: [digest]).isEmpty else { return false }
+            return await attempt(&round, "blob", "\(digest)") { () throws(BlobError) in
+                try await bytes.remove(digest)
+            }
+        }
+        if isGone { round.orphans += 1 }
+    }
+
+    /// Runs a step that concerns one thing, so that its failure does not keep the others waiting.
+    @discardableResult
+    private func attempt(
+        _ round: inout Reclaimed, _ kind: String, _ name: String, _ step: () async throws(BlobError) -> Void
+    ) async -> Bool {
+        do throws(BlobError) {
+            try await step()
+            return true
+        } catch {
+            round.failures += 1
+            logger.error("cannot be removed now; trying again later", metadata: [kind: "\(name)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    private func record(_ round: Reclaimed) {
+        let counts = [
+            ("uploads", round.uploads), ("files", round.files), ("blobs", round.blobs), ("orphans", round.orphans),
+        ]
+        for (kind, count) in counts {
+            Counter(label: "blobd_reclaimed_total", dimensions: [("kind", kind)]).increment(by: count)
+        }
+        Counter(label: "blobd_reclaim_failures_total").increment(by: round.failures)
+        guard round != Reclaimed() else { return }
+        let metadata = (counts + [("failures", round.failures)]).map { ($0.0, Logger.MetadataValue.string("\($0.1)")) }
+        logger.info("reclaimed", metadata: Logger.Metadata(uniqueKeysWithValues: metadata))
     }
 }

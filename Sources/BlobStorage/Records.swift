@@ -144,6 +144,17 @@ public struct Statistics: Equatable, Sendable {
     }
 }
 
+/// What was removed because its time had come.
+public struct ExpiredRows: Equatable, Sendable {
+    public var uploads: Set<UploadID>
+    public var fileCount: Int
+
+    public init(uploads: Set<UploadID> = [], fileCount: Int = 0) {
+        self.uploads = uploads
+        self.fileCount = fileCount
+    }
+}
+
 /// Which files a list shows, and in what order.
 public struct FileQuery: Equatable, Sendable {
     public enum Order: String, CaseIterable, Sendable {

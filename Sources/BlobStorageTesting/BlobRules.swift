@@ -37,6 +37,8 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case blobCanBeOpenedManyTimes
     /// Blobs are no uploads: they are not listed as held.
     case blobsAreNotHeldUploads
+    /// Published blobs are listed as held, each under its digest's first byte, until they are removed.
+    case publishedBlobsAreHeld
     /// Many blobs are kept apart.
     case manyBlobsAreApart
     /// A store that works is ready and has some room.
@@ -59,6 +61,7 @@ public enum BlobRule: String, CaseIterable, Sendable {
         case .removedBlobCanComeBack: try await trial.removedBlobCanComeBack()
         case .blobCanBeOpenedManyTimes: try await trial.blobCanBeOpenedManyTimes()
         case .blobsAreNotHeldUploads: try await trial.blobsAreNotHeldUploads()
+        case .publishedBlobsAreHeld: try await trial.publishedBlobsAreHeld()
         case .manyBlobsAreApart: try await trial.manyBlobsAreApart()
         case .workingStoreIsReady: try await trial.workingStoreIsReady()
         }
@@ -212,6 +215,28 @@ extension ByteStoreTrial {
     fileprivate func blobsAreNotHeldUploads() async throws {
         for seed in 1...3 { try await store.discard(try await publish(bytes(100, seed: UInt64(seed))).id) }
         #expect(try await store.heldUploads() == [])
+    }
+
+    fileprivate func publishedBlobsAreHeld() async throws {
+        let contents = (1...32).map { bytes($0, seed: UInt64($0)) }
+        var digests = Set(contents.map { BlobDigest(of: $0) })
+        for content in contents { try await publish(content) }
+        #expect(try await heldBlobs() == digests)
+        let removed = BlobDigest(of: contents[0])
+        try await store.remove(removed)
+        digests.remove(removed)
+        #expect(try await heldBlobs() == digests)
+    }
+
+    private func heldBlobs() async throws -> Set<BlobDigest> {
+        var held: Set<BlobDigest> = []
+        for byte in UInt8.min...UInt8.max {
+            for digest in try await store.heldBlobs(beginningWith: byte) {
+                #expect(digest.bytes.first == byte)
+                #expect(held.insert(digest).inserted)
+            }
+        }
+        return held
     }
 
     fileprivate func manyBlobsAreApart() async throws {

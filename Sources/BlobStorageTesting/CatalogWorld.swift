@@ -64,7 +64,7 @@ extension CatalogWorld {
         case .destroyFile(let id, let owner): try await destroyFile(id, of: owner, in: backend)
         case .list(let query): try await compareList(query, with: backend)
         case .removeExpired:
-            try await both(backend) { Set(try await $0.removeExpired(limit: 10_000)) }
+            try await both(backend) { try await $0.removeExpired(limit: 10_000) }
         case .removeBlob(let digest, let grace):
             try await both(backend) { try await $0.removeBlob(digest, dyingFor: grace) }
         case .createToken(let name, let secret, let scopes, let lifetime):

@@ -106,11 +106,11 @@ extension CatalogTrial {
         )
         #expect(upload.expires == clock.time(in: .seconds(60)))
         clock.advance(by: .seconds(59))
-        #expect(try await catalog.removeExpired(limit: 10) == [])
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [])
         #expect(try await row(upload) == upload)
         clock.advance(by: .seconds(1))
         #expect(try await catalog.upload(upload.id) == nil)
-        #expect(try await catalog.removeExpired(limit: 10) == [upload.id])
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [upload.id])
     }
 
     fileprivate func advanceAnnouncesWhenItSaysSo() async throws {

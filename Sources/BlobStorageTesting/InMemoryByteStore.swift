@@ -81,6 +81,10 @@ public final class InMemoryByteStore: ByteStore {
         state.withLock { Array($0.uploads.keys) }
     }
 
+    public func heldBlobs(beginningWith byte: UInt8) -> [BlobDigest] {
+        state.withLock { $0.blobs.keys.filter { $0.bytes.first == byte } }
+    }
+
     public func checkReadiness() {}
 
     public func availableBytes() -> Int64? {

@@ -213,13 +213,14 @@ extension InMemoryCatalog {
         }
     }
 
-    public func removeExpired(limit: Int) throws(BlobError) -> [UploadID] {
+    public func removeExpired(limit: Int) throws(BlobError) -> ExpiredRows {
         try transaction { rows, now in
             let uploads = rows.uploads.values.filter { $0.expires <= now }.prefix(limit).map(\.id)
             for id in uploads { rows.uploads[id] = nil }
             let live = Set(rows.liveFiles(at: now).map(\.id))
-            for file in rows.files.values.filter({ !live.contains($0.id) }).prefix(limit) { rows.remove(file, at: now) }
-            return uploads
+            let files = rows.files.values.filter { !live.contains($0.id) }.prefix(limit)
+            for file in files { rows.remove(file, at: now) }
+            return ExpiredRows(uploads: Set(uploads), fileCount: files.count)
         }
     }
 
@@ -227,6 +228,10 @@ extension InMemoryCatalog {
         try transaction { rows, now in
             Array(rows.blobs.keys.filter { rows.dying($0, for: grace, at: now) }.prefix(limit))
         }
+    }
+
+    public func unknownBlobs(among digests: [BlobDigest]) throws(BlobError) -> [BlobDigest] {
+        try transaction { rows, _ in digests.filter { rows.blobs[$0] == nil } }
     }
 
     public func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) throws(BlobError) -> Bool {

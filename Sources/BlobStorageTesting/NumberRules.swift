@@ -71,7 +71,7 @@ extension CatalogTrial {
         #expect(try await catalog.removeBlob(file.digest, dyingFor: .zero))
         try await expect(Usage(), Statistics())
         clock.advance(by: .seconds(3600))
-        #expect(try await catalog.removeExpired(limit: 10) == [upload.id])
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [upload.id])
         try await expect(Usage(), Statistics())
     }
 

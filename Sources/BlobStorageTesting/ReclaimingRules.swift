@@ -20,6 +20,8 @@ public enum ReclaimingRule: String, CaseIterable, Sendable {
     case blobIsRemovedAfterItsGraceAndOnce
     /// A live or unknown blob is not removed.
     case liveBlobIsNotRemoved
+    /// A digest is unknown when it has no row, neither of a live blob nor of a dying one.
+    case unknownBlobsAreThoseWithoutARow
     /// Completing an upload of the same bytes revives a dying blob.
     case completingRevivesADyingBlob
     /// A revived blob that dies again has its whole grace anew.
@@ -42,6 +44,7 @@ public enum ReclaimingRule: String, CaseIterable, Sendable {
         case .dyingListKeepsItsLimit: try await trial.dyingListKeepsItsLimit()
         case .blobIsRemovedAfterItsGraceAndOnce: try await trial.blobIsRemovedAfterItsGraceAndOnce()
         case .liveBlobIsNotRemoved: try await trial.liveBlobIsNotRemoved()
+        case .unknownBlobsAreThoseWithoutARow: try await trial.unknownBlobsAreThoseWithoutARow()
         case .completingRevivesADyingBlob: try await trial.completingRevivesADyingBlob()
         case .revivedBlobHasItsGraceAnew: try await trial.revivedBlobHasItsGraceAnew()
         case .graceBeginsWithTheLastFile: try await trial.graceBeginsWithTheLastFile()
@@ -75,10 +78,10 @@ extension CatalogTrial {
         let file = try await complete(completed, with: "text")
         let kept = try await start(lifetime: .seconds(3601))
         clock.advance(by: .seconds(3600))
-        let removed = try await catalog.removeExpired(limit: 10)
+        let removed = try await catalog.removeExpired(limit: 10).uploads
         #expect(removed.count == 3)
-        #expect(Set(removed) == [open.id, failed.id, completed.id])
-        #expect(try await catalog.removeExpired(limit: 10) == [])
+        #expect(removed == [open.id, failed.id, completed.id])
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [])
         #expect(try await row(kept) == kept)
         #expect(try await catalog.file(file.id) == file)
     }
@@ -89,14 +92,15 @@ extension CatalogTrial {
             _ = try await start(lifetime: .seconds(60))
         }
         clock.advance(by: .seconds(60))
-        var removed: [UploadID] = []
+        var removed: Set<UploadID> = []
         for left in [3, 1, 0] {
             let batch = try await catalog.removeExpired(limit: 2)
-            #expect(batch.count == min(2, 5 - removed.count))
-            removed += batch
+            #expect(batch.uploads.count == min(2, 5 - removed.count))
+            #expect(batch.fileCount == batch.uploads.count)
+            removed.formUnion(batch.uploads)
             #expect(try await catalog.statistics().files == Int64(left))
         }
-        #expect(Set(removed).count == 5)
+        #expect(removed.count == 5)
     }
 
     fileprivate func blobOfRemovedFileBeginsToDie() async throws {
@@ -150,6 +154,17 @@ extension CatalogTrial {
         #expect(try await catalog.removeBlob(file.digest, dyingFor: .zero) == false)
         #expect(try await catalog.blob(file.digest)?.size == 4)
         #expect(try await catalog.removeBlob(BlobDigest(ofText: "unknown"), dyingFor: .zero) == false)
+    }
+
+    fileprivate func unknownBlobsAreThoseWithoutARow() async throws {
+        let (live, dying, never) = (
+            try await add("live").digest, try await addDying("dying"), BlobDigest(ofText: "never")
+        )
+        #expect(try await catalog.unknownBlobs(among: [live, never, dying]) == [never])
+        #expect(try await catalog.unknownBlobs(among: []) == [])
+        clock.advance(by: grace)
+        #expect(try await catalog.removeBlob(dying, dyingFor: grace))
+        #expect(try await Set(catalog.unknownBlobs(among: [live, never, dying])) == [never, dying])
     }
 
     fileprivate func completingRevivesADyingBlob() async throws {

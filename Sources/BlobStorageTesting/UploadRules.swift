@@ -115,7 +115,7 @@ extension CatalogTrial {
         let upload = try await start(lifetime: .seconds(60))
         clock.advance(by: .milliseconds(59_875))
         #expect(try await row(upload) == upload)
-        #expect(try await catalog.removeExpired(limit: 10) == [])
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [])
         #expect(try await row(upload) == upload)
     }
 

@@ -13,6 +13,7 @@ enum BlobRows {
         UPDATE blobs SET dying_since = ?2
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
+    static let isKnown = "SELECT 1 FROM blobs WHERE digest = ?"
     static let dying = "SELECT digest FROM blobs WHERE dying_since <= ?1 ORDER BY dying_since LIMIT ?2"
     static let delete = "DELETE FROM blobs WHERE digest = ?1 AND dying_since <= ?2"
 
@@ -30,6 +31,12 @@ enum BlobRows {
 extension LocalCatalog {
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {
         try await read { db, now in try db.all(BlobRows.dying, [now - grace, max(0, limit)]) { try $0.digest(0) } }
+    }
+
+    public func unknownBlobs(among digests: [BlobDigest]) async throws(BlobError) -> [BlobDigest] {
+        try await readSnapshot(isScan: true) { db, _ in
+            try digests.filter { digest in try db.first(BlobRows.isKnown, [digest.data]) { _ in true } == nil }
+        }
     }
 
     public func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) async throws(BlobError) -> Bool {

@@ -37,10 +37,7 @@ public final class DataDirectory: Sendable {
         let (uploads, blobs) = (path.appending("uploads"), path.appending("blobs"))
         try makeDirectory(uploads)
         try makeDirectory(blobs)
-        for number in 0..<256 {
-            let hex = String(number, radix: 16)
-            try makeDirectory(blobs.appending(hex.count == 2 ? hex : "0" + hex))
-        }
+        for byte in UInt8.min...UInt8.max { try makeDirectory(blobs.appending(name(of: byte))) }
         for directory in [blobs, path] { try syncDirectory(directory) }
         // The name of the data directory itself. Who may not read what it is in did not make it either.
         let parent = path.removingLastComponent()
@@ -79,6 +76,14 @@ public final class DataDirectory: Sendable {
     public var catalog: FilePath { Self.catalog(in: path) }
     public var uploads: FilePath { path.appending("uploads") }
     public var blobs: FilePath { path.appending("blobs") }
+
+    /// Where the blobs are whose digests begin with this byte: 256 directories are few enough to be made at the start, and
+    /// enough for file systems' indices at a hundred million blobs.
+    func blobs(beginningWith byte: UInt8) -> FilePath { blobs.appending(Self.name(of: byte)) }
+
+    private static func name(of byte: UInt8) -> String {
+        (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
 
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }

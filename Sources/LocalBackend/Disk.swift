@@ -103,6 +103,23 @@ struct Disk: Sendable {
         guard Glibc.unlink(path.string) == 0 || errno == ENOENT else { throw writing(errno, path) }
     }
 
+    /// Calls `body` with each name in a directory, in no order.
+    func names(in directory: FilePath, _ body: (String) -> Void) throws(BlobError) {
+        guard let stream = opendir(directory.string) else { throw reading(errno, directory) }
+        defer { closedir(stream) }
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else {
+                guard errno == 0 else { throw reading(errno, directory) }
+                return
+            }
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            body(name)
+        }
+    }
+
     // MARK: Errors
 
     func reading(_ code: CInt, _ path: FilePath) -> BlobError {

@@ -75,14 +75,16 @@ extension LocalCatalog {
         }
     }
 
-    public func removeExpired(limit: Int) async throws(BlobError) -> [UploadID] {
+    public func removeExpired(limit: Int) async throws(BlobError) -> ExpiredRows {
         // SQLite takes a negative limit as none.
         let limit = max(0, limit)
         return try await write { db, now in
-            for digest in Set(try db.all(FileRows.deleteExpired, [now, limit]) { try $0.digest(0) }) {
-                try BlobRows.letDie(digest, at: now, in: db)
+            let digests = try db.all(FileRows.deleteExpired, [now, limit]) { try $0.digest(0) }
+            for digest in Set(digests) { try BlobRows.letDie(digest, at: now, in: db) }
+            let uploads = try db.all(UploadRows.deleteExpired, [now, limit]) { row in
+                UploadID(try row.decode(UUID.self, atIndex: 0))
             }
-            return try db.all(UploadRows.deleteExpired, [now, limit]) { UploadID(try $0.decode(UUID.self, atIndex: 0)) }
+            return ExpiredRows(uploads: Set(uploads), fileCount: digests.count)
         }
     }
 }

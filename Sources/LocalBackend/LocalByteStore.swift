@@ -77,16 +77,24 @@ public final class LocalByteStore: ByteStore {
     public func heldUploads() async throws(BlobError) -> [UploadID] {
         let uploads = directory.uploads
         return try await onThread { () throws(BlobError) in
-            guard let stream = opendir(uploads.string) else { throw self.disk.reading(errno, uploads) }
-            defer { closedir(stream) }
             var held: Set<UploadID> = []
-            while let entry = readdir(stream) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-                }
+            try self.disk.names(in: uploads) { name in
                 if let id = UploadID(parsing: name.prefix { $0 != "." }) { held.insert(id) }
             }
             return Array(held)
+        }
+    }
+
+    public func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest] {
+        let directory = directory.blobs(beginningWith: byte)
+        return try await onThread { () throws(BlobError) in
+            var held: [BlobDigest] = []
+            try self.disk.names(in: directory) { name in
+                if let digest = try? BlobDigest(parsing: name), digest.hex == name, digest.bytes.first == byte {
+                    held.append(digest)
+                }
+            }
+            return held
         }
     }
 
@@ -123,10 +131,9 @@ public final class LocalByteStore: ByteStore {
         return overflow ? .max : Int64(clamping: bytes)
     }
 
-    /// Where a blob's file is: in one of 256 directories, each small enough for its index at a hundred million blobs.
+    /// Where a blob's file is.
     func path(of digest: BlobDigest) -> FilePath {
-        let hex = digest.hex
-        return directory.blobs.appending(String(hex.prefix(2))).appending(hex)
+        directory.blobs(beginningWith: digest.bytes.first ?? 0).appending(digest.hex)
     }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are

@@ -174,7 +174,8 @@ final class UploadFile: Sendable {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {
             guard replacing else { return }
-            let temporary = FilePath(target.string + Self.replacementSuffix)
+            // Beside the upload's file, so that it is discarded with that after a crash.
+            let temporary = FilePath(path.string + Self.replacementSuffix)
             try disk.unlink(temporary)
             code = directory.link(state.descriptor, at: path, to: temporary)
             if code == 0 { try disk.rename(temporary, to: target) }

@@ -35,7 +35,6 @@ struct Assembly {
         let reclaimer = Reclaimer(
             catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: settings.reclaimGrace, logger: logger
         )
-        try await reclaimer.discardOrphans()
         let adminToken = try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock)
 
         let api = API(

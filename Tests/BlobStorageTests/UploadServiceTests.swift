@@ -11,73 +11,6 @@ import Testing
 @testable import BlobStorage
 
 @Suite(.timeLimit(.minutes(1))) struct UploadServiceTests {
-    /// A service over models that a test can look into.
-    private struct Server {
-        let clock = ManualClock()
-        let catalog: InMemoryCatalog
-        let bytes: InMemoryByteStore
-        let blobs: BlobService
-        let uploads: UploadService
-        let reclaimer: Reclaimer
-
-        init(
-            maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil,
-            silenceLimit: Duration = .seconds(5)
-        ) {
-            catalog = InMemoryCatalog(clock: clock)
-            bytes = InMemoryByteStore(capacity: capacity)
-            blobs = BlobService(catalog: catalog, bytes: bytes)
-            let locks = BlobLocks()
-            uploads = UploadService(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
-                settings: UploadSettings(
-                    maximumBlobSize: maximumBlobSize, maximumOpenUploads: openUploads, quota: quota,
-                    uploadLifetime: .seconds(3600), temporaryLifetime: .seconds(60)
-                ),
-                clock: clock, silenceLimit: silenceLimit
-            )
-            reclaimer = Reclaimer(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .seconds(10),
-                logger: .init(label: "test")
-            )
-        }
-
-        func start(isTemporary: Bool = false) async throws -> UploadID {
-            try await uploads.initiate(owner: UploadServiceTests.owner, name: nil, isTemporary: isTemporary).id
-        }
-
-        @discardableResult
-        func append(_ text: String, to id: UploadID, guarded: AppendGuard? = nil) async throws -> Int64 {
-            try await uploads.append(UploadServiceTests.body(text), to: id, guarded: guarded).offset
-        }
-    }
-
-    fileprivate static let owner = Subject("amal")
-
-    fileprivate static func body(_ pieces: String..., then error: (any Error)? = nil, announced: Bool = true)
-        -> IncomingBody
-    {
-        let source = Source(pieces, error)
-        let length = pieces.reduce(0) { $0 + Int64($1.utf8.count) }
-        return IncomingBody(length: announced ? length : nil) { try await source.next() }
-    }
-
-    private actor Source {
-        private var pieces: [String]
-        private let error: (any Error)?
-
-        init(_ pieces: [String], _ error: (any Error)?) {
-            self.pieces = pieces
-            self.error = error
-        }
-
-        func next() throws -> [ByteBuffer]? {
-            if !pieces.isEmpty { return [ByteBuffer(string: pieces.removeFirst())] }
-            if let error { throw error }
-            return nil
-        }
-    }
-
     private struct Cut: Error {}
 
     private func expect(
@@ -96,7 +29,7 @@ import Testing
     }
 
     @Test func piecesBecomeAFile() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         #expect(try await server.append("one ", to: id) == 4)
         #expect(try await server.append("two", to: id) == 7)
@@ -110,83 +43,87 @@ import Testing
     }
 
     @Test func completingTakesTheRestAndCanBeRepeated() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         try await server.append("one ", to: id)
-        let file = try await server.uploads.complete(id, with: Self.body("two"), guarded: .offset(4), digest: nil)
+        let file = try await server.uploads.complete(
+            id, with: ModelServer.body("two"), guarded: .offset(4), digest: nil)
         #expect(file.digest == BlobDigest(of: "one two".utf8))
         #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: file.digest) == file)
         await expect(.digestInvalid) {
             _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: BlobDigest(of: []))
         }
         await expect(.uploadUnknown) { try await server.append("three", to: id) }
-        await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Self.owner) }
+        await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: ModelServer.owner) }
     }
 
     @Test func aBodyOfAnotherLengthThanItsRangeIsToldTheTrueOffset() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         try await server.append("one", to: id)
         await expect(.lengthMismatch, offset: 7) {
             _ = try await server.uploads.append(
-                Self.body(" two", announced: false), to: id, guarded: .range(first: 3, last: 9)
+                ModelServer.body(" two", announced: false), to: id, guarded: .range(first: 3, last: 9)
             )
         }
         #expect(try await server.append(" three", to: id) == 13)
     }
 
     @Test func aWrongDigestKeepsTheUploadOpen() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         await expect(.digestInvalid) {
             _ = try await server.uploads.complete(
-                id, with: Self.body("one"), guarded: nil, digest: BlobDigest(of: "two".utf8)
+                id, with: ModelServer.body("one"), guarded: nil, digest: BlobDigest(of: "two".utf8)
             )
         }
-        #expect(try await server.uploads.status(id, of: Self.owner).offset == 3)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 3)
         #expect(try await server.append(" more", to: id) == 8)
     }
 
     @Test func whatArrivedBeforeACutIsKeptAndToldBeforeMoreIsTaken() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         await expect(.badRequest) {
-            _ = try await server.uploads.append(Self.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+            _ = try await server.uploads.append(
+                ModelServer.body("one", then: Cut(), announced: false), to: id, guarded: nil)
         }
         await expect(.rangeInvalid, offset: 3) { try await server.append("one", to: id) }
         #expect(try await server.append(" two", to: id) == 7)
     }
 
     @Test func statusTellsTheTruthToo() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         await expect(.badRequest) {
-            _ = try await server.uploads.append(Self.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+            _ = try await server.uploads.append(
+                ModelServer.body("one", then: Cut(), announced: false), to: id, guarded: nil)
         }
-        #expect(try await server.uploads.status(id, of: Self.owner).offset == 3)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 3)
         #expect(try await server.append(" two", to: id) == 7)
     }
 
     @Test func anotherSubjectsUploadIsUnknown() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Subject("other")) }
     }
 
     @Test func bytesPastTheLargestBlobAreRefusedAndTheOthersKept() async throws {
-        let server = Server(maximumBlobSize: 5)
+        let server = ModelServer(maximumBlobSize: 5)
         let id = try await server.start()
         await expect(.tooLarge) { try await server.append("123456", to: id) }
-        #expect(try await server.uploads.status(id, of: Self.owner).offset == 0)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 0)
         await expect(.tooLarge, offset: 5) {
-            _ = try await server.uploads.append(Self.body("1234", "5678", announced: false), to: id, guarded: nil)
+            _ = try await server.uploads.append(
+                ModelServer.body("1234", "5678", announced: false), to: id, guarded: nil)
         }
         let file = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
         #expect(file.digest == BlobDigest(of: "12345".utf8))
     }
 
     @Test func theQuotaCountsFilesAndOpenUploads() async throws {
-        let server = Server(quota: 10)
+        let server = ModelServer(quota: 10)
         let first = try await server.start()
         try await server.append("123456", to: first)
         _ = try await server.uploads.complete(first, with: .empty, guarded: nil, digest: nil)
@@ -197,15 +134,15 @@ import Testing
     }
 
     @Test func aFullStoreKeepsWhatItHas() async throws {
-        let server = Server(capacity: 4)
+        let server = ModelServer(capacity: 4)
         let id = try await server.start()
         try await server.append("1234", to: id)
         await expect(.insufficientStorage) { try await server.append("5", to: id) }
-        #expect(try await server.uploads.status(id, of: Self.owner).offset == 4)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 4)
     }
 
     @Test func oneSubjectHasOnlySoManyOpenUploads() async throws {
-        let server = Server(openUploads: 2)
+        let server = ModelServer(openUploads: 2)
         let first = try await server.start()
         _ = try await server.start()
         await expect(.tooManyUploads) { _ = try await server.start() }
@@ -218,7 +155,7 @@ import Testing
         let wasCancelled = Mutex(false)
         let task: Mutex<Task<Upload, any Error>?> = Mutex(nil)
 
-        init(to id: UploadID, of server: Server) async {
+        init(to id: UploadID, of server: ModelServer) async {
             let waits = AsyncStream.makeStream(of: Void.self)
             let body = IncomingBody(length: nil) {
                 waits.continuation.yield()
@@ -236,17 +173,17 @@ import Testing
     }
 
     @Test func onlyTheOwnersStatusEndsASilentAppend() async throws {
-        let server = Server(silenceLimit: .zero)
+        let server = ModelServer(silenceLimit: .zero)
         let id = try await server.start()
         let append = await StalledAppend(to: id, of: server)
         await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: Subject("stranger")) }
         #expect(!append.wasCancelled.withLock { $0 })
-        #expect(try await server.uploads.status(id, of: Self.owner).offset == 0)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 0)
         await expect(.uploadSuperseded) { _ = try await append.upload }
     }
 
     @Test func theNewerAppendEndsTheOlder() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         let older = await StalledAppend(to: id, of: server)
         #expect(try await server.append("one", to: id, guarded: .offset(0)) == 3)
@@ -254,22 +191,22 @@ import Testing
     }
 
     @Test func onlyBytesPutTheExpiryOff() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
-        let appended = try await server.uploads.append(Self.body("one"), to: id, guarded: nil)
+        let appended = try await server.uploads.append(ModelServer.body("one"), to: id, guarded: nil)
         #expect(appended.expires == server.clock.now.addingTimeInterval(3600))
         server.clock.advance(by: .seconds(10))
         #expect(try await server.uploads.append(.empty, to: id, guarded: nil).expires == appended.expires)
-        #expect(try await server.uploads.status(id, of: Self.owner).expires == appended.expires)
-        let again = try await server.uploads.append(Self.body("two"), to: id, guarded: nil)
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).expires == appended.expires)
+        let again = try await server.uploads.append(ModelServer.body("two"), to: id, guarded: nil)
         #expect(again.expires == server.clock.now.addingTimeInterval(3600))
     }
 
     @Test func aCompletionCanBeRepeatedUntilTheUploadExpires() async throws {
-        let server = Server()
+        let server = ModelServer()
         let id = try await server.start()
         server.clock.advance(by: .seconds(3599))
-        let file = try await server.uploads.complete(id, with: Self.body("text"), guarded: nil, digest: nil)
+        let file = try await server.uploads.complete(id, with: ModelServer.body("text"), guarded: nil, digest: nil)
         server.clock.advance(by: .seconds(3599))
         try await server.reclaimer.reclaim()
         #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil) == file)
@@ -277,37 +214,5 @@ import Testing
         await expect(.uploadUnknown) {
             _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
         }
-    }
-
-    @Test func expiredUploadsAndTemporaryFilesGo() async throws {
-        let server = Server()
-        let open = try await server.start()
-        try await server.append("open", to: open)
-        let id = try await server.start(isTemporary: true)
-        let file = try await server.uploads.complete(id, with: Self.body("gone"), guarded: nil, digest: nil)
-        server.clock.advance(by: .seconds(61))
-        await expect(.blobUnknown) { _ = try await server.blobs.open(file.digest) }
-        try await server.reclaimer.reclaim()
-        // Its bytes stay for the grace of ten seconds.
-        #expect(throws: Never.self) { try server.bytes.open(file.digest) }
-        server.clock.advance(by: .seconds(11))
-        try await server.reclaimer.reclaim()
-        await expect(.blobUnknown) { _ = try server.bytes.open(file.digest) }
-        #expect(try await server.uploads.status(open, of: Self.owner).offset == 4)
-        server.clock.advance(by: .seconds(3600))
-        try await server.reclaimer.reclaim()
-        await expect(.uploadUnknown) { _ = try await server.uploads.status(open, of: Self.owner) }
-        #expect(server.bytes.heldUploads().isEmpty)
-    }
-
-    @Test func orphansAreDiscardedAndLiveUploadsAreNot() async throws {
-        let server = Server()
-        let orphan = try await server.start()
-        try await server.append("orphan", to: orphan)
-        try server.catalog.destroy(orphan)
-        let live = try await server.start()
-        try await server.append("live", to: live)
-        try await server.reclaimer.discardOrphans()
-        #expect(server.bytes.heldUploads() == [live])
     }
 }

@@ -1,0 +1,80 @@
+// The services over the in-memory models.
+
+import BlobCore
+import BlobStorage
+import BlobStorageTesting
+import Foundation
+import Logging
+import NIOCore
+
+/// A service over models that a test can look into.
+struct ModelServer {
+    let clock = ManualClock()
+    let catalog: InMemoryCatalog
+    let bytes: InMemoryByteStore
+    let blobs: BlobService
+    let uploads: UploadService
+    let reclaimer: Reclaimer
+
+    init(
+        maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil,
+        silenceLimit: Duration = .seconds(5), grace: Duration = .seconds(10)
+    ) {
+        catalog = InMemoryCatalog(clock: clock)
+        bytes = InMemoryByteStore(capacity: capacity)
+        blobs = BlobService(catalog: catalog, bytes: bytes)
+        let locks = BlobLocks()
+        uploads = UploadService(
+            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+            settings: UploadSettings(
+                maximumBlobSize: maximumBlobSize, maximumOpenUploads: openUploads, quota: quota,
+                uploadLifetime: .seconds(3600), temporaryLifetime: .seconds(60)
+            ),
+            clock: clock, silenceLimit: silenceLimit
+        )
+        reclaimer = Reclaimer(
+            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace,
+            logger: .init(label: "test")
+        )
+    }
+
+    func start(isTemporary: Bool = false) async throws -> UploadID {
+        try await uploads.initiate(owner: Self.owner, name: nil, isTemporary: isTemporary).id
+    }
+
+    @discardableResult
+    func append(_ text: String, to id: UploadID, guarded: AppendGuard? = nil) async throws -> Int64 {
+        try await uploads.append(Self.body(text), to: id, guarded: guarded).offset
+    }
+
+    /// Uploads a text and completes it.
+    func complete(_ text: String) async throws -> File {
+        try await uploads.complete(try await start(), with: Self.body(text), guarded: nil, digest: nil)
+    }
+
+    static let owner = Subject("amal")
+
+    static func body(_ pieces: String..., then error: (any Error)? = nil, announced: Bool = true)
+        -> IncomingBody
+    {
+        let source = Source(pieces, error)
+        let length = pieces.reduce(0) { $0 + Int64($1.utf8.count) }
+        return IncomingBody(length: announced ? length : nil) { try await source.next() }
+    }
+
+    private actor Source {
+        private var pieces: [String]
+        private let error: (any Error)?
+
+        init(_ pieces: [String], _ error: (any Error)?) {
+            self.pieces = pieces
+            self.error = error
+        }
+
+        func next() throws -> [ByteBuffer]? {
+            if !pieces.isEmpty { return [ByteBuffer(string: pieces.removeFirst())] }
+            if let error { throw error }
+            return nil
+        }
+    }
+}
