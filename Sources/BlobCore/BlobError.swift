@@ -32,6 +32,8 @@ public struct BlobError: Error, Equatable, Sendable {
         case digestInvalid
 
         case blobUnknown
+        /// The blob is known, but its bytes are not what they were.
+        case blobCorrupt
         case fileUnknown
 
         case quotaExceeded
@@ -89,6 +91,7 @@ extension BlobError.Code {
         case .lengthMismatch, .tooLarge: "SIZE_INVALID"
         case .digestInvalid: "DIGEST_INVALID"
         case .blobUnknown: "BLOB_UNKNOWN"
+        case .blobCorrupt: "BLOB_CORRUPT"
         case .fileUnknown: "FILE_UNKNOWN"
         case .quotaExceeded: "DENIED"
         case .tooManyUploads: "TOOMANYREQUESTS"

@@ -23,7 +23,7 @@ extension BlobError {
         case .rangeInvalid: .rangeNotSatisfiable
         case .tooManyUploads: .tooManyRequests
         case .headersTooLarge: .requestHeaderFieldsTooLarge
-        case .internalError: .internalServerError
+        case .blobCorrupt, .internalError: .internalServerError
         case .unavailable: .serviceUnavailable
         case .insufficientStorage: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
         }

@@ -43,10 +43,7 @@ public final class BlobService: Sendable {
         guard let blob = try await catalog.blob(digest) else {
             throw BlobError(.blobUnknown, "There is no blob of this digest here.")
         }
-        let opened = OpenBlob(blob: blob, content: try await bytes.open(digest))
-        guard opened.content.size == blob.size else {
-            throw BlobError(.internalError, "The blob's bytes are damaged; an administrator must look at it.")
-        }
+        let opened = OpenBlob(blob: blob, content: try await content(of: blob))
         // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires.
         guard blob.expires == nil else { return opened }
         letGo(
@@ -56,6 +53,21 @@ public final class BlobService: Sendable {
             }
         )
         return opened
+    }
+
+    private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
+        guard blob.condition != .damaged else { throw .blobCorrupt }
+        let content: BlobContent?
+        do throws(BlobError) {
+            content = try await bytes.open(blob.digest)
+        } catch  where error.code == .blobUnknown {
+            // Its last file may have gone between the two looks.
+            guard try await catalog.blob(blob.digest) != nil else { throw error }
+            content = nil
+        }
+        if let content, content.size == blob.size { return content }
+        try await catalog.setCondition(.suspected, of: blob.digest)
+        throw .blobCorrupt
     }
 
     /// The blob, if it can be had without waiting.

@@ -26,6 +26,21 @@ public protocol ByteStore: Sendable {
     /// Removes a blob's bytes. Without effect on one that is not held.
     func remove(_ digest: BlobDigest) async throws(BlobError)
 
+    /// Reads all bytes of a blob.
+    ///
+    /// - Parameter pace: told how many bytes were read, again and again; its waiting slows the reading down.
+    /// - Returns: what they are; `nil` when none are held.
+    func measure(
+        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+    ) async throws(BlobError) -> MeasuredBytes?
+
+    /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect on one
+    /// that is not held.
+    func quarantine(_ digest: BlobDigest) async throws(BlobError)
+
+    /// How many bytes are held of an upload; `nil` when nothing is.
+    func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64?
+
     /// The uploads of which anything is held.
     func heldUploads() async throws(BlobError) -> [UploadID]
 
@@ -39,6 +54,17 @@ public protocol ByteStore: Sendable {
 
     /// Bytes that are free, where the store can tell.
     func availableBytes() async throws(BlobError) -> Int64?
+}
+
+/// What bytes turned out to be.
+public struct MeasuredBytes: Equatable, Sendable {
+    public let size: Int64
+    public let digest: BlobDigest
+
+    public init(size: Int64, digest: BlobDigest) {
+        self.size = size
+        self.digest = digest
+    }
 }
 
 /// Writes one upload's bytes in order. One caller at a time. What it holds open goes with it.
@@ -58,7 +84,7 @@ public protocol UploadWriter: Sendable {
     func progress() async -> UploadProgress
 
     /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
-    /// what is published already changes nothing. Bytes of the upload that were flushed stay its own until they are
+    /// what is published already puts these bytes in the place of those, which are the same unless they were damaged. Bytes of the upload that were flushed stay its own until they are
     /// discarded.
     ///
     /// - Throws: as ``flush()``.

@@ -90,6 +90,24 @@ public protocol Catalog: Sendable {
     /// - Throws: ``BlobError/Code/fileUnknown``.
     func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError)
 
+    // MARK: Verifying
+
+    /// The rows of up to `limit` blobs, live and dying, in the order of their digests, after `digest` or from the first.
+    func blobRecords(after digest: BlobDigest?, limit: Int) async throws(BlobError) -> [BlobRecord]
+
+    /// Up to `limit` blobs of which damage is suspected.
+    func suspectedBlobs(limit: Int) async throws(BlobError) -> [BlobRecord]
+
+    /// Records what is known of a blob's bytes, until an upload of the same bytes is completed, which makes it sound.
+    /// Without effect on a blob that has no row.
+    func setCondition(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError)
+
+    /// The open uploads after `id`, or from the first, in an order that stays the same; up to `limit`.
+    func openUploads(after id: UploadID?, limit: Int) async throws(BlobError) -> [Upload]
+
+    /// What is wrong with the rows themselves, a line for each; takes as long as reading all of them.
+    func faults() async throws(BlobError) -> [String]
+
     // MARK: Reclaiming
 
     /// Removes up to `limit` uploads and up to `limit` files whose time has come. The uploads' bytes are to be discarded

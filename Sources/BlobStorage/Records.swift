@@ -91,12 +91,39 @@ public struct Blob: Equatable, Sendable {
     public let name: FileName
     /// When its last file goes; `nil` while a permanent file points at it.
     public let expires: Date?
+    public let condition: BlobCondition
 
-    public init(digest: BlobDigest, size: Int64, name: FileName, expires: Date?) {
+    public init(
+        digest: BlobDigest, size: Int64, name: FileName, expires: Date?, condition: BlobCondition = .sound
+    ) {
         self.digest = digest
         self.size = size
         self.name = name
         self.expires = expires
+        self.condition = condition
+    }
+}
+
+/// What is known of a blob's bytes.
+public enum BlobCondition: Int64, CaseIterable, Sendable {
+    /// As they were published, as far as anybody knows.
+    case sound
+    /// Somebody who may not act on it found them changed: the server has to look.
+    case suspected
+    /// Changed or gone. What there is of them lies in quarantine, until the same bytes are uploaded again.
+    case damaged
+}
+
+/// A blob's row, whether a file points at it or not.
+public struct BlobRecord: Equatable, Sendable {
+    public let digest: BlobDigest
+    public let size: Int64
+    public let condition: BlobCondition
+
+    public init(digest: BlobDigest, size: Int64, condition: BlobCondition) {
+        self.digest = digest
+        self.size = size
+        self.condition = condition
     }
 }
 

@@ -3,6 +3,7 @@
 import BlobCore
 import BlobStorage
 import NIOCore
+import Synchronization
 import Testing
 
 /// What a byte store promises about blobs.
@@ -39,6 +40,12 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case blobsAreNotHeldUploads
     /// Published blobs are listed as held, each under its digest's first byte, until they are removed.
     case publishedBlobsAreHeld
+    /// Measuring tells the number of the bytes and their SHA-256, and paces all of them; nothing is told of what is not held.
+    case measuringTellsTheBytes
+    /// A blob in quarantine is not held any more, and the same bytes can be published again.
+    case quarantinedBlobIsGone
+    /// The number of bytes that are held of an upload is told, flushed or not past its offset.
+    case heldBytesOfAnUploadAreCounted
     /// Many blobs are kept apart.
     case manyBlobsAreApart
     /// A store that works is ready and has some room.
@@ -62,6 +69,9 @@ public enum BlobRule: String, CaseIterable, Sendable {
         case .blobCanBeOpenedManyTimes: try await trial.blobCanBeOpenedManyTimes()
         case .blobsAreNotHeldUploads: try await trial.blobsAreNotHeldUploads()
         case .publishedBlobsAreHeld: try await trial.publishedBlobsAreHeld()
+        case .measuringTellsTheBytes: try await trial.measuringTellsTheBytes()
+        case .quarantinedBlobIsGone: try await trial.quarantinedBlobIsGone()
+        case .heldBytesOfAnUploadAreCounted: try await trial.heldBytesOfAnUploadAreCounted()
         case .manyBlobsAreApart: try await trial.manyBlobsAreApart()
         case .workingStoreIsReady: try await trial.workingStoreIsReady()
         }
@@ -237,6 +247,41 @@ extension ByteStoreTrial {
             }
         }
         return held
+    }
+
+    fileprivate func measuringTellsTheBytes() async throws {
+        for content in [[], bytes(1), bytes((3 << 20) + 17)] {
+            try await publish(content)
+            let digest = BlobDigest(of: content)
+            let paced = Mutex(0)
+            let measured = try await store.measure(digest) { count in paced.withLock { $0 += count } }
+            #expect(measured == MeasuredBytes(size: Int64(content.count), digest: digest))
+            #expect(paced.withLock { $0 } == content.count)
+        }
+        #expect(try await store.measure(BlobDigest(of: bytes(2)), pace: { _ in }) == nil)
+    }
+
+    fileprivate func quarantinedBlobIsGone() async throws {
+        let content = bytes(5000)
+        let digest = BlobDigest(of: content)
+        for _ in 0..<3 {
+            try await publish(content)
+            #expect(try await bytes(of: digest) == content)
+            for _ in 0..<2 {
+                try await store.quarantine(digest)
+                await expectError(.blobUnknown) { _ = try await store.open(digest) }
+            }
+            #expect(try await heldBlobs() == [])
+        }
+    }
+
+    fileprivate func heldBytesOfAnUploadAreCounted() async throws {
+        let upload = try await append(bytes(5000), to: newUpload())
+        #expect(try await store.heldByteCount(of: upload.id) == 5000)
+        _ = try await append(bytes(100), to: upload)
+        #expect(try await store.heldByteCount(of: upload.id) == 5100)
+        try await store.discard(upload.id)
+        #expect(try await store.heldByteCount(of: upload.id) == nil)
     }
 
     fileprivate func manyBlobsAreApart() async throws {

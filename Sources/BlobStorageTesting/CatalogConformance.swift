@@ -18,6 +18,7 @@ public enum CatalogConformance: Hashable, Sendable {
     case file(FileRule)
     case list(ListRule)
     case reclaiming(ReclaimingRule)
+    case verifying(VerifyingRule)
     case token(TokenRule)
     case number(NumberRule)
 
@@ -34,6 +35,7 @@ public enum CatalogConformance: Hashable, Sendable {
         case .file(let rule): try await rule.check(trial)
         case .list(let rule): try await rule.check(trial)
         case .reclaiming(let rule): try await rule.check(trial)
+        case .verifying(let rule): try await rule.check(trial)
         case .token(let rule): try await rule.check(trial)
         case .number(let rule): try await rule.check(trial)
         }
@@ -45,7 +47,8 @@ extension CatalogConformance: CaseIterable {
         UploadRule.allCases.map(Self.upload) + ClaimRule.allCases.map(Self.claim)
             + CompletionRule.allCases.map(Self.completion) + FileRule.allCases.map(Self.file)
             + ListRule.allCases.map(Self.list) + ReclaimingRule.allCases.map(Self.reclaiming)
-            + TokenRule.allCases.map(Self.token) + NumberRule.allCases.map(Self.number)
+            + VerifyingRule.allCases.map(Self.verifying) + TokenRule.allCases.map(Self.token)
+            + NumberRule.allCases.map(Self.number)
     }
 }
 
@@ -58,6 +61,7 @@ extension CatalogConformance: CustomTestStringConvertible {
         case .file(let rule): "file: \(rule)"
         case .list(let rule): "list: \(rule)"
         case .reclaiming(let rule): "reclaiming: \(rule)"
+        case .verifying(let rule): "verifying: \(rule)"
         case .token(let rule): "token: \(rule)"
         case .number(let rule): "number: \(rule)"
         }

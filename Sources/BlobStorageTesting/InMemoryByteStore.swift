@@ -77,6 +77,25 @@ public final class InMemoryByteStore: ByteStore {
         state.withLock { $0.blobs[digest] = nil }
     }
 
+    public func measure(
+        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+    ) async -> MeasuredBytes? {
+        guard let bytes = state.withLock({ $0.blobs[digest] }) else { return nil }
+        await pace(bytes.count)
+        return MeasuredBytes(size: Int64(bytes.count), digest: BlobDigest(of: bytes))
+    }
+
+    public func quarantine(_ digest: BlobDigest) { remove(digest) }
+
+    public func heldByteCount(of id: UploadID) -> Int64? {
+        state.withLock { $0.uploads[id].map { Int64($0.bytes.count) } }
+    }
+
+    /// Changes a blob's bytes behind everybody's back.
+    public func damage(_ digest: BlobDigest, to bytes: [UInt8]) {
+        state.withLock { $0.blobs[digest] = bytes }
+    }
+
     public func heldUploads() -> [UploadID] {
         state.withLock { Array($0.uploads.keys) }
     }

@@ -23,6 +23,7 @@ public final class InMemoryCatalog: Catalog {
         let size: Int64
         /// Since when no file points at it.
         var dyingSince: Date?
+        var condition = BlobCondition.sound
     }
 
     private let rows: Mutex<Rows>
@@ -87,6 +88,15 @@ extension InMemoryCatalog {
 
     public func upload(_ id: UploadID) throws(BlobError) -> Upload? {
         try transaction { rows, now in try? rows.upload(id, at: now) }
+    }
+
+    public func openUploads(after id: UploadID?, limit: Int) throws(BlobError) -> [Upload] {
+        try transaction { rows, now in
+            let open = rows.uploads.values.filter { upload in
+                upload.state == .open && upload.expires > now && (id.map { "\($0)" < "\(upload.id)" } ?? true)
+            }
+            return Array(open.sorted { "\($0.id)" < "\($1.id)" }.prefix(limit))
+        }
     }
 
     public func claim(_ id: UploadID) throws(BlobError) -> Upload {
@@ -172,6 +182,12 @@ extension InMemoryCatalog.Rows {
         if !files.values.contains(where: { $0.digest == file.digest }) { blobs[file.digest]?.dyingSince = now }
     }
 
+    /// In the order of their digests.
+    fileprivate var blobRecords: [BlobRecord] {
+        blobs.map { BlobRecord(digest: $0, size: $1.size, condition: $1.condition) }
+            .sorted { $0.digest.hex < $1.digest.hex }
+    }
+
     fileprivate func dying(_ digest: BlobDigest, for grace: Duration, at now: Date) -> Bool {
         guard let since = blobs[digest]?.dyingSince else { return false }
         return now.timeIntervalSince(since) >= grace / .seconds(1)
@@ -186,7 +202,8 @@ extension InMemoryCatalog {
             let isPermanent = files.contains { $0.expires == nil }
             return Blob(
                 digest: digest, size: namesake.size, name: namesake.name,
-                expires: isPermanent ? nil : files.compactMap(\.expires).max()
+                expires: isPermanent ? nil : files.compactMap(\.expires).max(),
+                condition: rows.blobs[digest]?.condition ?? .sound
             )
         }
     }
@@ -223,6 +240,23 @@ extension InMemoryCatalog {
             return ExpiredRows(uploads: Set(uploads), fileCount: files.count)
         }
     }
+
+    public func blobRecords(after digest: BlobDigest?, limit: Int) throws(BlobError) -> [BlobRecord] {
+        try transaction { rows, _ in
+            let after = rows.blobRecords.filter { record in digest.map { $0.hex < record.digest.hex } ?? true }
+            return Array(after.prefix(limit))
+        }
+    }
+
+    public func suspectedBlobs(limit: Int) throws(BlobError) -> [BlobRecord] {
+        try transaction { rows, _ in Array(rows.blobRecords.filter { $0.condition == .suspected }.prefix(limit)) }
+    }
+
+    public func setCondition(_ condition: BlobCondition, of digest: BlobDigest) throws(BlobError) {
+        try transaction { rows, _ in rows.blobs[digest]?.condition = condition }
+    }
+
+    public func faults() -> [String] { [] }
 
     public func dyingBlobs(for grace: Duration, limit: Int) throws(BlobError) -> [BlobDigest] {
         try transaction { rows, now in

@@ -1,18 +1,26 @@
 // The table `blobs`: which digests have bytes, and which of them are dying.
 
 public import BlobCore
-import BlobStorage
+public import BlobStorage
 import GRDB
 
 enum BlobRows {
     static let insert = """
         INSERT INTO blobs (digest, size) VALUES (?, ?)
-            ON CONFLICT (digest) DO UPDATE SET dying_since = NULL WHERE dying_since IS NOT NULL
+            ON CONFLICT (digest) DO UPDATE SET dying_since = NULL, condition = 0
+                WHERE dying_since IS NOT NULL OR condition <> 0
         """
     static let letDie = """
         UPDATE blobs SET dying_since = ?2
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
+    static let records = "SELECT digest, size, condition FROM blobs ORDER BY digest LIMIT ?"
+    static let recordsAfter = "SELECT digest, size, condition FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
+    // The first term is what lets SQLite use the index, which holds nothing else.
+    static let suspected = """
+        SELECT digest, size, condition FROM blobs WHERE condition <> 0 AND condition = 1 LIMIT ?
+        """
+    static let setCondition = "UPDATE blobs SET condition = ?2 WHERE digest = ?1 AND condition <> ?2"
     static let isKnown = "SELECT 1 FROM blobs WHERE digest = ?"
     static let dying = "SELECT digest FROM blobs WHERE dying_since <= ?1 ORDER BY dying_since LIMIT ?2"
     static let delete = "DELETE FROM blobs WHERE digest = ?1 AND dying_since <= ?2"
@@ -28,7 +36,29 @@ enum BlobRows {
     }
 }
 
+extension BlobRecord {
+    fileprivate init(row: Row) throws {
+        self.init(digest: try row.digest(0), size: try row.integer(1), condition: try row.condition(2))
+    }
+}
+
 extension LocalCatalog {
+    public func blobRecords(after digest: BlobDigest?, limit: Int) async throws(BlobError) -> [BlobRecord] {
+        try await read { db, _ in
+            // Two texts, because SQLite would not use the index for one that may begin anywhere.
+            guard let digest else { return try db.all(BlobRows.records, [max(0, limit)], as: BlobRecord.init(row:)) }
+            return try db.all(BlobRows.recordsAfter, [digest.data, max(0, limit)], as: BlobRecord.init(row:))
+        }
+    }
+
+    public func suspectedBlobs(limit: Int) async throws(BlobError) -> [BlobRecord] {
+        try await read { db, _ in try db.all(BlobRows.suspected, [max(0, limit)], as: BlobRecord.init(row:)) }
+    }
+
+    public func setCondition(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError) {
+        try await write { db, _ in _ = try db.change(BlobRows.setCondition, [digest.data, condition.rawValue]) }
+    }
+
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {
         try await read { db, now in try db.all(BlobRows.dying, [now - grace, max(0, limit)]) { try $0.digest(0) } }
     }

@@ -35,8 +35,7 @@ public final class DataDirectory: Sendable {
     /// - Returns: whether files can be made without a name and be given one.
     private static func makeDirectories(in path: FilePath) throws(BlobError) -> Bool {
         let (uploads, blobs) = (path.appending("uploads"), path.appending("blobs"))
-        try makeDirectory(uploads)
-        try makeDirectory(blobs)
+        for directory in [uploads, blobs, path.appending("quarantine")] { try makeDirectory(directory) }
         for byte in UInt8.min...UInt8.max { try makeDirectory(blobs.appending(name(of: byte))) }
         for directory in [blobs, path] { try syncDirectory(directory) }
         // The name of the data directory itself. Who may not read what it is in did not make it either.
@@ -76,6 +75,8 @@ public final class DataDirectory: Sendable {
     public var catalog: FilePath { Self.catalog(in: path) }
     public var uploads: FilePath { path.appending("uploads") }
     public var blobs: FilePath { path.appending("blobs") }
+    /// Where the bytes of damaged blobs are kept.
+    public var quarantine: FilePath { path.appending("quarantine") }
 
     /// Where the blobs are whose digests begin with this byte: 256 directories are few enough to be made at the start, and
     /// enough for file systems' indices at a hundred million blobs.

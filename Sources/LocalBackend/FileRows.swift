@@ -13,7 +13,8 @@ enum FileRows {
     static let insert = "INSERT INTO files (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     static let select = "SELECT \(columns) FROM files WHERE id = :id AND \(isLive)"
     static let namesake = """
-        SELECT size, name, expires FROM files WHERE digest = :digest AND \(isLive) ORDER BY temporary, id LIMIT 1
+        SELECT size, name, expires, (SELECT condition FROM blobs WHERE digest = :digest) FROM files
+            WHERE digest = :digest AND \(isLive) ORDER BY temporary, id LIMIT 1
         """
     static let lastExpiry = "SELECT max(expires) FROM files WHERE digest = ? AND expires IS NOT NULL"
     static let delete = """
@@ -57,13 +58,16 @@ extension LocalCatalog {
             let blob = try db.first(FileRows.namesake, [digest.data, now]) { row in
                 Blob(
                     digest: digest, size: try row.integer(0), name: FileName(trusted: try row.text(1)),
-                    expires: try row.optionalTime(2)
+                    expires: try row.optionalTime(2), condition: try row.condition(3)
                 )
             }
             // A permanent file's blob never goes. One of temporary files goes with the last of them.
             guard let blob, blob.expires != nil else { return blob }
             let expires = try db.first(FileRows.lastExpiry, [digest.data]) { try $0.optionalTime(0) }
-            return Blob(digest: digest, size: blob.size, name: blob.name, expires: expires ?? blob.expires)
+            return Blob(
+                digest: digest, size: blob.size, name: blob.name, expires: expires ?? blob.expires,
+                condition: blob.condition
+            )
         }
     }
 

@@ -16,7 +16,7 @@ import SystemPackage
 public final class LocalByteStore: ByteStore {
     let directory: DataDirectory
     let threads: NIOThreadPool
-    private let disk: Disk
+    let disk: Disk
     private let freeSpaceFloor: Int64
 
     /// - Parameters:

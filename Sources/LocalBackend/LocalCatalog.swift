@@ -117,6 +117,17 @@ extension LocalCatalog {
         }
     }
 
+    public func faults() async throws(BlobError) -> [String] {
+        try await readSnapshot(isScan: true) { db, _ in
+            let structure = try db.all("PRAGMA integrity_check(100)") { try $0.text(0) }.filter { $0 != "ok" }
+            let references = try db.all("PRAGMA foreign_key_check") { row in
+                "a row of \(try row.text(0)) speaks of one of \(try row.text(2)) that is not there"
+            }
+            let counters = try db.all(UsageRows.wrongCounters) { "the counters of \(try $0.text(0)) are wrong" }
+            return structure + references + counters
+        }
+    }
+
     /// Runs one statement on the writer's connection and returns its rows as text, for tests and for looking into it.
     /// Its parameters are NULL.
     func run(_ sql: String) async throws(BlobError) -> [String] {

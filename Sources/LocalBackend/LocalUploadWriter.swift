@@ -35,8 +35,8 @@ actor LocalUploadWriter: UploadWriter {
     func progress() -> UploadProgress { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        let (file, target, size) = (file, store.path(of: digest), current.offset)
-        try await store.onThread { () throws(BlobError) in try file.publish(at: target, size: size) }
+        let (file, target) = (file, store.path(of: digest))
+        try await store.onThread { () throws(BlobError) in try file.publish(at: target) }
     }
 
     private static func write(

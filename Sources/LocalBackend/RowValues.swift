@@ -55,6 +55,11 @@ extension Row {
         try decode(Int64?.self, atIndex: index).map { Timestamp(milliseconds: $0).date }
     }
 
+    func condition(_ index: Int) throws -> BlobCondition {
+        guard let condition = BlobCondition(rawValue: try integer(index)) else { throw DamagedRow(of: "blobs") }
+        return condition
+    }
+
     func digest(_ index: Int) throws -> BlobDigest {
         try withUnsafeData(atIndex: index) { data in
             guard let digest = BlobDigest(bytes: data ?? Data()) else { throw DamagedRow(of: "digests") }

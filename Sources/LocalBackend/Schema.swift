@@ -44,8 +44,10 @@ enum Schema {
         CREATE TABLE blobs (
             digest BLOB PRIMARY KEY,
             size INTEGER NOT NULL,
-            dying_since INTEGER  -- NULL while a file points at it
+            dying_since INTEGER,  -- NULL while a file points at it
+            condition INTEGER NOT NULL DEFAULT 0  -- of its bytes: 0 sound, 1 suspected, 2 damaged
         ) STRICT, WITHOUT ROWID;
+        CREATE INDEX blobs_by_condition ON blobs (condition) WHERE condition <> 0;
         CREATE INDEX blobs_dying ON blobs (dying_since) WHERE dying_since IS NOT NULL;
 
         CREATE TABLE files (

@@ -124,7 +124,7 @@ final class UploadFile: Sendable {
             try sync(&state)
             if state.name == .none {
                 // A name that is there was left by a crash or an error before any of its bytes was acknowledged.
-                try name(&state, path, replacing: true)
+                try name(&state, path)
                 state.name = .given
             }
             if state.name == .given { try disk.syncDirectory(directory.uploads) }
@@ -135,17 +135,11 @@ final class UploadFile: Sendable {
     /// Makes the file's bytes durable and gives it a name under their digest. The one under `uploads/`, where it has that,
     /// stays until the upload is discarded, so that a crash between here and the commit leaves the upload as it was.
     ///
-    /// - Parameters:
-    ///   - target: the blob's path.
-    ///   - size: the blob's, in bytes.
     /// - Throws: as ``flush()``.
-    func publish(at target: FilePath, size: Int64) throws(BlobError) {
+    func publish(at target: FilePath) throws(BlobError) {
         try trusting { state throws(BlobError) in
             try sync(&state)
-            // A blob that is here already stays, unless its file is damaged enough to show by its size.
-            var status = stat()
-            let isDamaged = stat(target.string, &status) == 0 && Int64(status.st_size) != size
-            try name(&state, target, replacing: isDamaged)
+            try name(&state, target)
             try disk.syncDirectory(target.removingLastComponent())
         }
     }
@@ -169,11 +163,19 @@ final class UploadFile: Sendable {
         state.isSynced = true
     }
 
-    /// Gives the file another name. One that is taken stays another file's, unless that is to be replaced.
-    private func name(_ state: inout State, _ target: FilePath, replacing: Bool) throws(BlobError) {
+    /// Whether a name is this file's already. Renaming one of its names to another would leave both.
+    private func isThisFile(_ target: FilePath, _ descriptor: CInt) throws(BlobError) -> Bool {
+        let own = try disk.status(of: descriptor, at: path)
+        var other = stat()
+        return stat(target.string, &other) == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+    }
+
+    /// Gives the file another name, which it takes from whatever has it. Of a blob that is here already the bytes at hand
+    /// are the better ones: they were just received and compared.
+    private func name(_ state: inout State, _ target: FilePath) throws(BlobError) {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {
-            guard replacing else { return }
+            if try isThisFile(target, state.descriptor) { return }
             // Beside the upload's file, so that it is discarded with that after a crash.
             let temporary = FilePath(path.string + Self.replacementSuffix)
             try disk.unlink(temporary)

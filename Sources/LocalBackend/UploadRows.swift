@@ -11,6 +11,9 @@ enum UploadRows {
         file_created, file_expires
         """
     static let select = "SELECT \(columns) FROM uploads WHERE id = ?1 AND expires > ?2"
+    static let openAfter = """
+        SELECT \(columns) FROM uploads WHERE state = 0 AND expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
+        """
     static let insert = """
         INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
@@ -97,6 +100,12 @@ extension LocalCatalog {
 
     public func upload(_ id: UploadID) async throws(BlobError) -> Upload? {
         try await read { db, now in try UploadRows.upload(id, at: now, in: db) }
+    }
+
+    public func openUploads(after id: UploadID?, limit: Int) async throws(BlobError) -> [Upload] {
+        try await readSnapshot(isScan: true) { db, now in
+            try db.all(UploadRows.openAfter, [now, Data(id?.bytes ?? []), max(0, limit)], as: Upload.init(row:))
+        }
     }
 
     public func claim(_ id: UploadID) async throws(BlobError) -> Upload {

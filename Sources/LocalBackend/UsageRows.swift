@@ -11,6 +11,17 @@ enum UsageRows {
     static let filesOfOwner = "SELECT files FROM usage WHERE owner = ?"
     static let filesOfAll = "SELECT files FROM totals"
 
+    /// Counters that disagree with the rows that they count.
+    static let wrongCounters = """
+        SELECT owner FROM usage WHERE open_uploads <> (SELECT count(*) FROM uploads WHERE owner = usage.owner AND state = 0)
+            OR upload_bytes <> (SELECT total(offset) FROM uploads WHERE owner = usage.owner AND state = 0)
+            OR files <> (SELECT count(*) FROM files WHERE owner = usage.owner)
+            OR file_bytes <> (SELECT total(size) FROM files WHERE owner = usage.owner)
+        UNION ALL SELECT 'all owners' FROM totals WHERE blobs <> (SELECT count(*) FROM blobs)
+            OR blob_bytes <> (SELECT total(size) FROM blobs) OR files <> (SELECT count(*) FROM files)
+            OR open_uploads <> (SELECT count(*) FROM uploads WHERE state = 0)
+        """
+
     static func usage(of subject: Subject, in db: Database) throws -> Usage {
         try db.first(usage, [subject.name]) { row in
             let (bytes, overflow) = try row.integer(1).addingReportingOverflow(try row.integer(2))

@@ -15,6 +15,7 @@ struct ModelServer {
     let blobs: BlobService
     let uploads: UploadService
     let reclaimer: Reclaimer
+    let verifier: Verifier
 
     init(
         maximumBlobSize: Int64 = 1 << 40, openUploads: Int = 10, quota: Int64? = nil, capacity: Int? = nil,
@@ -35,6 +36,9 @@ struct ModelServer {
         reclaimer = Reclaimer(
             catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace,
             logger: .init(label: "test")
+        )
+        verifier = Verifier(
+            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: .init(label: "test")
         )
     }
 

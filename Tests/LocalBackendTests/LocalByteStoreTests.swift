@@ -69,6 +69,26 @@ import Testing
         #expect(attributes[.referenceCount] as? Int == 2, "the upload and the blob are one file")
     }
 
+    @Test func quarantineDeletesNothing() async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        for _ in 0..<3 {
+            let upload = Upload(
+                id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
+            )
+            let writer = try await store.writer(for: upload, expecting: 5)
+            try await writer.write([ByteBuffer(string: "hello")])
+            let digest = await writer.progress().digest.digest
+            try await writer.publish(as: digest)
+            try await store.quarantine(digest)
+        }
+        let kept = try FileManager.default.contentsOfDirectory(atPath: directory.quarantine.string)
+        #expect(kept.count == 3)
+        for name in kept {
+            #expect(FileManager.default.contents(atPath: directory.quarantine.string + "/" + name)?.count == 5)
+        }
+    }
+
     @Test func oneServerAtATime() throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         #expect {

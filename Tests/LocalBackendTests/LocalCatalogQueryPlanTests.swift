@@ -23,7 +23,8 @@ import Testing
     private static let lookups = [
         UploadRows.select, UploadRows.setEpoch, UploadRows.advance, UploadRows.announce, UploadRows.fail,
         UploadRows.complete, UploadRows.delete, UploadRows.deleteExpired, BlobRows.letDie, BlobRows.dying,
-        BlobRows.delete, FileRows.select, FileRows.namesake, FileRows.lastExpiry, FileRows.delete,
+        BlobRows.delete, BlobRows.isKnown, BlobRows.suspected, BlobRows.recordsAfter, BlobRows.setCondition,
+        FileRows.select, FileRows.namesake, FileRows.lastExpiry, FileRows.delete,
         FileRows.deleteExpired, FileLists.expiredOfAll, FileLists.expiredOfOwner, TokenRows.select, TokenRows.delete,
         UsageRows.usage, UsageRows.filesOfOwner,
     ]

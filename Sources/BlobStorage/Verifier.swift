@@ -1,0 +1,161 @@
+// Finds out whether blobs are still what was uploaded, and takes those out of the way that are not.
+
+public import BlobCore
+public import Logging
+import Metrics
+import Synchronization
+
+/// What a look at a blob's bytes showed.
+public enum Verdict: Equatable, Sendable {
+    case sound
+    /// The bytes are others.
+    case changed(MeasuredBytes)
+    /// There are none.
+    case missing
+    /// The blob itself is not there any more: its last file went.
+    case gone
+
+    public var isDamage: Bool {
+        switch self {
+        case .changed, .missing: true
+        case .sound, .gone: false
+        }
+    }
+}
+
+/// Compares blobs with their digests.
+///
+/// Bytes that are not what their digest says are put into quarantine and their blob is marked: from then on a download is
+/// an error, never other bytes. Uploading the same content again makes the blob sound.
+public final class Verifier: Sendable {
+    private let catalog: any Catalog
+    private let bytes: any ByteStore
+    private let blobs: BlobService
+    private let locks: BlobLocks
+    private let logger: Logger
+
+    private static let batchSize = 1000
+
+    public init(
+        catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, logger: Logger
+    ) {
+        self.catalog = catalog
+        self.bytes = bytes
+        self.blobs = blobs
+        self.locks = locks
+        self.logger = logger
+    }
+
+    /// Looks at a blob's bytes and changes nothing.
+    ///
+    /// - Parameter reading: whether to read all of them, or to compare their number only.
+    public static func look(
+        at record: BlobRecord, in bytes: any ByteStore, reading: Bool, pace: @Sendable (Int) async -> Void
+    ) async throws(BlobError) -> Verdict {
+        guard reading else {
+            do throws(BlobError) {
+                let size = try await bytes.open(record.digest).size
+                return size == record.size ? .sound : .changed(MeasuredBytes(size: size, digest: record.digest))
+            } catch  where error.code == .blobUnknown {
+                return .missing
+            }
+        }
+        guard let measured = try await bytes.measure(record.digest, pace: pace) else { return .missing }
+        return measured.digest == record.digest ? .sound : .changed(measured)
+    }
+
+    /// Looks at a blob's bytes, and takes them out of service when they are damaged.
+    public func verify(
+        _ record: BlobRecord, reading: Bool, pace: @Sendable (Int) async -> Void = { _ in }
+    ) async throws(BlobError) -> Verdict {
+        let first = try await Self.look(at: record, in: bytes, reading: reading, pace: pace)
+        if !first.isDamage && record.condition == .sound { return first }
+        return try await locks.holding(record.digest) { () throws(BlobError) in
+            // It may have been removed, or uploaded again, since it was looked at.
+            guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
+            let verdict = try await Self.look(at: record, in: bytes, reading: reading, pace: { _ in })
+            switch verdict {
+            case .changed, .missing: try await condemn(record, verdict)
+            case .sound where reading: try await catalog.setCondition(.sound, of: record.digest)
+            case .sound, .gone: break
+            }
+            return verdict
+        }
+    }
+
+    private func condemn(_ record: BlobRecord, _ verdict: Verdict) async throws(BlobError) {
+        // The mark first: with it, nobody is served what is about to be moved.
+        try await catalog.setCondition(.damaged, of: record.digest)
+        blobs.forget(record.digest)
+        try await bytes.quarantine(record.digest)
+        if record.condition == .damaged { return }
+        Counter(label: "blobd_damaged_blobs_total").increment()
+        logger.critical(
+            "a blob is damaged; its bytes are in quarantine",
+            metadata: ["digest": "\(record.digest)", "size": "\(record.size)", "found": "\(verdict)"]
+        )
+    }
+
+    /// Verifies what others suspect.
+    public func verifySuspected() async throws(BlobError) {
+        while !Task.isCancelled {
+            let suspected = try await catalog.suspectedBlobs(limit: Self.batchSize)
+            for record in suspected { _ = try await verify(record, reading: true) }
+            if suspected.count < Self.batchSize { return }
+        }
+    }
+
+    /// Reads all blobs, again and again, until the task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - interval: from the beginning of one pass to that of the next, at least.
+    ///   - rate: bytes per second, at most.
+    public func run(every interval: Duration, rate: Int64) async throws {
+        let pacer = Pacer(rate: rate)
+        // Anywhere: a server that is restarted often must not look at the same blobs each time.
+        var position: BlobDigest? = BlobDigest(bytes: (0..<BlobDigest.byteCount).map { _ in .random(in: 0...255) })
+        while true {
+            let start = ContinuousClock.now
+            do {
+                try await pass(from: position, pacer)
+            } catch let error as BlobError {
+                logger.error("verifying blobs failed; trying again later", metadata: ["error": "\(error)"])
+            }
+            position = nil
+            try await Task.sleep(until: start + interval)
+        }
+    }
+
+    private func pass(from start: BlobDigest?, _ pacer: Pacer) async throws {
+        var position = start
+        while true {
+            let records = try await catalog.blobRecords(after: position, limit: Self.batchSize)
+            for record in records {
+                try Task.checkCancellation()
+                _ = try await verify(record, reading: true) { await pacer.wait(for: $0) }
+            }
+            guard let last = records.last, records.count == Self.batchSize else { return }
+            position = last.digest
+        }
+    }
+}
+
+/// Spreads reading over time.
+private final class Pacer: Sendable {
+    private let rate: Int64
+    private let next = Mutex(ContinuousClock.now)
+
+    /// - Parameter rate: bytes per second.
+    init(rate: Int64) {
+        self.rate = max(1, rate)
+    }
+
+    /// Returns when so many bytes were allowed to be read; at once in a task that was cancelled.
+    func wait(for byteCount: Int) async {
+        let due = next.withLock { next in
+            next = max(next, .now) + .seconds(Double(byteCount) / Double(rate))
+            return next
+        }
+        try? await Task.sleep(until: due)
+    }
+}

@@ -1,0 +1,98 @@
+// What a check does with the bytes on a disk: reads them, and takes damaged ones out of the way.
+
+public import BlobCore
+public import BlobStorage
+import Glibc
+import SystemPackage
+
+extension LocalByteStore {
+    private static let pieceByteCount = 1 << 20
+
+    public func measure(
+        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+    ) async throws(BlobError) -> MeasuredBytes? {
+        let path = path(of: digest)
+        guard let reader = try await onThread({ () throws(BlobError) in try BlobReader(path, self.disk) }) else {
+            return nil
+        }
+        var state = (digest: RunningDigest(), offset: Int64(0))
+        while true {
+            let (digest, offset) = state
+            let next = try await onThread { () throws(BlobError) in
+                try reader.read(Self.pieceByteCount, at: offset, into: digest)
+            }
+            let count = next.count - offset
+            if count == 0 { return MeasuredBytes(size: offset, digest: digest.digest) }
+            state = (next, next.count)
+            await pace(Int(count))
+        }
+    }
+
+    public func quarantine(_ digest: BlobDigest) async throws(BlobError) {
+        let (path, quarantine) = (path(of: digest), directory.quarantine)
+        try await onThread { () throws(BlobError) in
+            guard access(path.string, F_OK) == 0 else { return }
+            var target = quarantine.appending(digest.hex)
+            // Bytes of the same name may lie there already, from a time before they were uploaded again.
+            for number in 1... {
+                if link(path.string, target.string) == 0 { break }
+                guard errno == EEXIST else { throw self.disk.writing(errno, target) }
+                target = quarantine.appending("\(digest.hex).\(number)")
+            }
+            try self.disk.syncDirectory(quarantine)
+            try self.disk.unlink(path)
+            try self.disk.syncDirectory(path.removingLastComponent())
+        }
+    }
+
+    public func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64? {
+        let path = directory.uploads.appending(id.description)
+        return try await onThread { () throws(BlobError) in
+            var status = stat()
+            if stat(path.string, &status) == 0 { return Int64(status.st_size) }
+            guard errno == ENOENT else { throw self.disk.reading(errno, path) }
+            return nil
+        }
+    }
+}
+
+/// A blob's file that is read once, from its beginning to its end.
+private final class BlobReader: Sendable {
+    private let descriptor: CInt
+    private let path: FilePath
+    private let disk: Disk
+
+    /// - Returns: `nil` when there is no file.
+    init?(_ path: FilePath, _ disk: Disk) throws(BlobError) {
+        let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else {
+            guard errno == ENOENT else { throw disk.reading(errno, path) }
+            return nil
+        }
+        self.descriptor = descriptor
+        self.path = path
+        self.disk = disk
+    }
+
+    deinit {
+        _ = close(descriptor)
+    }
+
+    /// Takes the next bytes into a digest, and lets go of what the page cache held of them: it is for those who download.
+    func read(_ count: Int, at offset: Int64, into digest: RunningDigest) throws(BlobError) -> RunningDigest {
+        var digest = digest
+        var code: CInt = 0
+        withUnsafeTemporaryAllocation(byteCount: count, alignment: 4096) { bytes in
+            var read = pread(descriptor, bytes.baseAddress, count, off_t(offset))
+            while read < 0 && errno == EINTR { read = pread(descriptor, bytes.baseAddress, count, off_t(offset)) }
+            guard read >= 0 else {
+                code = errno
+                return
+            }
+            digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<read]))
+        }
+        guard code == 0 else { throw disk.reading(code, path) }
+        _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+        return digest
+    }
+}
