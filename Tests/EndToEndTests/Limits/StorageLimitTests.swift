@@ -199,8 +199,10 @@ struct DescriptorTests {
                 expect(response, is: .unavailable)
                 #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
             }
-            let line = try await server.child?.errors.line(within: .seconds(10)) { $0.contains(upload.id) }
-            #expect(line?.contains("code=UNAVAILABLE") == true && line?.contains("error=") == true, "it is logged")
+            let line = try await server.child?.errors.line(within: .seconds(10)) { line in
+                line.contains(upload.id) && line.contains("code=")
+            }
+            #expect(line?.contains("code=UNAVAILABLE error=") == true, "it is logged: \(line ?? "no line")")
             try await limit("1024:")
             #expect(try await client.send(.download(published.digest), on: connection).body == bytes)
             #expect(try await client.offset(of: upload) == 3)
