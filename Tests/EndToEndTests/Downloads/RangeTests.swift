@@ -146,6 +146,7 @@ struct ConditionTests {
             #expect(response.status == 304)
             #expect(response.headers["ETag"] == "\"\(digest)\"")
             #expect(response.headers["Cache-Control"] == "public, max-age=31536000, immutable")
+            #expect(response.headers["Repr-Digest"] == Sample.reprDigest(of: bytes), "always")
         default:
             #expect(response.status == row.status)
             #expect(response.body == (row.status == 206 ? Array(bytes[..<10]) : bytes))

@@ -53,8 +53,10 @@ struct JSONSchema {
         if let text = value.string {
             if let least = schema["minLength"]?.integer { require(text.unicodeScalars.count >= least, "minLength") }
             if let most = schema["maxLength"]?.integer { require(text.unicodeScalars.count <= most, "maxLength") }
-            if let pattern = schema["pattern"]?.string, let expression = try? Regex(pattern) {
-                require(text.firstMatch(of: expression) != nil, "pattern")
+            if let pattern = schema["pattern"]?.string {
+                // A pattern that cannot be read is met by nothing.
+                let expression = try? Regex(pattern)
+                require(expression.flatMap { text.firstMatch(of: $0) } != nil, "pattern")
             }
         }
         if let items = value.array {
