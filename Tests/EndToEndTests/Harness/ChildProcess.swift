@@ -64,7 +64,7 @@ final class ChildProcess: Sendable {
     ) async throws -> Outcome {
         let child = try ChildProcess(arguments, in: folder, environment: environment)
         let end = try await child.waitForEnd(within: limit)
-        return Outcome(end: end, output: await child.output.whole(), errors: await child.errors.whole())
+        return Outcome(end: end, output: try await child.output.whole(), errors: try await child.errors.whole())
     }
 
     func signal(_ signal: Int32) {
@@ -155,9 +155,11 @@ final class OutputText: Sendable {
         state.withLock { String(decoding: $0.bytes, as: UTF8.self) }
     }
 
-    /// Everything up to the end of the output.
-    func whole() async -> String {
-        _ = await ended.value(within: .seconds(10))
+    /// Everything up to the end of the output; fails when that does not come.
+    func whole() async throws -> String {
+        guard await ended.value(within: .seconds(10)) != nil else {
+            throw Failure("the output does not end; so far:\n\(soFar)")
+        }
         return soFar
     }
 

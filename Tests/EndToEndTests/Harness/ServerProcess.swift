@@ -46,7 +46,7 @@ final class ServerProcess: Sendable {
             let port = Int(address.split(separator: ":").last ?? "")
         else {
             let end = try await child.waitForEnd()
-            throw Failure("blobd \(flags) ended with \(end) before it was ready:\n\(await child.errors.whole())")
+            throw Failure("blobd \(flags) ended with \(end) before it was ready:\n\(try await child.errors.whole())")
         }
         running.withLock { $0 = Running(child: child, address: String(address), port: port) }
     }

@@ -42,6 +42,12 @@ struct TokenCommandTests {
         #expect(!after.output.contains(name))
     }
 
+    @Test("a token that expires is valid until then")
+    func expiresLater() async throws {
+        let client = try await ServerProcess.shared.client("read", expires: "1h")
+        #expect(try await client.send(.files()).status == 200)
+    }
+
     @Test("an expired token is an invalid one")
     func expires() async throws {
         let client = try await ServerProcess.shared.client("read", expires: "2s")
@@ -105,8 +111,8 @@ struct SecretTests {
             _ = try await Client(server: server, bearer: token + "x").send(.files())
             let child = try #require(server.child)
             #expect(try await server.stop() == .code(0))
-            let output = await child.output.whole()
-            let errors = await child.errors.whole()
+            let output = try await child.output.whole()
+            let errors = try await child.errors.whole()
             #expect(output.contains("admin-token") && output.contains("curl"), "\(output)")
             #expect(!output.contains(token) && !errors.contains(token))
 
@@ -130,7 +136,7 @@ struct SecretTests {
             _ = try await client.complete(upload)
             #expect(try await server.stop() == .code(0))
             try checkDisk(of: server, for: secrets)
-            let log = await child.output.whole() + child.errors.whole()
+            let log = try await child.output.whole() + child.errors.whole()
             #expect(log.contains("append"), "the log must have lines to look at")
             for secret in secrets { #expect(!log.contains(secret)) }
         }
