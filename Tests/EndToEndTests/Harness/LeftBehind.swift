@@ -1,5 +1,5 @@
-// What must not outlive the test run: child processes and temporary folders. Tests end their own; this is for those
-// that live as long as the process, and for a run that ends early.
+// What must not outlive the test run: child processes, mounted disks and temporary folders. Tests end their own; this
+// is for those that live as long as the process, and for a run that is interrupted. SIGKILL and a crash leave them.
 
 import Foundation
 import Glibc
@@ -8,17 +8,26 @@ import Synchronization
 enum LeftBehind {
     private struct State {
         var children: Set<pid_t> = []
+        var disks: Set<String> = []
         var folders: Set<String> = []
     }
 
     private static let state = Mutex(State())
 
-    private static let atExit: Void = {
+    /// Has all ended at the exit, to which the signals that interrupt a run lead too.
+    private static let atExit: Mutex<[any DispatchSourceSignal]> = {
         atexit { LeftBehind.endAll() }
+        let sources = [SIGINT, SIGTERM].map { number in
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { exit(128 + number) }
+            source.resume()
+            return source
+        }
+        return Mutex(sources)
     }()
 
     static func started(_ child: pid_t) {
-        _ = atExit
+        atExit.withLock { _ in }
         state.withLock { _ = $0.children.insert(child) }
     }
 
@@ -39,8 +48,19 @@ enum LeftBehind {
         }
     }
 
+    static func mounted(disk: String) {
+        atExit.withLock { _ in }
+        state.withLock { _ = $0.disks.insert(disk) }
+    }
+
+    /// Takes a disk away at once, whoever still uses it.
+    static func unmount(disk: String) {
+        _ = umount2(disk, Int32(MNT_DETACH))
+        state.withLock { _ = $0.disks.remove(disk) }
+    }
+
     static func made(folder: String) {
-        _ = atExit
+        atExit.withLock { _ in }
         state.withLock { _ = $0.folders.insert(folder) }
     }
 
@@ -53,6 +73,9 @@ enum LeftBehind {
         state.withLock { state in
             for child in state.children {
                 _ = kill(child, SIGKILL)
+            }
+            for disk in state.disks {
+                _ = umount2(disk, Int32(MNT_DETACH))
             }
             for folder in state.folders {
                 try? FileManager.default.removeItem(atPath: folder)

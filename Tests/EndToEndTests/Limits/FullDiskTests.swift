@@ -3,31 +3,23 @@
 import Foundation
 import Testing
 
-/// Whether this process has CAP_SYS_ADMIN, as root has outside of a container.
-private let mayMount: Bool = {
-    let status = (try? FileHandle(forReadingAtPath: "/proc/self/status")?.readToEnd()) ?? Data()
-    let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapEff:") }
-    let capabilities = line?.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) } ?? 0
-    return capabilities & 1 << 21 != 0
-}()
-
-@Suite("A full disk", .inTurn, .enabled(if: mayMount, "needs the right to mount a disk"))
+@Suite("A full disk", .inTurn, .enabled(if: Needs.mounting, "needs the right to mount a disk"))
 struct FullDiskTests {
     /// Runs `body` with a server whose data directory is a disk of 16 MiB.
     private func withSmallDisk(_ body: (ServerProcess) async throws -> Void) async throws {
         let server = try ServerProcess()
         try FileManager.default.createDirectory(atPath: server.data, withIntermediateDirectories: false)
         try await run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "blobd-e2e", server.data], server)
-        let result: Result<Void, any Error>
+        LeftBehind.mounted(disk: server.data)
+        defer { LeftBehind.unmount(disk: server.data) }
         do {
             try await server.start()
-            result = .success(try await body(server))
+            try await body(server)
         } catch {
-            result = .failure(error)
+            try? await server.kill()
+            throw error
         }
         try await server.kill()
-        try await run(["umount", server.data], server)
-        try result.get()
     }
 
     private func run(_ command: [String], _ server: ServerProcess) async throws {

@@ -1,6 +1,7 @@
 // Issue 2, `blobd`: TLS with a certificate of one's own or one that the server makes, HTTP/2 by ALPN. Spoken by curl.
 
 import Foundation
+import Glibc
 import Testing
 
 @Suite("TLS", .inTurn)
@@ -55,6 +56,18 @@ struct TLSTests {
         }
     }
 
+    /// A named pipe, `part`, with these bytes in it, and without an end while the handle is open.
+    private static func pipe(holding bytes: [UInt8], in folder: TemporaryFolder) throws -> FileHandle {
+        let path = folder.path + "/part"
+        // Open for both, it need not wait for another to read.
+        guard mkfifo(path, 0o600) == 0, case let descriptor = open(path, O_RDWR | O_CLOEXEC), descriptor >= 0 else {
+            throw Failure("mkfifo: \(String(cString: strerror(errno)))")
+        }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        try handle.write(contentsOf: Data(bytes))
+        return handle
+    }
+
     @Test("HTTP/2 connections that are cut keep what arrived")
     func cutHTTP2() async throws {
         try await withServer(["--tls-self-signed"]) { server in
@@ -64,9 +77,10 @@ struct TLSTests {
                 await Curl.run(curl + ["-X", "POST", server.address + "/api/blobs/uploads"], in: server.folder).response
             )
             // A pipe that gives 400 bytes and then nothing: curl sends them, waits, and gives up within the request.
-            _ = try server.folder.write(Array(bytes[..<400]), to: "part")
+            let pipe = try Self.pipe(holding: Array(bytes[..<400]), in: server.folder)
+            defer { try? pipe.close() }
             let url = server.address + "/api/blobs/uploads/\(upload.id)"
-            let command = "exec curl -sS --max-time 2 -X POST -T . \"$@\" < <(cat part; exec sleep 4 2>/dev/null)"
+            let command = "exec curl -sS --max-time 5 -X POST -T . \"$@\" < part"
             let arguments =
                 curl + ["-H", "PortSIP-Upload-Token: \(upload.token)", "-H", "Content-Type:", url + "/append"]
             let cut = try await ChildProcess.run(["bash", "-c", command, "curl"] + arguments, in: server.folder.path)
@@ -81,7 +95,7 @@ struct TLSTests {
 
     @Test(
         "HTTP/2: who waits for 100 Continue is refused before any byte of the body, and the stream is no error",
-        .enabled(if: hasOpenSSL))
+        .enabled(if: Needs.openSSL))
     func expectation() async throws {
         try await withServer(["--tls-self-signed"]) { server in
             func field(_ name: String, _ value: String) -> [UInt8] {
@@ -119,9 +133,7 @@ struct TLSTests {
     }
 }
 
-private let hasOpenSSL = FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")
-
-@Suite("A certificate of one's own", .inTurn, .enabled(if: hasOpenSSL, "needs the openssl command"))
+@Suite("A certificate of one's own", .inTurn, .enabled(if: Needs.openSSL, "needs the openssl command"))
 struct CertificateTests {
     private func makeCertificate(_ name: String, in folder: TemporaryFolder) async throws {
         let outcome = try await ChildProcess.run(
