@@ -35,7 +35,8 @@ public struct API: Sendable {
 
     /// The answer, if it can be had without waiting: that of a public download of a blob that is open already.
     func immediateAnswer(to request: Request) -> Response? {
-        guard !policy.isPrivate, request.method == .get, let name = Route.downloadName(request.path),
+        guard !policy.isPrivate, request.method == .get, request.fields.count <= Self.mostFields,
+            let name = Route.downloadName(request.path),
             let digest = try? BlobDigest(parsing: name), let opened = blobs.remembered(digest)
         else { return nil }
         var answer = policy.answer(to: request, with: opened)
@@ -49,9 +50,8 @@ public struct API: Sendable {
         var caller: Caller?
         var answer: Response
         do throws(BlobError) {
-            guard request.path.utf8.count <= Self.longestPath else {
-                throw .uriTooLong
-            }
+            guard request.path.utf8.count <= Self.longestPath else { throw .uriTooLong }
+            guard request.fields.count <= Self.mostFields else { throw .headersTooLarge }
             let route = try Route(request.method, request.path)
             routeName = route.name
             caller = try await admit(request, to: route)
@@ -66,6 +66,9 @@ public struct API: Sendable {
     }
 
     private static let longestPath = 8 * 1024
+
+    /// The headers of a request. The decoder of HTTP/1.1 keeps to it before there is a request, that of HTTP/2 does not.
+    static let mostFields = 100
 
     private func admit(_ request: Request, to route: Route) async throws(BlobError) -> Caller? {
         guard case .bearer(let scope) = route.access(privateDownloads: policy.isPrivate) else { return nil }

@@ -54,7 +54,7 @@ extension BlobError {
     init?(parsing error: any Error, inRequestLine: Bool) {
         switch error {
         case HTTPParserError.headerOverflow where !inRequestLine:
-            self.init(.headersTooLarge, "The request's header is larger than this server takes.")
+            self = .headersTooLarge
         case HTTPParserError.headerOverflow, is ByteToMessageDecoderError:
             self = .uriTooLong
         case is HTTPParserError:
@@ -62,6 +62,10 @@ extension BlobError {
         default: return nil
         }
     }
+
+    static let headersTooLarge = BlobError(
+        .headersTooLarge, "The request's header is larger than this server takes."
+    )
 
     static let uriTooLong = BlobError(.uriTooLong, "The request's target is longer than this server takes.")
 }

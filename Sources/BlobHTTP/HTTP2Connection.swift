@@ -54,6 +54,16 @@ final class HTTP2Connection: ChannelInboundHandler {
         }
     }
 
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case is NIOHTTP2Errors.UnableToParseFrame, is NIOHTTP2Errors.BadClientMagic,
+            is NIOHTTP2Errors.ExcessivelyLargeHeaderBlock, is NIOHTTP2Errors.ExcessiveContinuationFrames:
+            // The client has its GOAWAY; of what it sends from now on nothing could be read.
+            context.close(promise: nil)
+        default: context.fireErrorCaught(error)
+        }
+    }
+
     /// GOAWAY (RFC 9113 §6.8): streams that are open go on, new ones belong on another connection.
     private func sayGoodbye(in context: ChannelHandlerContext) {
         let payload = HTTP2Frame.FramePayload.goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)

@@ -170,7 +170,7 @@ public struct HTTPServer: Service {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = 16 * 1024
         limits.maxHeaderListSize = 64 * 1024
-        limits.maxHeaderFieldCount = 100
+        limits.maxHeaderFieldCount = API.mostFields
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
         let pipeline = channel.pipeline.syncOperations
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
