@@ -85,6 +85,31 @@ struct KillTests {
         }
     }
 
+    @Test("what a cut connection left and nobody was told of yet is told after the start, so that no bytes are doubled")
+    func cutAndUntold() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(1000)
+            let upload = try await client.initiate()
+            let connection = try await server.connect()
+            try await client.startAppend(to: upload, sending: Array(bytes[..<700]), on: connection)
+            connection.close()
+            // Status would tell the offset: the log says when the append is over.
+            let path = "/uploads/\(upload.id)/append"
+            #expect(try await server.child?.errors.line(within: .seconds(20)) { $0.contains(path) } != nil)
+            try await server.kill()
+            try await server.start()
+            let rest = Request.append(to: upload, Array(bytes[700...]))
+            let told = try await client.send(rest)
+            expect(told, is: .rangeInvalid)
+            expect(told, tellsOffset: 700)
+            let appended = try await client.send(rest)
+            #expect(appended.status == 203)
+            expect(appended, tellsOffset: 1000)
+            #expect(try await client.complete(upload).digest == Sample.digest(of: bytes))
+        }
+    }
+
     @Test("a 201 survives: the blob, its file, the admin's token, and completing again")
     func completed() async throws {
         try await withServer { server in
@@ -152,6 +177,43 @@ struct KillTests {
             expect(try await client.send(.append(to: upload, [1])), is: .uploadFailed)
             expect(try await client.send(.complete(upload)), is: .uploadFailed)
             #expect(try await client.send(.destroy(upload)).status == 204)
+        }
+    }
+}
+
+@Suite("Synced", .inTurn)
+struct SyncTests {
+    /// SIGKILL leaves the kernel its unwritten pages: whether they were synced, only the server can tell.
+    private func syncs(_ client: Client) async throws -> Int {
+        let text = try await client.send(.get("/metrics")).text
+        let line = text.split(separator: "\n").first { $0.hasPrefix("blobd_fsync_duration_seconds_count ") }
+        // Before the first one there is no such line.
+        return try line.map { try #require($0.split(separator: " ").last.flatMap { Int($0) }) } ?? 0
+    }
+
+    @Test("nothing is told that was not synced before: an append's offset, a 201, what a cut connection left")
+    func beforeItIsTold() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let upload = try await client.initiate()
+            let other = try await client.initiate()
+            var before = try await syncs(client)
+            func expectMore(_ what: Comment) async throws {
+                let now = try await syncs(client)
+                #expect(now > before, what)
+                before = now
+            }
+            expect(try await client.send(.append(to: upload, [1])), tellsOffset: 1)
+            try await expectMore("an append")
+            #expect(try await client.send(.complete(upload)).status == 201)
+            try await expectMore("a completion")
+            let connection = try await server.connect()
+            try await client.startAppend(to: other, sending: [1], on: connection)
+            connection.close()
+            try await eventually("status tells what arrived") {
+                try await client.offset(of: other) == 1 ? true : nil
+            }
+            try await expectMore("a cut append")
         }
     }
 }
