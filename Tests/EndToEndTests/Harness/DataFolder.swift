@@ -8,6 +8,15 @@ extension ServerProcess {
         let size: Int
     }
 
+    /// Without one of its folders the store can neither take nor give anything that belongs there.
+    func takeAway(_ folder: String) throws {
+        try FileManager.default.moveItem(atPath: data + "/" + folder, toPath: data + "/was-" + folder)
+    }
+
+    func putBack(_ folder: String) throws {
+        try FileManager.default.moveItem(atPath: data + "/was-" + folder, toPath: data + "/" + folder)
+    }
+
     /// The regular files in and below a folder of the data directory.
     func files(in folder: String = "") throws -> [StoredFile] {
         let root = data + "/" + folder

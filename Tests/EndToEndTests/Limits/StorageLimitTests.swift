@@ -17,7 +17,7 @@ struct BlobSizeLimitTests {
                 Request.append(to: upload, try Sample.bytes(25_537)),
                 .complete(upload, .bytes(try Sample.bytes(25_537))),
             ] {
-                expect(try await client.send(request), is: .tooLarge)
+                expect(try await client.send(request), is: .tooLarge, naming: "65536")
                 #expect(try await client.offset(of: upload) == 40_000)
             }
             try await client.finish(upload, with: bytes)
@@ -34,7 +34,7 @@ struct BlobSizeLimitTests {
                 let pieces = stride(from: 40_000, to: 100_000, by: 10_000).map { Array(bytes[$0..<$0 + 10_000]) }
                 let body = Request.Body.chunked(pieces)
                 let request: Request = complete ? .complete(upload, body) : .append(to: upload, body)
-                expect(try await client.send(request), is: .tooLarge)
+                expect(try await client.send(request), is: .tooLarge, naming: "65536")
                 let offset = try await client.offset(of: upload)
                 #expect((40_000...65_536).contains(offset))
                 let kept = Array(bytes[..<offset])
@@ -58,8 +58,17 @@ struct BlobSizeLimitTests {
 
     @Test(
         "a size that no Int64 holds is refused, and nothing happens",
-        arguments: ["9223372036854775807", "9223372036854775808", "99999999999999999999"])
-    func huge(_ length: String) async throws {
+        arguments: ["9223372036854775808", "18446744073709551615", "99999999999999999999"])
+    func beyondInt64(_ length: String) async throws {
+        try await isRefused(length, [.tooLarge, .badRequest, .sizeInvalid, .validateFailed])
+    }
+
+    @Test("the largest Int64 does not overflow when it is added to what is there")
+    func largestInt64() async throws {
+        try await isRefused(String(Int64.max), [.tooLarge])
+    }
+
+    private func isRefused(_ length: String, _ refusals: [Refusal]) async throws {
         let client = try await Client.shared
         let upload = try await client.upload(holding: [1, 2, 3])
         let connection = try await client.server.connect()
@@ -67,7 +76,7 @@ struct BlobSizeLimitTests {
         let request = Request.append(to: upload, [], ["Content-Length": length])
         try await connection.send(client.signed(request).head)
         let response = try await connection.receive(for: "POST")
-        expect(response, isOneOf: [.tooLarge, .badRequest, .sizeInvalid, .validateFailed])
+        expect(response, isOneOf: refusals)
         #expect(try await client.offset(of: upload) == 3)
     }
 }
@@ -118,10 +127,10 @@ struct QuotaTests {
             let bytes = try Sample.bytes(40_000)
             _ = try await client.publish(bytes)
             let upload = try await client.upload(holding: Array(bytes[..<20_000]))
-            expect(try await client.send(.append(to: upload, bytes)), is: .denied)
-            expect(try await client.send(.complete(upload, .bytes(bytes))), is: .denied)
+            expect(try await client.send(.append(to: upload, bytes)), is: .denied, naming: "65536")
+            expect(try await client.send(.complete(upload, .bytes(bytes))), is: .denied, naming: "65536")
             #expect(try await client.offset(of: upload) == 20_000)
-            expect(try await client.send(.append(to: upload, .chunked([bytes]))), is: .denied)
+            expect(try await client.send(.append(to: upload, .chunked([bytes]))), is: .denied, naming: "quota")
             let offset = try await client.offset(of: upload)
             #expect((20_000...25_536).contains(offset))
             let other = try await server.client()
@@ -172,6 +181,29 @@ struct FreeSpaceTests {
 
             try await server.restart()
             try await client.finish(upload, with: rest)
+        }
+    }
+}
+
+@Suite("A store that is away", .inTurn)
+struct UnreachableStoreTests {
+    @Test("503 UNAVAILABLE with Retry-After; when it is back, all goes on")
+    func away() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(1000)
+            let published = try await client.publish(Sample.bytes(100))
+            let upload = try await client.upload(holding: Array(bytes[..<600]))
+            // After a restart the server has none of their files open.
+            try await server.restart()
+            for folder in ["uploads", "blobs"] { try server.takeAway(folder) }
+            let refused = try await client.send(.append(to: upload, Array(bytes[600...])))
+            expect(refused, is: .unavailable)
+            #expect(refused.headers["Retry-After"].flatMap { Int($0) } != nil)
+            for folder in ["uploads", "blobs"] { try server.putBack(folder) }
+            expect(try await client.send(.status(of: upload)), tellsOffset: 600)
+            try await client.finish(upload, with: bytes)
+            #expect(try await client.send(.download(published.digest)).status == 200)
         }
     }
 }

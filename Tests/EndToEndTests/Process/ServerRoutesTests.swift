@@ -21,23 +21,18 @@ struct ServerRoutesTests {
         for name in ["Content-Type", "Content-Length"] { #expect(head.headers[name] == get.headers[name]) }
     }
 
-    @Test("/ready is 503 when the disk cannot be written to; /health stays 200")
-    func notReady() async throws {
+    @Test(
+        "/ready is 503 when a part of the disk cannot be written to; /health stays 200",
+        arguments: ["uploads", "blobs"])
+    func notReady(_ folder: String) async throws {
         try await withServer { server in
             let client = try server.admin().anonymous
-            // Without its folders the store cannot take anything.
-            for folder in ["uploads", "blobs"] {
-                try FileManager.default.moveItem(
-                    atPath: server.data + "/" + folder, toPath: server.data + "/was-" + folder)
-            }
+            try server.takeAway(folder)
             try await eventually("the server is not ready") {
                 try await client.send(.get("/ready")).status == 503 ? true : nil
             }
             #expect(try await client.send(.get("/health")).status == 200)
-            for folder in ["uploads", "blobs"] {
-                try FileManager.default.moveItem(
-                    atPath: server.data + "/was-" + folder, toPath: server.data + "/" + folder)
-            }
+            try server.putBack(folder)
             try await eventually("the server is ready again") {
                 try await client.send(.get("/ready")).status == 200 ? true : nil
             }
