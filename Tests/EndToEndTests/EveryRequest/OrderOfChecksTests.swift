@@ -90,25 +90,67 @@ struct OrderOfChecksTests {
         try await Self.check(row, expecting: ["Expect": "100-continue"])
     }
 
-    private static func check(_ row: Row, expecting expectation: Headers) async throws {
-        try await withServer(["--max-blob-size", "4096"]) { server in
-            let owner = try await server.client("upload")
+    @Test(
+        "the quota and the free space before the body",
+        arguments: [
+            (["--quota", "4096"], Refusal.denied), (["--min-free-space", "1000000GiB"], .insufficientStorage),
+        ])
+    func storageLimits(_ flags: [String], _ refusal: Refusal) async throws {
+        try await withServer { server in
+            let owner = try server.admin()
             let upload = try await owner.upload(holding: Sample.bytes(10))
-            let caller =
-                switch row.bearer {
-                case .none: owner.anonymous
-                case .withoutScope: try await server.client("read")
-                case .right: owner
+            try await server.restart(flags)
+            for request in [
+                Request.append(to: upload, [], Self.announced), .complete(upload, .bytes([]), Self.announced),
+            ] {
+                for expectation in [[:], ["Expect": "100-continue"]] as [Headers] {
+                    try await Self.check(request.with(expectation), from: owner, is: refusal)
                 }
-            let request = row.request(upload).with(expectation)
-            let connection = try await server.connect()
-            defer { connection.close() }
-            try await connection.send(caller.signed(request).head)
-            let response = try await caller.receive(request, on: connection)
-            expect(response, is: row.refusal)
-            #expect(response.informational.isEmpty)
+            }
             #expect(try await owner.offset(of: upload) == 10)
         }
+    }
+
+    @Test("initiating's query before the number of open uploads")
+    func openUploads() async throws {
+        try await withServer(["--max-open-uploads", "1"]) { server in
+            let client = try server.admin()
+            _ = try await client.initiate()
+            expect(try await client.send(.initiate()), is: .tooManyRequests)
+            let wrong = Request(method: "POST", target: "/api/blobs/uploads?temporary=x")
+            expect(try await client.send(wrong), is: .validateFailed)
+        }
+    }
+
+    private static func check(_ row: Row, expecting expectation: Headers) async throws {
+        let server = try await server.value
+        let owner = try await server.client("upload")
+        let upload = try await owner.upload(holding: Sample.bytes(10))
+        let caller =
+            switch row.bearer {
+            case .none: owner.anonymous
+            case .withoutScope: try await server.client("read")
+            case .right: owner
+            }
+        try await check(row.request(upload).with(expectation), from: caller, is: row.refusal)
+        #expect(try await owner.offset(of: upload) == 10)
+    }
+
+    /// Sends the head alone.
+    private static func check(_ request: Request, from caller: Client, is refusal: Refusal) async throws {
+        let connection = try await caller.server.connect()
+        defer { connection.close() }
+        try await connection.send(caller.signed(request).head)
+        let response = try await caller.receive(request, on: connection)
+        expect(response, is: refusal)
+        #expect(response.informational.isEmpty)
+    }
+
+    /// One for all rows; each has an upload of a subject of its own.
+    private static let server = Task {
+        let server = try ServerProcess()
+        try await server.start(["--max-blob-size", "4096"])
+        return server
     }
 }
 
