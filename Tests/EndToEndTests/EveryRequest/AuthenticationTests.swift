@@ -71,6 +71,14 @@ struct AuthenticationTests {
         #expect(try await client.anonymous.send(.head(published.digest)).status == 200)
     }
 
+    @Test("the download does not mind a wrong one", arguments: ["Bearer nonsense", "Basic dXNlcjpwYXNzd29yZA=="])
+    func downloadWithWrongToken(_ authorization: String) async throws {
+        let client = try await Client.shared
+        let digest = try await client.publish(Sample.bytes(100)).digest
+        let response = try await client.anonymous.send(.download(digest, ["Authorization": authorization]))
+        #expect(response.status == 200)
+    }
+
     @Test("what is not on the API needs none", arguments: ["/health", "/ready", "/metrics", "/openapi.json"])
     func notOnTheAPI(_ path: String) async throws {
         #expect(try await Client.shared.anonymous.send(.get(path)).status == 200)

@@ -94,7 +94,9 @@ struct AppendTests {
 
     @Test(
         "application/octet-stream or no Content-Type",
-        arguments: [nil, "application/octet-stream", "Application/Octet-Stream"])
+        arguments: [
+            nil, "application/octet-stream", "Application/Octet-Stream", "application/octet-stream; charset=binary",
+        ])
     func type(_ type: String?) async throws {
         let client = try await Client.shared
         let upload = try await client.initiate()

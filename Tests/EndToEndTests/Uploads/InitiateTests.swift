@@ -115,7 +115,7 @@ struct UploadTokenTests {
         let client = try await Client.shared
         let upload = try await client.upload(holding: [1, 2, 3])
         let request = Request(method: "POST", target: "/api/blobs/uploads/\(upload.id)/\(action)", body: .bytes([4]))
-        expect(try await client.send(request), is: .uploadInvalid)
+        expect(try await client.send(request), is: .uploadInvalid, naming: "PortSIP-Upload-Token")
         #expect(try await client.offset(of: upload) == 3)
     }
 
@@ -129,8 +129,9 @@ struct UploadTokenTests {
         let wrong = [other.token, changed, String(token.dropLast()), token + "A", upload.id, "", "\u{e9}", "null"]
         for value in wrong {
             let stranger = Upload(id: upload.id, token: value)
-            expect(try await client.send(.append(to: stranger, [4])), is: .uploadInvalid)
-            expect(try await client.send(.complete(stranger)), is: .uploadInvalid)
+            for request in [Request.append(to: stranger, [4]), .complete(stranger)] {
+                expect(try await client.send(request), is: .uploadInvalid, naming: "PortSIP-Upload-Token")
+            }
         }
         #expect(try await client.offset(of: upload) == 3)
     }
