@@ -8,7 +8,7 @@ import Testing
 struct ExpiryTests {
     @Test("an upload that expired is as unknown as any other, and its bytes go")
     func expires() async throws {
-        try await withServer(["--upload-expiry", "1s", "--reclaim-interval", "1s", "--reclaim-grace", "0s"]) { server in
+        try await withServer(["--upload-expiry", "4s"] + ReclaimTests.flags) { server in
             let client = try server.admin()
             let upload = try await client.upload(holding: Sample.bytes(1000))
             try await eventually("the upload has expired") {
@@ -61,7 +61,7 @@ struct ExpiryTests {
 
     @Test("complete can be repeated until the upload's expiry; the file stays")
     func completed() async throws {
-        try await withServer(["--upload-expiry", "2s", "--reclaim-interval", "1s"]) { server in
+        try await withServer(["--upload-expiry", "4s", "--reclaim-interval", "1s"]) { server in
             let client = try server.admin()
             let bytes = try Sample.bytes(100)
             let upload = try await client.upload(holding: bytes)
