@@ -116,7 +116,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BlobHTTPTests",
-            dependencies: ["BlobCore", "BlobHTTP", "BlobStorage", .httpTypes, .nioCore],
+            dependencies: ["BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", .httpTypes, .nioCore],
             swiftSettings: swiftSettings
         ),
         .testTarget(

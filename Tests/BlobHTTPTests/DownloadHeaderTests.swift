@@ -1,9 +1,13 @@
 // What a download's headers mean and say.
 
 import BlobCore
+import BlobStorageTesting
+import HTTPTypes
+import NIOCore
 import Testing
 
 @testable import BlobHTTP
+@testable import BlobStorage
 
 @Suite struct DownloadHeaderTests {
     @Test(
@@ -50,6 +54,23 @@ import Testing
     func entityTags(_ condition: String, _ weakly: Bool, _ strongly: Bool) {
         #expect(EntityTags.match(condition, #""t""#, weakly: true) == weakly)
         #expect(EntityTags.match(condition, #""t""#, weakly: false) == strongly)
+    }
+
+    @Test(arguments: [(0, 100), (60, 40), (100, 0), (160, 0)])
+    func temporaryBlobsAreCachedNoLongerThanTheyLive(_ age: Int, _ rest: Int) throws {
+        let clock = ManualClock()
+        let blob = Blob(
+            digest: try BlobDigest(parsing: String(repeating: "0", count: 64)), size: 1,
+            name: try FileName(parsing: "a"), expires: clock.time(in: .seconds(100))
+        )
+        clock.advance(by: .seconds(age))
+        let policy = DownloadPolicy(isPrivate: false, crossOriginResourcePolicy: "same-site", clock: clock)
+        let head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/")
+        let answer = policy.answer(
+            to: Request(head: head, body: RequestBody(length: 0) {}),
+            with: OpenBlob(blob: blob, content: .buffer(ByteBuffer(string: "a")))
+        )
+        #expect(answer.fields[.cacheControl] == "public, max-age=\(rest)")
     }
 
     @Test(arguments: [
