@@ -20,6 +20,8 @@ struct GuardTests {
         let name: String
         let value: String
         var refusal: Refusal?
+        /// What the refusal must name: what would have been right.
+        var naming = ""
 
         var headers: Headers {
             var headers = Headers()
@@ -37,14 +39,14 @@ struct GuardTests {
 
     static let refused =
         ["0", "4", "6", "10", "9223372036854775807"].map {
-            Row(name: "Upload-Offset", value: $0, refusal: .offsetMismatch)
+            Row(name: "Upload-Offset", value: $0, refusal: .offsetMismatch, naming: "offset is 5")
         }
         + [
             "bytes 0-4/10", "bytes 0-4/*", "0-4", "bytes 4-8/*", "bytes 6-10/11", "6-10",
             "bytes 9223372036854775803-9223372036854775807/*", "9223372036854775803-9223372036854775807",
-        ].map { Row(name: "Content-Range", value: $0, refusal: .rangeInvalid) }
+        ].map { Row(name: "Content-Range", value: $0, refusal: .rangeInvalid, naming: "offset is 5") }
         + ["bytes 5-8/9", "bytes 5-10/*", "5-5", "5-9223372036854775807"].map {
-            Row(name: "Content-Range", value: $0, refusal: .sizeInvalid)
+            Row(name: "Content-Range", value: $0, refusal: .sizeInvalid, naming: "body has 5")
         }
 
     static let nonsense =
@@ -79,8 +81,7 @@ struct GuardTests {
         let bytes = try Sample.bytes(10)
         let upload = try await client.upload(holding: Array(bytes[..<5]))
         let response = try await client.send(action.request(upload, .bytes(Array(bytes[5...])), row.headers))
-        // 5 is the offset and the length of the body: what would have been right.
-        expect(response, is: try #require(row.refusal), naming: "5")
+        expect(response, is: try #require(row.refusal), naming: row.naming)
         expect(response, tellsOffset: 5)
         #expect(try await client.offset(of: upload) == 5)
         #expect(try await !client.isPublished(bytes))
@@ -110,7 +111,7 @@ struct GuardTests {
         if range.contains("5-9") {
             #expect(response.status == action.success)
         } else {
-            expect(response, is: .sizeInvalid, naming: "5")
+            expect(response, is: .sizeInvalid, naming: "body has 5")
             expect(response, tellsOffset: try await client.offset(of: upload))
             #expect(try await !client.isPublished(bytes))
         }
