@@ -18,7 +18,8 @@ public struct FileName: Hashable, Sendable {
         guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
             throw BlobError(.validationFailed, "The parameter 'filename' holds a control character.")
         }
-        // By scalars: a slash that a combining mark follows is a character of its own, and still a slash to file systems.
+        // By scalars: a slash that a combining mark follows is a character of its own, and still a slash to file
+        // systems.
         let scalars = text.unicodeScalars
         let start = scalars.lastIndex { $0 == "/" || $0 == "\\" }.map(scalars.index(after:)) ?? scalars.startIndex
         let name = String(scalars[start...])

@@ -67,7 +67,8 @@ public struct API: Sendable {
 
     private static let longestPath = 8 * 1024
 
-    /// The headers of a request. The decoder of HTTP/1.1 keeps to it before there is a request, that of HTTP/2 does not.
+    /// The headers of a request. The decoder of HTTP/1.1 keeps to it before there is a request, that of HTTP/2 does
+    /// not.
     static let mostFields = 100
 
     private func admit(_ request: Request, to route: Route) async throws(BlobError) -> Caller? {

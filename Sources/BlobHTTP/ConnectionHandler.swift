@@ -29,8 +29,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     /// The other end's address and port, for the log: a closed connection has none.
     private var peer: String?
-    /// The codec's context, where a file region can be written: the codec itself takes buffers only. `nil` where the bytes
-    /// must pass through TLS or HTTP/2.
+    /// The codec's context, where a file region can be written: the codec itself takes buffers only. `nil` where the
+    /// bytes must pass through TLS or HTTP/2.
     private var regionContext: ChannelHandlerContext?
 
     init(
@@ -377,7 +377,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    /// A client must take 1 KiB of an answer for each second. In the clear the kernel sees to it that it takes anything.
+    /// A client must take 1 KiB of an answer for each second. In the clear the kernel sees to it that it takes
+    /// anything.
     private func startSendDeadline() {
         guard !configuration.sendsFileRegions else { return }
         startDeadline(.seconds(Int64(ContentSender.chunkByteCount / 1024))) { $0.context?.close(promise: nil) }

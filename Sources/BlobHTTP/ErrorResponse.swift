@@ -116,8 +116,8 @@ extension Response.Body {
     }
 }
 
-/// The `Range` of an upload: `0-<last byte>`, and `0-0` for an empty one, which the lineage of this API cannot tell from
-/// one byte; `Upload-Offset` beside it can.
+/// The `Range` of an upload: `0-<last byte>`, and `0-0` for an empty one, which the lineage of this API cannot tell
+/// from one byte; `Upload-Offset` beside it can.
 func uploadRange(_ offset: Int64) -> String {
     "0-\(max(0, offset - 1))"
 }

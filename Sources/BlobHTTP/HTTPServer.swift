@@ -214,8 +214,8 @@ public struct HTTPServer: Service {
 }
 
 extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
-    /// Milliseconds after which the kernel gives up a connection whose other end takes none of the bytes that it was sent
-    /// (TCP_USER_TIMEOUT of tcp(7)).
+    /// Milliseconds after which the kernel gives up a connection whose other end takes none of the bytes that it was
+    /// sent (TCP_USER_TIMEOUT of tcp(7)).
     fileprivate static var userTimeout: Self {
         ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT))
     }

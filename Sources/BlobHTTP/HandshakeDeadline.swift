@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// Closes a connection whose handshake takes too long, or is not over when the server stops. Stands before TLS, whose own
-/// closing would wait for the other end, and is removed when the handshake is over.
+/// Closes a connection whose handshake takes too long, or is not over when the server stops. Stands before TLS, whose
+/// own closing would wait for the other end, and is removed when the handshake is over.
 final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 

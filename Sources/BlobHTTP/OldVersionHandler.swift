@@ -3,8 +3,8 @@
 import NIOCore
 import NIOHTTP1
 
-/// Stands before the codec to the shared HTTP types, which know no version, and says of an HTTP/1.0 request in the words
-/// of HTTP/1.1 what its version means.
+/// Stands before the codec to the shared HTTP types, which know no version, and says of an HTTP/1.0 request in the
+/// words of HTTP/1.1 what its version means.
 final class OldVersionHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart

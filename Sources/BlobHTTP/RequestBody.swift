@@ -5,8 +5,8 @@ import Synchronization
 
 /// The bytes of a request, read from the connection only as fast as they are taken.
 ///
-/// Waking a task costs more than receiving a few KiB, so the event loop collects a chunk before it wakes the consumer, or
-/// what came within a few milliseconds. While the consumer works on one chunk, the next is collected, and no more.
+/// Waking a task costs more than receiving a few KiB, so the event loop collects a chunk before it wakes the consumer,
+/// or what came within a few milliseconds. While the consumer works on one chunk, the next is collected, and no more.
 final class RequestBody: Sendable {
     private enum End {
         case complete
@@ -62,8 +62,8 @@ final class RequestBody: Sendable {
 
     // MARK: The consumer's side
 
-    /// The next bytes, in one or more buffers; `nil` after the last. The first call is what makes the server ask for the
-    /// body, where the client waits for that.
+    /// The next bytes, in one or more buffers; `nil` after the last. The first call is what makes the server ask for
+    /// the body, where the client waits for that.
     ///
     /// Bytes that arrived already are returned before an error or a cancellation is thrown.
     func next() async throws -> [ByteBuffer]? {
@@ -127,8 +127,8 @@ final class RequestBody: Sendable {
 
 /// How much each body may collect: a lone one gets large chunks, which cost little per byte, and many get smaller ones.
 ///
-/// A body keeps the size that it began with, which bounds what 64 of them collect together to 11 MiB, instead of the 4 MiB
-/// that are shared out; each one beyond them adds 64 KiB.
+/// A body keeps the size that it began with, which bounds what 64 of them collect together to 11 MiB, instead of the
+/// 4 MiB that are shared out; each one beyond them adds 64 KiB.
 final class BodyBudget: Sendable {
     private let count = Atomic(0)
 

@@ -23,7 +23,8 @@ public final class BlobFile: Sendable {
         _ = close(descriptor)
     }
 
-    /// A handle of its own for one download, since NIO lends a handle to one event loop at a time. The caller closes it.
+    /// A handle of its own for one download, since NIO lends a handle to one event loop at a time. The caller closes
+    /// it.
     ///
     /// - Throws: an `IOError` when the process is out of descriptors.
     public func makeHandle() throws -> NIOFileHandle {

@@ -34,8 +34,8 @@ public protocol ByteStore: Sendable {
         _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes?
 
-    /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect on one
-    /// that is not held.
+    /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect on
+    /// one that is not held.
     func quarantine(_ digest: BlobDigest) async throws(BlobError)
 
     /// How many bytes are held of an upload; `nil` when nothing is.
@@ -84,8 +84,8 @@ public protocol UploadWriter: Sendable {
     func progress() async -> UploadProgress
 
     /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
-    /// what is published already puts these bytes in the place of those, which are the same unless they were damaged. Bytes of the upload that were flushed stay its own until they are
-    /// discarded.
+    /// what is published already puts these bytes in the place of those, which are the same unless they were damaged.
+    /// Bytes of the upload that were flushed stay its own until they are discarded.
     ///
     /// - Throws: as ``flush()``.
     func publish(as digest: BlobDigest) async throws(BlobError)

@@ -5,9 +5,10 @@ public import struct Foundation.Date
 
 /// The rows: uploads, blobs, files and tokens.
 ///
-/// The one commit point of the server. Each call is one transaction; when it returns, what it changed survives `kill -9`
-/// and power loss. When it throws, it changed nothing, unless the disk failed and the process ends before its next call:
-/// then it may have. Bytes are made durable before the row that speaks of them, and a row is removed before its bytes.
+/// The one commit point of the server. Each call is one transaction; when it returns, what it changed survives
+/// `kill -9` and power loss. When it throws, it changed nothing, unless the disk failed and the process ends before its
+/// next call: then it may have. Bytes are made durable before the row that speaks of them, and a row is removed before
+/// its bytes.
 ///
 /// Time is the catalog's own, from the clock it was made with. An upload or file is gone for every caller from the very
 /// moment of its expiry; what usage and statistics count of it goes when it is removed.
@@ -56,8 +57,8 @@ public protocol Catalog: Sendable {
     /// Marks an upload failed for good. Without effect on one that is not open.
     func fail(_ id: UploadID) async throws(BlobError)
 
-    /// Turns a claimed upload into a file, in one transaction: upload completed, blob live (a dying one is revived), file
-    /// recorded under a new id.
+    /// Turns a claimed upload into a file, in one transaction: upload completed, blob live (a dying one is revived),
+    /// file recorded under a new id.
     ///
     /// - Parameters:
     ///   - upload: as claimed or last advanced; its epoch and offset must still be the row's.
@@ -92,7 +93,8 @@ public protocol Catalog: Sendable {
 
     // MARK: Verifying
 
-    /// The rows of up to `limit` blobs, live and dying, in the order of their digests, after `digest` or from the first.
+    /// The rows of up to `limit` blobs, live and dying, in the order of their digests, after `digest` or from the
+    /// first.
     func blobRecords(after digest: BlobDigest?, limit: Int) async throws(BlobError) -> [BlobRecord]
 
     /// Up to `limit` blobs of which damage is suspected.
@@ -110,8 +112,8 @@ public protocol Catalog: Sendable {
 
     // MARK: Reclaiming
 
-    /// Removes up to `limit` uploads and up to `limit` files whose time has come. The uploads' bytes are to be discarded
-    /// next.
+    /// Removes up to `limit` uploads and up to `limit` files whose time has come. The uploads' bytes are to be
+    /// discarded next.
     func removeExpired(limit: Int) async throws(BlobError) -> ExpiredRows
 
     /// Up to `limit` blobs that have been dying for at least `grace`.
@@ -120,7 +122,8 @@ public protocol Catalog: Sendable {
     /// Those of some digests for which there is no row, neither of a live blob nor of a dying one.
     func unknownBlobs(among digests: [BlobDigest]) async throws(BlobError) -> [BlobDigest]
 
-    /// Removes the row of a blob if it still has been dying for `grace`; its bytes may be removed only when this is true.
+    /// Removes the row of a blob if it still has been dying for `grace`; its bytes may be removed only when this is
+    /// true.
     func removeBlob(_ digest: BlobDigest, dyingFor grace: Duration) async throws(BlobError) -> Bool
 
     // MARK: Tokens

@@ -38,8 +38,8 @@ public struct RunningDigest: Sendable {
     }
 }
 
-/// The stored form: eight state words and the byte count, big-endian, then the bytes of the unfinished block (FIPS 180-4,
-/// §6.2). It does not depend on the library or the machine.
+/// The stored form: eight state words and the byte count, big-endian, then the bytes of the unfinished block (FIPS
+/// 180-4, §6.2). It does not depend on the library or the machine.
 extension RunningDigest {
     private static let blockByteCount = 64
     private static let headByteCount = 8 * 4 + 8

@@ -62,8 +62,8 @@ public final class UploadService: Sendable {
     private let blobs: BlobService
     private let silenceLimit: Duration
 
-    /// - Parameter silenceLimit: when a client has sent nothing for so long, status ends its append, so that the answer is
-    ///   final.
+    /// - Parameter silenceLimit: when a client has sent nothing for so long, status ends its append, so that the answer
+    ///   is final.
     public init(
         catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, settings: UploadSettings,
         clock: any WallClock, silenceLimit: Duration = .seconds(5)
@@ -110,8 +110,8 @@ public final class UploadService: Sendable {
         return upload
     }
 
-    /// Appends a body to an upload and returns it as it is then. Whatever arrives is kept, also when the client goes away
-    /// or an error follows.
+    /// Appends a body to an upload and returns it as it is then. Whatever arrives is kept, also when the client goes
+    /// away or an error follows.
     ///
     /// Ends an append of the same upload that is still running.
     public func append(

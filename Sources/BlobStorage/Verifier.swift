@@ -25,8 +25,8 @@ public enum Verdict: Equatable, Sendable {
 
 /// Compares blobs with their digests.
 ///
-/// Bytes that are not what their digest says are put into quarantine and their blob is marked: from then on a download is
-/// an error, never other bytes. Uploading the same content again makes the blob sound.
+/// Bytes that are not what their digest says are put into quarantine and their blob is marked: from then on a download
+/// is an error, never other bytes. Uploading the same content again makes the blob sound.
 public final class Verifier: Sendable {
     private let catalog: any Catalog
     private let bytes: any ByteStore

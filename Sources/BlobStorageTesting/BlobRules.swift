@@ -40,7 +40,8 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case blobsAreNotHeldUploads
     /// Published blobs are listed as held, each under its digest's first byte, until they are removed.
     case publishedBlobsAreHeld
-    /// Measuring tells the number of the bytes and their SHA-256, and paces all of them; nothing is told of what is not held.
+    /// Measuring tells the number of the bytes and their SHA-256, and paces all of them; nothing is told of what is not
+    /// held.
     case measuringTellsTheBytes
     /// A blob in quarantine is not held any more, and the same bytes can be published again.
     case quarantinedBlobIsGone

@@ -72,8 +72,8 @@ extension CatalogOperation {
         return .complete(claim: claim, adding: text(using: &generator), lifetime: lifetime(using: &generator))
     }
 
-    /// One that changes an upload without a claim. An expired upload is left alone: that such a call has no effect would
-    /// show only to a clock that goes back.
+    /// One that changes an upload without a claim. An expired upload is left alone: that such a call has no effect
+    /// would show only to a clock that goes back.
     private static func onLiveUpload(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {
         let unknown = UploadID(using: &generator)
         let picked = world.uploads.randomElement(using: &generator) ?? unknown

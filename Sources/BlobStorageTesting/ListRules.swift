@@ -65,8 +65,8 @@ extension CatalogTrial {
         return names
     }
 
-    /// Files that each field sorts differently. Some names are sorted differently by Unicode's rules, or in UTF-16, than
-    /// by their bytes.
+    /// Files that each field sorts differently. Some names are sorted differently by Unicode's rules, or in UTF-16,
+    /// than by their bytes.
     private func addZoo() async throws {
         let sizes = [
             ("b", 300), ("\u{212B}", 8), ("é", 20), ("🧾", 4), ("B", 1000), ("a", 3), ("e\u{301}", 100), ("Ω", 5),

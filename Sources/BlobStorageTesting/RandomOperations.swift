@@ -61,8 +61,8 @@ public struct RandomOperations: Sendable {
     /// Compares a byte store with ``InMemoryByteStore``: restarts, and rows that lag behind the bytes, included.
     ///
     /// - Parameters:
-    ///   - open: opens the store: an empty one with room for 64 MiB at first, and the same one again after every restart,
-    ///     when it has been closed and let go.
+    ///   - open: opens the store: an empty one with room for 64 MiB at first, and the same one again after every
+    ///     restart, when it has been closed and let go.
     ///   - close: ends what `open` returned.
     public func run<Backend: ByteStore>(
         againstByteStore open: @Sendable () async throws -> Backend,

@@ -9,8 +9,8 @@ import Synchronization
 
 /// Runs changes in shared transactions, in the order in which they came, on a thread of its own.
 ///
-/// A caller hears of its change when the transaction that holds it is durable. A change that throws is undone alone; the
-/// others of its transaction stay. When the transaction itself fails, all of them fail.
+/// A caller hears of its change when the transaction that holds it is durable. A change that throws is undone alone;
+/// the others of its transaction stay. When the transaction itself fails, all of them fail.
 final class CommitQueue: Sendable {
     private struct Operation: Sendable {
         /// Makes the change, and returns what tells the caller once the change is durable.

@@ -8,15 +8,15 @@ public import SystemPackage
 /// A data directory, created where it is missing, and locked for this process while the value lives.
 public final class DataDirectory: Sendable {
     public let path: FilePath
-    /// Whether files may be written before they have a name. Most file systems of Linux can do that (`O_TMPFILE`); giving
-    /// them one later also takes a mounted `/proc`.
+    /// Whether files may be written before they have a name. Most file systems of Linux can do that (`O_TMPFILE`);
+    /// giving them one later also takes a mounted `/proc`.
     let holdsUnnamedFiles: Bool
     private let lock: CInt
 
     /// Opens and locks a data directory for a server.
     ///
-    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory, cannot
-    ///   be written, or another server uses it.
+    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory,
+    ///   cannot be written, or another server uses it.
     public convenience init(serving path: FilePath) throws(BlobError) {
         try self.init(serving: path, unnamedFiles: true)
     }
@@ -29,8 +29,8 @@ public final class DataDirectory: Sendable {
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
     }
 
-    /// Makes the directories that are missing, and all of their names durable, those found here too: whoever made them may
-    /// have been killed before.
+    /// Makes the directories that are missing, and all of their names durable, those found here too: whoever made them
+    /// may have been killed before.
     ///
     /// - Returns: whether files can be made without a name and be given one.
     private static func makeDirectories(in path: FilePath) throws(BlobError) -> Bool {
@@ -78,8 +78,8 @@ public final class DataDirectory: Sendable {
     /// Where the bytes of damaged blobs are kept.
     public var quarantine: FilePath { path.appending("quarantine") }
 
-    /// Where the blobs are whose digests begin with this byte: 256 directories are few enough to be made at the start, and
-    /// enough for file systems' indices at a hundred million blobs.
+    /// Where the blobs are whose digests begin with this byte: 256 directories are few enough to be made at the start,
+    /// and enough for file systems' indices at a hundred million blobs.
     func blobs(beginningWith byte: UInt8) -> FilePath { blobs.appending(Self.name(of: byte)) }
 
     private static func name(of byte: UInt8) -> String {

@@ -7,8 +7,8 @@ import Logging
 import Metrics
 import SystemPackage
 
-/// Calls the disk, and turns its errors into what a client is told and what an operator finds in the log: paths stay out
-/// of the one and go into the other. Every call may block.
+/// Calls the disk, and turns its errors into what a client is told and what an operator finds in the log: paths stay
+/// out of the one and go into the other. Every call may block.
 struct Disk: Sendable {
     let logger: Logger
 
@@ -16,8 +16,8 @@ struct Disk: Sendable {
 
     /// Makes a file's bytes durable, and what is needed to read them back.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call the
-    ///   next sync a success, so the file is never trusted again.
+    /// - Throws: ``BlobError/Code/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call
+    ///   the next sync a success, so the file is never trusted again.
     func syncData(_ descriptor: CInt, of path: FilePath) throws(BlobError) {
         try sync(path) { fdatasync(descriptor) }
     }

@@ -58,7 +58,8 @@ enum FileLists {
 
     /// The LIKE pattern of all texts that hold this one. LIKE takes ASCII letters in either case.
     ///
-    /// - Returns: `nil` when no name can hold it: SQLite would read a pattern to its first NUL, and refuses endless ones.
+    /// - Returns: `nil` when no name can hold it: SQLite would read a pattern to its first NUL, and refuses endless
+    ///   ones.
     static func pattern(of text: String) -> String? {
         guard text.utf8.count <= FileName.maximumByteCount, !text.utf8.contains(0) else { return nil }
         var pattern = "%"

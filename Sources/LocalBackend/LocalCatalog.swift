@@ -33,8 +33,8 @@ public final class LocalCatalog: Catalog {
 
     /// Opens the database, and makes it when there is none.
     ///
-    /// Blocks for the time of a few reads, and after a crash of copying the WAL (tens of MiB at most); how long does not
-    /// depend on the number of rows.
+    /// Blocks for the time of a few reads, and after a crash of copying the WAL (tens of MiB at most); how long does
+    /// not depend on the number of rows.
     /// - Parameters:
     ///   - path: the database file. Two more, with `-wal` and `-shm` after its name, come and go beside it.
     ///   - readers: how many lookups run at one time.

@@ -45,8 +45,8 @@ actor LocalUploadWriter: UploadWriter {
         var progress = start
         for buffer in buffers {
             let error = buffer.withUnsafeReadableBytes { bytes in
-                // Hashing first brings the bytes into this core's cache while it computes; copying them first would wait
-                // for memory.
+                // Hashing first brings the bytes into this core's cache while it computes; copying them first would
+                // wait for memory.
                 var digest = progress.digest
                 digest.update(bytes)
                 let (count, error) = file.write(bytes, at: progress.offset)

@@ -78,7 +78,8 @@ private final class BlobReader: Sendable {
         _ = close(descriptor)
     }
 
-    /// Takes the next bytes into a digest, and lets go of what the page cache held of them: it is for those who download.
+    /// Takes the next bytes into a digest, and lets go of what the page cache held of them: it is for those who
+    /// download.
     func read(_ count: Int, at offset: Int64, into digest: RunningDigest) throws(BlobError) -> RunningDigest {
         var digest = digest
         var code: CInt = 0

@@ -76,9 +76,9 @@ final class UploadFile: Sendable {
         state.isSynced = false
     }
 
-    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now on
-    /// must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old one's
-    /// place.
+    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now
+    /// on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old
+    /// one's place.
     private func separate(_ state: inout State, at count: Int64) throws(BlobError) {
         let temporary = FilePath(path.string + Self.replacementSuffix)
         let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -132,8 +132,9 @@ final class UploadFile: Sendable {
         }
     }
 
-    /// Makes the file's bytes durable and gives it a name under their digest. The one under `uploads/`, where it has that,
-    /// stays until the upload is discarded, so that a crash between here and the commit leaves the upload as it was.
+    /// Makes the file's bytes durable and gives it a name under their digest. The one under `uploads/`, where it has
+    /// that, stays until the upload is discarded, so that a crash between here and the commit leaves the upload as it
+    /// was.
     ///
     /// - Throws: as ``flush()``.
     func publish(at target: FilePath) throws(BlobError) {
@@ -170,8 +171,8 @@ final class UploadFile: Sendable {
         return stat(target.string, &other) == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
     }
 
-    /// Gives the file another name, which it takes from whatever has it. Of a blob that is here already the bytes at hand
-    /// are the better ones: they were just received and compared.
+    /// Gives the file another name, which it takes from whatever has it. Of a blob that is here already the bytes at
+    /// hand are the better ones: they were just received and compared.
     private func name(_ state: inout State, _ target: FilePath) throws(BlobError) {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {

@@ -9,13 +9,13 @@
 /// Returns the number of bytes read, or -1 with errno set; EAGAIN when nothing of it is cached.
 ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offset);
 
-/// Makes a file that has no name and goes with its descriptor, unless linkat(2) gives it a name: open(2) with O_TMPFILE.
-/// Returns a descriptor for reading and writing, or -1 with errno set.
+/// Makes a file that has no name and goes with its descriptor, unless linkat(2) gives it a name: open(2) with
+/// O_TMPFILE. Returns a descriptor for reading and writing, or -1 with errno set.
 int clinux_open_unnamed(const char *directory);
 
-/// Keeps freed memory for the next buffer instead of giving it back to the system at once, by mallopt(3): receive buffers
-/// come and go by the thousand per second, and each return would be paid for with page faults. Two arenas, since more of
-/// them would each keep memory of their own.
+/// Keeps freed memory for the next buffer instead of giving it back to the system at once, by mallopt(3): receive
+/// buffers come and go by the thousand per second, and each return would be paid for with page faults. Two arenas,
+/// since more of them would each keep memory of their own.
 void clinux_keep_freed_memory(void);
 
 #endif

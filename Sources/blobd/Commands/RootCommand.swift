@@ -17,8 +17,8 @@ struct RootCommand: AsyncParsableCommand {
 
     static var _errorPrefix: String { "blobd: " }
 
-    /// Runs the command that was asked for. Exit codes: 0 when it did its work, 64 when the command line or the settings
-    /// are wrong, 1 for everything else.
+    /// Runs the command that was asked for. Exit codes: 0 when it did its work, 64 when the command line or the
+    /// settings are wrong, 1 for everything else.
     static func main() async {
         // SQLite makes its files as readable as it may, and they hold the key of all upload tokens.
         umask(0o077)

@@ -7,8 +7,8 @@ import Synchronization
 
 /// A descriptor that takes whole lines from any thread.
 ///
-/// Lines are collected and written by one thread, which alone waits when nobody reads them. What does not fit by then is
-/// counted and lost: a log that cannot be written is no reason to stop serving.
+/// Lines are collected and written by one thread, which alone waits when nobody reads them. What does not fit by then
+/// is counted and lost: a log that cannot be written is no reason to stop serving.
 final class LogOutput: Sendable {
     private struct State {
         var bytes: [UInt8] = []

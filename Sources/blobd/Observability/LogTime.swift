@@ -22,7 +22,8 @@ struct LogTime {
         return LogTime(time)
     }
 
-    /// Appends the text by hand: every request writes one, and a date formatter would cost more than the rest of the line.
+    /// Appends the text by hand: every request writes one, and a date formatter would cost more than the rest of the
+    /// line.
     func append(to bytes: inout [UInt8]) {
         Self.append(fields.tm_year &+ 1900, digits: 4, to: &bytes)
         bytes.append(UInt8(ascii: "-"))

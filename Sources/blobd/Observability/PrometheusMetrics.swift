@@ -38,8 +38,8 @@ final class PrometheusMetrics: MetricsFactory {
         return text
     }
 
-    /// The series of these labels, made on first use. A name that is taken by another kind of metric yields a series that
-    /// counts and is never shown: a scrape with one name of two kinds would be refused whole.
+    /// The series of these labels, made on first use. A name that is taken by another kind of metric yields a series
+    /// that counts and is never shown: a scrape with one name of two kinds would be refused whole.
     private func series<Series: MetricSeries>(
         _ label: String, _ dimensions: [(String, String)], make: () -> Series
     ) -> Series {

@@ -44,7 +44,8 @@ struct ListenAddress: Equatable, SettingValue {
         return labels.allSatisfy { !$0.isEmpty && $0.utf8.count <= 63 && $0.isPlain(with: "-") }
     }
 
-    /// Whether only this machine can reach the address. A name other than `localhost` may mean any address, so it is not.
+    /// Whether only this machine can reach the address. A name other than `localhost` may mean any address, so it is
+    /// not.
     var isLoopback: Bool {
         switch try? SocketAddress(ipAddress: host, port: 0) {
         case .v4: host.hasPrefix("127.")

@@ -1,4 +1,5 @@
-// Contract, limits and overload: the disk is full. A small disk of the test's own, where the right to mount one is given.
+// Contract, limits and overload: the disk is full. A small disk of the test's own, where the right to mount one is
+// given.
 
 import Foundation
 import Testing

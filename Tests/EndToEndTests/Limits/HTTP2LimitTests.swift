@@ -1,5 +1,5 @@
-// Contract, limits and overload, over HTTP/2: the limits are those of HTTP/1.1, but for a head that HTTP/2's decoder gives
-// up on: only the end of the connection can say so.
+// Contract, limits and overload, over HTTP/2: the limits are those of HTTP/1.1, but for a head that HTTP/2's decoder
+// gives up on: only the end of the connection can say so.
 
 import Foundation
 import Testing

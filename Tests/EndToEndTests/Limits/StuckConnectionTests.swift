@@ -1,4 +1,5 @@
-// Connections on which nothing goes on, in every state that one can be in: none stays for ever, and none is closed early.
+// Connections on which nothing goes on, in every state that one can be in: none stays for ever, and none is closed
+// early.
 
 import Foundation
 import Testing
