@@ -56,7 +56,7 @@ public final class BlobService: Sendable {
     }
 
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
-        guard blob.condition != .damaged else { throw .blobCorrupt }
+        guard blob.condition == .sound else { throw .blobCorrupt }
         let content: BlobContent?
         do throws(BlobError) {
             content = try await bytes.open(blob.digest)

@@ -53,18 +53,6 @@ public final class Reclaimer: Sendable {
         self.logger = logger
     }
 
-    /// Reclaims again and again until the task is cancelled.
-    public func run(every interval: Duration) async throws {
-        while !Task.isCancelled {
-            do {
-                try await reclaim()
-            } catch {
-                logger.error("reclaiming failed; trying again later", metadata: ["error": "\(error)"])
-            }
-            try await Task.sleep(for: interval)
-        }
-    }
-
     /// One round: everything that is due, and a share of the search for bytes without a row.
     ///
     /// - Parameter searchingAll: whether to look at all blobs for those without a row, however long it takes.

@@ -23,6 +23,17 @@ public enum Verdict: Equatable, Sendable {
     }
 }
 
+extension Verdict: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .sound: "sound"
+        case .changed(let found): "\(found.size) bytes of the digest \(found.digest)"
+        case .missing: "no bytes"
+        case .gone: "gone"
+        }
+    }
+}
+
 /// Compares blobs with their digests.
 ///
 /// Bytes that are not what their digest says are put into quarantine and their blob is marked: from then on a download

@@ -68,8 +68,29 @@ public final class DataDirectory: Sendable {
         return Glibc.link(path.string, target.string) == 0 ? 0 : errno
     }
 
+    /// A data directory that another process may be serving: neither made nor locked, and only read.
+    public init(visiting path: FilePath) {
+        self.path = path
+        lock = -1
+        holdsUnnamedFiles = false
+    }
+
     deinit {
-        _ = close(lock)
+        if lock >= 0 { _ = close(lock) }
+    }
+
+    /// The process that serves a data directory; `nil` when there is none.
+    public static func server(of path: FilePath) throws(BlobError) -> Int32? {
+        let descriptor = Glibc.open(path.appending("lock").string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = close(descriptor) }
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
+        var text = [UInt8](repeating: 0, count: 16)
+        let count = pread(descriptor, &text, text.count, 0)
+        guard let process = Int32(String(decoding: text.prefix(max(0, count)), as: UTF8.self)), process > 0 else {
+            throw BlobError(.unavailable, "the server of \(path) is just starting; try again")
+        }
+        return process
     }
 
     public var catalog: FilePath { Self.catalog(in: path) }
@@ -89,12 +110,20 @@ public final class DataDirectory: Sendable {
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
-    /// Takes the lock. It ends with the process, however that ends.
+    /// Takes the lock, and writes into its file who has it. It ends with the process, however that ends.
     private static func lock(_ path: FilePath) throws(BlobError) -> CInt {
         let file = path.appending("lock")
         let descriptor = Glibc.open(file.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path, errno) }
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return descriptor }
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
+            let process = String(getpid())
+            guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, process, process.utf8.count, 0) > 0 else {
+                let code = errno
+                _ = close(descriptor)
+                throw unusable(path, code)
+            }
+            return descriptor
+        }
         let code = errno
         _ = close(descriptor)
         guard code == EWOULDBLOCK else { throw unusable(path, code) }

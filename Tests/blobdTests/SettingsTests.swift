@@ -41,6 +41,8 @@ struct SettingsTests {
         #expect(settings.temporaryExpiry == .seconds(30 * 86_400))
         #expect(settings.reclaimInterval == .seconds(300))
         #expect(settings.reclaimGrace == .seconds(3600))
+        #expect(settings.scrubInterval == .seconds(7 * 86_400))
+        #expect(settings.scrubRate == 16 << 20)
         #expect(!settings.privateDownloads)
         #expect(settings.crossOriginResourcePolicy == .sameSite)
         #expect(settings.logLevel == .info)
@@ -98,7 +100,8 @@ struct SettingsTests {
             .data: "/srv/blobs", .listen: "localhost:0", .allowPlaintext: "true", .tlsSelfSigned: "false",
             .tlsCertificate: "c.pem", .tlsKey: "k.pem", .maxBlobSize: "1", .maxOpenUploads: "1", .quota: "1GB",
             .minFreeSpace: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
-            .reclaimGrace: "0s", .privateDownloads: "true", .crossOriginResourcePolicy: "cross-origin",
+            .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
+            .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .bodyTimeout: "1ms", .idleTimeout: "1ms",
         ]

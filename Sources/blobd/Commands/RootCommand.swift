@@ -11,7 +11,9 @@ struct RootCommand: AsyncParsableCommand {
         abstract: "A server for blobs: resumable uploads, downloads by SHA-256.",
         discussion: "Without a command it serves; 'blobd serve --help' shows all settings.",
         version: "0.1.0",
-        subcommands: [ServeCommand.self, ConfigCommand.self, TokenCommand.self],
+        subcommands: [
+            ServeCommand.self, ConfigCommand.self, TokenCommand.self, CheckCommand.self, ReclaimCommand.self,
+        ],
         defaultSubcommand: ServeCommand.self
     )
 

@@ -4,8 +4,8 @@ import SystemPackage
 
 enum Console {
     /// Puts lines on standard output, which carries only what was asked for, at once.
-    static func tell(_ text: String) {
-        write(text + "\n", to: .standardOutput)
+    static func tell(_ text: String, ending: String = "\n") {
+        write(text + ending, to: .standardOutput)
     }
 
     /// Puts a problem on standard error.

@@ -20,6 +20,8 @@ enum Setting: String, CaseIterable, Sendable {
     case temporaryExpiry = "temporary-expiry"
     case reclaimInterval = "reclaim-interval"
     case reclaimGrace = "reclaim-grace"
+    case scrubInterval = "scrub-interval"
+    case scrubRate = "scrub-rate"
     case privateDownloads = "private-downloads"
     case crossOriginResourcePolicy = "cross-origin-resource-policy"
     case logLevel = "log-level"
@@ -47,6 +49,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .temporaryExpiry: Row(Duration.self, "30d", least: "1s", "Life of a temporary file.")
         case .reclaimInterval: Row(Duration.self, "5m", least: "1s", "Time between two rounds of the reclaimer.")
         case .reclaimGrace: Row(Duration.self, "1h", "Time between a blob's last file and its bytes going.")
+        case .scrubInterval: Row(Duration.self, "7d", "Time from one reading of all blobs to the next; 0s for none.")
+        case .scrubRate: Row(ByteCount.self, "16MiB", least: "1", "Bytes per second of that reading.")
         case .privateDownloads: Row(Bool.self, "false", "Ask for a token on downloads too.")
         case .crossOriginResourcePolicy: Row(CrossOriginResourcePolicy.self, "same-site", "Header of downloads.")
         case .logLevel: Row(Logger.Level.self, "info", "Least level that is logged.")

@@ -20,6 +20,8 @@ struct SettingFlags: ParsableArguments {
     @Option(.temporaryExpiry) var temporaryExpiry: GivenSetting?
     @Option(.reclaimInterval) var reclaimInterval: GivenSetting?
     @Option(.reclaimGrace) var reclaimGrace: GivenSetting?
+    @Option(.scrubInterval) var scrubInterval: GivenSetting?
+    @Option(.scrubRate) var scrubRate: GivenSetting?
     @Flag(.privateDownloads) var privateDownloads: Bool?
     @Option(.crossOriginResourcePolicy) var crossOriginResourcePolicy: GivenSetting?
     @Option(.logLevel) var logLevel: GivenSetting?
@@ -33,8 +35,8 @@ struct SettingFlags: ParsableArguments {
     var given: [Setting: String] {
         let options = [
             data, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
-            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, crossOriginResourcePolicy, logLevel,
-            logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
+            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
+            crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned, .privateDownloads: privateDownloads,

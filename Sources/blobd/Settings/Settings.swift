@@ -28,6 +28,10 @@ struct Settings: Sendable {
     let temporaryExpiry: Duration
     let reclaimInterval: Duration
     let reclaimGrace: Duration
+    /// Zero for never.
+    let scrubInterval: Duration
+    /// In bytes per second.
+    let scrubRate: Int64
     let privateDownloads: Bool
     let crossOriginResourcePolicy: CrossOriginResourcePolicy
     let logLevel: Logger.Level
@@ -49,6 +53,8 @@ struct Settings: Sendable {
         temporaryExpiry = effective.value(.temporaryExpiry)
         reclaimInterval = effective.value(.reclaimInterval)
         reclaimGrace = effective.value(.reclaimGrace)
+        scrubInterval = effective.value(.scrubInterval)
+        scrubRate = effective.value(.scrubRate, as: ByteCount.self).bytes
         privateDownloads = effective.value(.privateDownloads)
         crossOriginResourcePolicy = effective.value(.crossOriginResourcePolicy)
         logLevel = effective.value(.logLevel)

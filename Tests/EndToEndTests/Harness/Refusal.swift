@@ -36,6 +36,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     static let tooManyRequests = Refusal(429, "TOOMANYREQUESTS")
     static let headersTooLarge = Refusal(431, "HEADERS_TOO_LARGE")
     static let unavailable = Refusal(503, "UNAVAILABLE")
+    static let blobCorrupt = Refusal(500, "BLOB_CORRUPT")
     static let insufficientStorage = Refusal(507, "INSUFFICIENT_STORAGE")
 }
 

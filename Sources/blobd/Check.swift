@@ -1,0 +1,86 @@
+// Walks through rows and bytes both ways and tells what does not fit.
+
+import BlobCore
+import BlobStorage
+
+/// One check of everything that a data directory holds.
+struct Check {
+    typealias Pace = @Sendable (Int) async -> Void
+
+    let catalog: any Catalog
+    let bytes: any ByteStore
+    /// Whether blobs are read, or only their sizes compared.
+    let isReading: Bool
+    let report: CheckReport
+
+    private static let pageSize = 1000
+
+    /// - Parameter examine: looks at one blob, and does what has to be done when it is damaged.
+    /// - Returns: whether everything is well.
+    func run(
+        examining examine: (BlobRecord, Pace) async throws(BlobError) -> Verdict
+    ) async throws(BlobError) -> Bool {
+        for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
+        let total = try await catalog.statistics()
+        report.begin(blobs: total.blobs, byteCount: isReading ? total.blobBytes : 0)
+        var last: BlobDigest?
+        while true {
+            let page = try await catalog.blobRecords(after: last, limit: Self.pageSize)
+            for record in page {
+                let verdict = try await examine(record) { [report] in report.read($0) }
+                report.examined(record, verdict)
+            }
+            guard let end = page.last, page.count == Self.pageSize else { break }
+            last = end.digest
+        }
+        try await checkUploads()
+        try await countOrphans()
+        return report.end()
+    }
+
+    /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server looks
+    /// for itself.
+    func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
+        var verdict = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace)
+        guard verdict.isDamage else { return verdict }
+        // It may have been removed or uploaded again meanwhile.
+        guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
+        verdict = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: { _ in })
+        if verdict.isDamage && record.condition == .sound {
+            try await catalog.setCondition(.suspected, of: record.digest)
+        }
+        return verdict
+    }
+
+    /// Whether the server has still to look at what was suspected.
+    func isWaitingForTheServer() async throws(BlobError) -> Bool {
+        try await !catalog.suspectedBlobs(limit: 1).isEmpty
+    }
+
+    private func checkUploads() async throws(BlobError) {
+        var last: UploadID?
+        while true {
+            let page = try await catalog.openUploads(after: last, limit: Self.pageSize)
+            for upload in page where upload.offset > 0 {
+                let held = try await bytes.heldByteCount(of: upload.id) ?? 0
+                guard held < upload.offset else { continue }
+                // Completed or cancelled meanwhile, its bytes are rightly gone.
+                guard let now = try await catalog.upload(upload.id), now.state == .open else { continue }
+                report.fault("the upload \(upload.id) holds \(held) bytes, and \(upload.offset) were acknowledged")
+            }
+            guard let end = page.last, page.count == Self.pageSize else { return }
+            last = end.id
+        }
+    }
+
+    /// Bytes without a row are no damage: the reclaimer removes them.
+    private func countOrphans() async throws(BlobError) {
+        for byte in UInt8.min...UInt8.max {
+            let held = try await bytes.heldBlobs(beginningWith: byte)
+            for start in stride(from: 0, to: held.count, by: Self.pageSize) {
+                let batch = Array(held[start..<min(start + Self.pageSize, held.count)])
+                report.orphans(try await catalog.unknownBlobs(among: batch).count)
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+// What a check tells, as it goes on and at its end.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import Synchronization
+
+/// Puts findings on standard output: lines for people with a line of progress, or JSON lines for programs.
+final class CheckReport: Sendable {
+    enum Style: Sendable {
+        case text, json
+    }
+
+    private struct State {
+        var total = (blobs: Int64(0), bytes: Int64(0))
+        var examined: Int64 = 0
+        var read: Int64 = 0
+        var damaged = 0
+        var faults = 0
+        var orphans = 0
+        var start = ContinuousClock.now
+        var lastProgress = ContinuousClock.now
+    }
+
+    private static let progressInterval: [Style: Duration] = [.text: .milliseconds(200), .json: .seconds(10)]
+
+    private let style: Style
+    private let print: @Sendable (String, _ ending: String) -> Void
+    private let state = Mutex(State())
+
+    /// - Parameter print: takes what is told, and what ends it.
+    init(style: Style, print: @escaping @Sendable (String, String) -> Void = { Console.tell($0, ending: $1) }) {
+        self.style = style
+        self.print = print
+    }
+
+    func begin(blobs: Int64, byteCount: Int64) {
+        state.withLock { state in
+            state.total = (blobs, byteCount)
+            state.start = .now
+        }
+    }
+
+    /// Counts bytes that were read, and shows how far the check has come now and then.
+    func read(_ byteCount: Int) {
+        state.withLock { state in
+            state.read += Int64(byteCount)
+            guard state.lastProgress.duration(to: .now) >= Self.progressInterval[style] ?? .zero else { return }
+            state.lastProgress = .now
+            showProgress(state)
+        }
+    }
+
+    func examined(_ record: BlobRecord, _ verdict: Verdict) {
+        state.withLock { state in
+            state.examined += 1
+            guard verdict.isDamage else { return }
+            state.damaged += 1
+            switch verdict {
+            case .changed(let found) where found.digest == record.digest:
+                tell(
+                    "the blob \(record.digest) has \(found.size) bytes instead of \(record.size)",
+                    Line(event: "damaged", digest: "\(record.digest)", size: record.size, foundSize: found.size)
+                )
+            case .changed(let found):
+                tell(
+                    "the blob \(record.digest) is damaged: its \(found.size) bytes are \(found.digest)",
+                    Line(
+                        event: "damaged", digest: "\(record.digest)", size: record.size, foundSize: found.size,
+                        foundDigest: "\(found.digest)"
+                    )
+                )
+            case .missing, .sound, .gone:
+                tell(
+                    record.condition == .damaged
+                        ? "the blob \(record.digest) was damaged before; its bytes are in quarantine"
+                        : "the blob \(record.digest) has no bytes",
+                    Line(event: "missing", digest: "\(record.digest)", size: record.size)
+                )
+            }
+        }
+    }
+
+    func fault(_ text: String) {
+        state.withLock { $0.faults += 1 }
+        tell(text, Line(event: "fault", message: text))
+    }
+
+    func orphans(_ count: Int) {
+        state.withLock { $0.orphans += count }
+    }
+
+    /// Tells the result.
+    ///
+    /// - Returns: whether everything is well.
+    func end() -> Bool {
+        state.withLock { state in
+            let seconds = max(0.001, state.start.duration(to: .now) / .seconds(1))
+            var line = Line(event: "done", seconds: seconds)
+            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, state.read, Double(state.read) / seconds)
+            (line.damaged, line.faults, line.orphans) = (state.damaged, state.faults, state.orphans)
+            tell(
+                "\(state.examined) blobs, \(Self.size(state.read)) read in \(Self.time(seconds)): \(state.damaged) damaged, "
+                    + "\(state.faults) other faults, \(state.orphans) without a row",
+                line
+            )
+            return state.damaged == 0 && state.faults == 0
+        }
+    }
+
+    private func showProgress(_ state: State) {
+        let seconds = max(0.001, state.start.duration(to: .now) / .seconds(1))
+        let rate = Double(state.read) / seconds
+        let left = rate > 0 ? Double(max(0, state.total.bytes - state.read)) / rate : 0
+        switch style {
+        case .text:
+            let share = state.total.bytes > 0 ? 100 * state.read / state.total.bytes : 0
+            print(
+                "\r\u{1B}[K\(share) % of \(Self.size(state.total.bytes)), \(Self.size(Int64(rate)))/s, "
+                    + "\(Self.time(left)) left",
+                ""
+            )
+        case .json:
+            var line = Line(event: "progress", seconds: seconds, secondsLeft: left)
+            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, state.read, rate)
+            print(line.json, "\n")
+        }
+    }
+
+    private func tell(_ text: String, _ line: Line) {
+        switch style {
+        case .text: print("\r\u{1B}[K" + text, "\n")
+        case .json: print(line.json, "\n")
+        }
+    }
+
+    private static func size(_ bytes: Int64) -> String {
+        let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        var (value, unit) = (Double(bytes), 0)
+        while value >= 1024 && unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
+        let number = unit == 0 || value >= 100 ? String(Int64(value)) : String((value * 10).rounded() / 10)
+        return "\(number) \(units[unit])"
+    }
+
+    private static func time(_ seconds: Double) -> String {
+        Duration.seconds(seconds.rounded()).formatted(.units(allowed: [.hours, .minutes, .seconds], width: .narrow))
+    }
+}
+
+extension CheckReport {
+    /// One JSON line. What does not belong to its event is left out.
+    struct Line: Codable, Equatable {
+        var event: String
+        var digest: String?
+        var size: Int64?
+        var foundSize: Int64?
+        var foundDigest: String?
+        var message: String?
+        var blobs: Int64?
+        var bytes: Int64?
+        var bytesPerSecond: Double?
+        var seconds: Double?
+        var secondsLeft: Double?
+        var damaged: Int?
+        var faults: Int?
+        var orphans: Int?
+
+        fileprivate var json: String {
+            let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            encoder.outputFormatting = .sortedKeys
+            return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// `blobd check`: whether everything that was acknowledged is still there, byte for byte.
+
+import ArgumentParser
+import BlobCore
+import BlobStorage
+import Glibc
+import Logging
+
+struct CheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Compare every blob with its digest, and rows with bytes.",
+        discussion: """
+            Bytes that are not what their digest says are moved to 'quarantine' in the data directory and never deleted; \
+            downloads of them answer 500 BLOB_CORRUPT until the same content is uploaded again or the file is restored. \
+            Works beside a running server, which then moves them itself.
+
+            Exit codes: 0 everything is well, 1 damage was found, 2 the check could not be made.
+            """
+    )
+
+    @OptionGroup var dataFlags: DataFlags
+
+    @Flag(help: "Compare sizes only, and read no bytes.")
+    var quick = false
+
+    @Flag(help: "Print JSON lines, as is done anyway where standard output is no terminal.")
+    var json = false
+
+    func run() async throws {
+        do {
+            guard try await check() else { throw ExitCode(1) }
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            Console.complain((error as? BlobError)?.message ?? "\(error)")
+            throw ExitCode(2)
+        }
+    }
+
+    /// - Returns: whether everything is well.
+    private func check() async throws -> Bool {
+        let effective = try Settings.effective(flags: dataFlags.given)
+        // What is found is told on standard output; the storage would tell it again.
+        let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
+        defer { log.drain() }
+        let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
+        let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
+        // Before anything is opened: a directory that is none must not be made one.
+        let visited = try VisitedStorage(at: data, logger: logger)
+        if let process = try server(of: data) {
+            let check = Check(catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, report: report)
+            let isWell = try await check.run(examining: check.suspect)
+            // When this ends, the server serves none of what was found.
+            if !isWell { wake(process) }
+            while try await check.isWaitingForTheServer(), try server(of: data) != nil {
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            await visited.close()
+            return isWell
+        }
+        await visited.close()
+        let storage = try Storage(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger)
+        let check = Check(catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, report: report)
+        let isWell = try await check.run { record, pace throws(BlobError) in
+            try await storage.verifier.verify(record, reading: !quick, pace: pace)
+        }
+        try await storage.close()
+        return isWell
+    }
+}

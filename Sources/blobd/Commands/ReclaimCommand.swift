@@ -1,0 +1,48 @@
+// `blobd reclaim`: lets go at once of what nobody needs any more.
+
+import ArgumentParser
+import BlobStorage
+import Logging
+
+struct ReclaimCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reclaim",
+        abstract: "Remove what nobody needs any more, at once.",
+        discussion: """
+            Removes uploads and files whose time has come, blobs that no file points at, and what a crash left behind. A \
+            running server does all of it by itself every few minutes; this asks it to do so now, and does it where no \
+            server runs.
+            """
+    )
+
+    @OptionGroup var dataFlags: DataFlags
+
+    @Option(.reclaimGrace) var reclaimGrace: GivenSetting?
+
+    func run() async throws {
+        let given = [dataFlags.data, dataFlags.config, reclaimGrace].compactMap(\.self)
+        let effective = try Settings.effective(
+            flags: Dictionary(uniqueKeysWithValues: given.map { ($0.setting, $0.text) })
+        )
+        let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
+        defer { log.drain() }
+        let data: String = effective.value(.data)
+        if let server = try server(of: data) {
+            wake(server)
+            return Console.tell("The server (process \(server)) was asked to reclaim now; its log tells what it did.")
+        }
+        try await visitCatalog(in: data) { _ in }
+        let storage = try Storage(
+            at: data, freeSpaceFloor: 0, grace: effective.value(.reclaimGrace), logger: Logger(label: "blobd")
+        )
+        let round = try await storage.reclaimer.reclaim(searchingAll: true)
+        try await storage.close()
+        Console.tell(
+            "removed \(round.uploads) expired uploads, \(round.files) expired files, \(round.blobs) blobs without files, "
+                + "and \(round.orphans) left behind without a row"
+        )
+        guard round.failures == 0 else {
+            throw StartFailure("\(round.failures) could not be removed; the lines above tell why")
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// The embedded backend, put together. Only this file knows which backend is used.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import LocalBackend
+import Logging
+import NIOCore
+import NIOPosix
+import SystemPackage
+
+/// The data of one directory, opened by the only process that may change its blobs.
+struct Storage {
+    private let directory: DataDirectory
+    let catalog: LocalCatalog
+    let threads: NIOThreadPool
+    let bytes: LocalByteStore
+    let blobs: BlobService
+    let locks = BlobLocks()
+    let reclaimer: Reclaimer
+    let verifier: Verifier
+
+    /// - Parameters:
+    ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
+    ///   - grace: how long a blob without files is kept.
+    /// - Throws: when another process has the directory, or what is in it cannot be used.
+    init(at path: String, freeSpaceFloor: Int64, grace: Duration, logger: Logger) throws {
+        directory = try DataDirectory(serving: FilePath(path))
+        catalog = try LocalCatalog(path: directory.catalog.string, clock: SystemClock(), logger: logger)
+        threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
+        threads.start()
+        bytes = LocalByteStore(
+            directory: directory, threads: threads, freeSpaceFloor: freeSpaceFloor, logger: logger
+        )
+        blobs = BlobService(catalog: catalog, bytes: bytes)
+        reclaimer = Reclaimer(
+            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace, logger: logger
+        )
+        verifier = Verifier(catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: logger)
+    }
+
+    /// Lets what was begun finish, and gives the directory free for others.
+    func close() async throws {
+        await catalog.close()
+        try await threads.shutdownGracefully()
+        // Its lock must outlast whatever writes.
+        withExtendedLifetime(directory) {}
+    }
+}
+
+/// The data of a directory that may have a server: rows can be read and marked, bytes only read.
+struct VisitedStorage {
+    let catalog: LocalCatalog
+    let bytes: LocalByteStore
+
+    init(at path: String, logger: Logger) throws {
+        catalog = try LocalCatalog(
+            path: try catalogPath(in: path), role: .visitor, clock: SystemClock(), logger: logger)
+        bytes = LocalByteStore(
+            directory: DataDirectory(visiting: FilePath(path)), threads: .singleton, freeSpaceFloor: 0, logger: logger
+        )
+    }
+
+    func close() async {
+        await catalog.close()
+    }
+}
+
+/// The process that serves a data directory; `nil` when there is none.
+func server(of data: String) throws(BlobError) -> Int32? {
+    try DataDirectory.server(of: FilePath(data))
+}
+
+/// Tells a server that there is something to look at: see ``Upkeep``.
+func wake(_ server: Int32) {
+    // One that has just ended has nothing to look at.
+    _ = kill(server, SIGUSR1)
+}
+
+/// Runs `body` with the catalog of a data directory, beside a server that may be running on it.
+func visitCatalog<Value: Sendable>(
+    in data: String, _ body: (any Catalog) async throws -> Value
+) async throws -> Value {
+    let catalog = try LocalCatalog(path: try catalogPath(in: data), role: .visitor, clock: SystemClock())
+    do {
+        let value = try await body(catalog)
+        await catalog.close()
+        return value
+    } catch {
+        await catalog.close()
+        throw error
+    }
+}
+
+/// Where a data directory has its catalog.
+///
+/// - Throws: when it has none: a command beside the server must not make an empty one.
+private func catalogPath(in data: String) throws -> String {
+    let path = DataDirectory.catalog(in: FilePath(data)).string
+    guard FileManager.default.fileExists(atPath: path) else {
+        throw StartFailure(
+            "\(data) is no data directory of blobd: start 'blobd serve --data \(data)' first, or correct --data")
+    }
+    return path
+}

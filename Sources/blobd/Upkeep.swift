@@ -1,0 +1,55 @@
+// What a server does beside answering requests.
+
+import BlobCore
+import BlobStorage
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// Reclaims and verifies until the server stops: at intervals, and at once when SIGUSR1 asks for it.
+struct Upkeep: Service {
+    let reclaimer: Reclaimer
+    let reclaimInterval: Duration
+    let verifier: Verifier
+    /// Zero for never.
+    let scrubInterval: Duration
+    /// In bytes per second.
+    let scrubRate: Int64
+    let logger: Logger
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sigusr1)
+        try? await cancelWhenGracefulShutdown {
+            try await withThrowingDiscardingTaskGroup { group in
+                group.addTask {
+                    while true {
+                        await attempt { () throws(BlobError) in
+                            try await verifier.verifySuspected()
+                            try await reclaimer.reclaim()
+                        }
+                        try await Task.sleep(for: reclaimInterval)
+                    }
+                }
+                group.addTask {
+                    for await _ in signals {
+                        await attempt { () throws(BlobError) in
+                            try await verifier.verifySuspected()
+                            try await reclaimer.reclaim(searchingAll: true)
+                        }
+                    }
+                }
+                if scrubInterval > .zero {
+                    group.addTask { try await verifier.run(every: scrubInterval, rate: scrubRate) }
+                }
+            }
+        }
+    }
+
+    private func attempt(_ work: () async throws(BlobError) -> Void) async {
+        do throws(BlobError) {
+            try await work()
+        } catch {
+            logger.error("upkeep failed; trying again later", metadata: ["error": "\(error)"])
+        }
+    }
+}

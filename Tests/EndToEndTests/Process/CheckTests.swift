@@ -1,0 +1,178 @@
+// `blobd check` and `blobd reclaim`: what they find, say and leave, beside a running server and without one.
+
+import Foundation
+import Testing
+
+@Suite("Check", .inTurn)
+struct CheckTests {
+    private func check(_ server: ServerProcess, _ flags: [String] = []) async throws -> ChildProcess.Outcome {
+        try await server.command(["check", "--data", server.data] + flags)
+    }
+
+    private func events(_ outcome: ChildProcess.Outcome) throws -> [JSON] {
+        try outcome.output.split(separator: "\n").map { try JSONDecoder().decode(JSON.self, from: Data($0.utf8)) }
+    }
+
+    /// Changes one bit, or cuts the file, or takes it away.
+    private func damage(_ path: String, _ number: Int) throws {
+        switch number % 10 {
+        case 8: try FileManager.default.removeItem(atPath: path)
+        case 9:
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+            defer { try? handle.close() }
+            try handle.truncate(atOffset: try handle.seekToEnd() / 2)
+        default:
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[number * 7919 % bytes.count] ^= 1 << (number % 8)
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+            defer { try? handle.close() }
+            try handle.write(contentsOf: bytes)
+        }
+    }
+
+    private func path(of digest: String, in server: ServerProcess) -> String {
+        "\(server.data)/blobs/\(digest.prefix(2))/\(digest)"
+    }
+
+    @Test("finds each of 1,000 damaged blobs; none of them is served, all others are", arguments: [false, true])
+    func bitRot(isRunning: Bool) async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            var digests: [String] = []
+            for number in 0..<550 {
+                digests.append(try await client.publish(Sample.bytes(100 + number * 13)).digest)
+            }
+            let sound = try await check(server)
+            #expect(sound.end == .code(0), "\(sound.output) \(sound.errors)")
+            #expect(try events(sound).last?["blobs"] == .integer(550))
+            if !isRunning { _ = try await server.stop() }
+            for number in 0..<500 { try damage(path(of: digests[number], in: server), number) }
+
+            let found = try await check(server)
+            #expect(found.end == .code(1))
+            let named = Set(try events(found).compactMap { $0["digest"]?.string })
+            #expect(named == Set(digests[..<500]))
+            if !isRunning { try await server.start() }
+            for digest in digests[..<500] { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
+            for digest in digests[500...] { #expect(try await client.send(.download(digest)).status == 200) }
+            // What was taken away is the only thing that is not kept.
+            #expect(try server.files(in: "quarantine").count == 450)
+        }
+    }
+
+    @Test("of sizes alone finds what was cut and what is gone, and reads nothing")
+    func quick() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            var digests: [String] = []
+            for _ in 0..<3 { digests.append(try await client.publish(Sample.bytes(1000)).digest) }
+            _ = try await server.stop()
+            for (digest, number) in zip(digests, [0, 8, 9]) { try damage(path(of: digest, in: server), number) }
+            let found = try await check(server, ["--quick"])
+            #expect(found.end == .code(1))
+            #expect(Set(try events(found).compactMap { $0["digest"]?.string }) == Set(digests[1...]))
+            #expect(try events(found).last?["bytes"] == .integer(0))
+        }
+    }
+
+    @Test("uploading the same bytes again heals")
+    func healing() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let bytes = try Sample.bytes(5000)
+            let digest = try await client.publish(bytes).digest
+            try damage(path(of: digest, in: server), 1)
+            #expect(try await check(server).end == .code(1))
+            expect(try await client.send(.download(digest)), is: .blobCorrupt)
+            _ = try await client.publish(bytes)
+            #expect(try await client.send(.download(digest)).body == bytes)
+            #expect(try await check(server).end == .code(0))
+        }
+    }
+
+    @Test("a download of a cut file is an error, and the server looks for itself")
+    func cutFile() async throws {
+        try await withServer(["--reclaim-interval", "1s"]) { server in
+            let client = try server.admin()
+            let digest = try await client.publish(Sample.bytes(5000)).digest
+            try damage(path(of: digest, in: server), 9)
+            expect(try await client.send(.download(digest)), is: .blobCorrupt)
+            try await eventually("it is in quarantine") {
+                try server.files(in: "quarantine").count == 1 ? true : nil
+            }
+        }
+    }
+
+    @Test("the server reads all blobs by itself")
+    func scrub() async throws {
+        try await withServer(["--scrub-interval", "1s", "--scrub-rate", "1GiB"]) { server in
+            let client = try server.admin()
+            let digest = try await client.publish(Sample.bytes(5000)).digest
+            try damage(path(of: digest, in: server), 1)
+            try await eventually("it is out of service") {
+                try await client.send(.download(digest)).status == 500 ? true : nil
+            }
+            #expect(
+                try await String(decoding: client.send(.get("/metrics")).body, as: UTF8.self).contains(
+                    "blobd_damaged_blobs_total 1"))
+        }
+    }
+
+    @Test("an upload that lost acknowledged bytes is told")
+    func shortUpload() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let upload = try await client.upload(holding: Sample.bytes(5000))
+            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(server.data)/uploads/\(upload.id)"))
+            try file.truncate(atOffset: 4999)
+            try file.close()
+            let found = try await check(server)
+            #expect(found.end == .code(1))
+            #expect(found.output.contains("\(upload.id) holds 4999 bytes, and 5000 were acknowledged"))
+        }
+    }
+
+    @Test("what cannot be checked ends with 2 and says why")
+    func impossible() async throws {
+        try await withServer { server in
+            let outcome = try await server.command(["check", "--data", "\(server.folder.path)/nothing"])
+            #expect(outcome.end == .code(2))
+            #expect(outcome.errors.contains("no data directory of blobd"))
+            #expect(!FileManager.default.fileExists(atPath: "\(server.folder.path)/nothing"))
+        }
+    }
+}
+
+@Suite("Reclaiming by hand", .inTurn)
+struct ReclaimCommandTests {
+    @Test("without a server: tells what it removed, also bytes without a row")
+    func offline() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let kept = try await client.publish(Sample.bytes(1000))
+            let file = try await client.publish(Sample.bytes(2000))
+            #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            _ = try await server.stop()
+            let orphan = String(repeating: "0", count: 64)
+            try Data("orphan".utf8).write(to: URL(fileURLWithPath: "\(server.data)/blobs/00/\(orphan)"))
+            let outcome = try await server.command(["reclaim", "--data", server.data, "--reclaim-grace", "0s"])
+            #expect(outcome.end == .code(0), "\(outcome.errors)")
+            #expect(outcome.output.contains("1 blobs without files, and 1 left behind"), "\(outcome.output)")
+            #expect(try server.files(in: "blobs").map(\.size) == [1000])
+            try await server.start()
+            #expect(try await client.send(.download(kept.digest)).status == 200)
+        }
+    }
+
+    @Test("beside a server: that one does it at once")
+    func online() async throws {
+        try await withServer(["--reclaim-grace", "0s"]) { server in
+            let client = try server.admin()
+            let file = try await client.publish(Sample.bytes(2000))
+            #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            let outcome = try await server.command(["reclaim", "--data", server.data])
+            #expect(outcome.end == .code(0), "\(outcome.errors)")
+            try await eventually("its bytes are gone") { try server.files(in: "blobs").isEmpty ? true : nil }
+        }
+    }
+}
