@@ -37,7 +37,7 @@ enum BlobRows {
 }
 
 extension BlobRecord {
-    fileprivate init(row: Row) throws {
+    init(row: Row) throws {
         self.init(digest: try row.digest(0), size: try row.integer(1), condition: try row.condition(2))
     }
 }

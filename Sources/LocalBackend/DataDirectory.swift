@@ -103,6 +103,11 @@ public final class DataDirectory: Sendable {
     /// and enough for file systems' indices at a hundred million blobs.
     func blobs(beginningWith byte: UInt8) -> FilePath { blobs.appending(Self.name(of: byte)) }
 
+    /// Where a blob's file is.
+    func path(of digest: BlobDigest) -> FilePath {
+        blobs(beginningWith: digest.bytes.first ?? 0).appending(digest.hex)
+    }
+
     private static func name(of byte: UInt8) -> String {
         (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }

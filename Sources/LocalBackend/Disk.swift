@@ -85,6 +85,27 @@ struct Disk: Sendable {
         }
     }
 
+    /// Copies a whole file into another.
+    ///
+    /// - Returns: the digest of what was copied.
+    func copyAll(from source: CInt, to target: CInt, of path: FilePath) throws(BlobError) -> BlobDigest {
+        var (digest, offset) = (RunningDigest(), Int64(0))
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let read = pread(source, &buffer, buffer.count, off_t(offset))
+            if read < 0 && errno == EINTR { continue }
+            guard read >= 0 else { throw reading(errno, path) }
+            if read == 0 { return digest.digest }
+            let (_, error) = buffer.withUnsafeBytes { bytes in
+                let bytes = UnsafeRawBufferPointer(rebasing: bytes[..<read])
+                digest.update(bytes)
+                return write(bytes, to: target, at: offset, of: path)
+            }
+            if let error { throw error }
+            offset += Int64(read)
+        }
+    }
+
     func status(of descriptor: CInt, at path: FilePath) throws(BlobError) -> stat {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw reading(errno, path) }

@@ -44,7 +44,7 @@ public final class LocalByteStore: ByteStore {
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
         try await onThread { () throws(BlobError) in
-            let path = self.path(of: digest)
+            let path = self.directory.path(of: digest)
             let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
             guard descriptor >= 0 else {
                 throw errno == ENOENT
@@ -70,7 +70,7 @@ public final class LocalByteStore: ByteStore {
     }
 
     public func remove(_ digest: BlobDigest) async throws(BlobError) {
-        let path = path(of: digest)
+        let path = directory.path(of: digest)
         try await onThread { () throws(BlobError) in try self.disk.unlink(path) }
     }
 
@@ -129,11 +129,6 @@ public final class LocalByteStore: ByteStore {
         guard statvfs(directory.uploads.string, &status) == 0 else { throw disk.reading(errno, directory.uploads) }
         let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
         return overflow ? .max : Int64(clamping: bytes)
-    }
-
-    /// Where a blob's file is.
-    func path(of digest: BlobDigest) -> FilePath {
-        directory.blobs(beginningWith: digest.bytes.first ?? 0).appending(digest.hex)
     }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are

@@ -35,7 +35,7 @@ actor LocalUploadWriter: UploadWriter {
     func progress() -> UploadProgress { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        let (file, target) = (file, store.path(of: digest))
+        let (file, target) = (file, store.directory.path(of: digest))
         try await store.onThread { () throws(BlobError) in try file.publish(at: target) }
     }
 

@@ -11,7 +11,7 @@ extension LocalByteStore {
     public func measure(
         _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {
-        let path = path(of: digest)
+        let path = directory.path(of: digest)
         guard let reader = try await onThread({ () throws(BlobError) in try BlobReader(path, self.disk) }) else {
             return nil
         }
@@ -29,7 +29,7 @@ extension LocalByteStore {
     }
 
     public func quarantine(_ digest: BlobDigest) async throws(BlobError) {
-        let (path, quarantine) = (path(of: digest), directory.quarantine)
+        let (path, quarantine) = (directory.path(of: digest), directory.quarantine)
         try await onThread { () throws(BlobError) in
             guard access(path.string, F_OK) == 0 else { return }
             var target = quarantine.appending(digest.hex)

@@ -100,7 +100,7 @@ final class CheckReport: Sendable {
             (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, state.read, Double(state.read) / seconds)
             (line.damaged, line.faults, line.orphans) = (state.damaged, state.faults, state.orphans)
             tell(
-                "\(state.examined) blobs, \(Self.size(state.read)) read in \(Self.time(seconds)): \(state.damaged) damaged, "
+                "\(state.examined) blobs, \(sizeText(state.read)) read in \(Self.time(seconds)): \(state.damaged) damaged, "
                     + "\(state.faults) other faults, \(state.orphans) without a row",
                 line
             )
@@ -116,7 +116,7 @@ final class CheckReport: Sendable {
         case .text:
             let share = state.total.bytes > 0 ? 100 * state.read / state.total.bytes : 0
             print(
-                "\r\u{1B}[K\(share) % of \(Self.size(state.total.bytes)), \(Self.size(Int64(rate)))/s, "
+                "\r\u{1B}[K\(share) % of \(sizeText(state.total.bytes)), \(sizeText(Int64(rate)))/s, "
                     + "\(Self.time(left)) left",
                 ""
             )
@@ -132,14 +132,6 @@ final class CheckReport: Sendable {
         case .text: print("\r\u{1B}[K" + text, "\n")
         case .json: print(line.json, "\n")
         }
-    }
-
-    private static func size(_ bytes: Int64) -> String {
-        let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
-        var (value, unit) = (Double(bytes), 0)
-        while value >= 1024 && unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
-        let number = unit == 0 || value >= 100 ? String(Int64(value)) : String((value * 10).rounded() / 10)
-        return "\(number) \(units[unit])"
     }
 
     private static func time(_ seconds: Double) -> String {

@@ -31,3 +31,12 @@ func alignedTable(_ rows: [[String]]) -> String {
         return cells.joined()
     }.joined(separator: "\n")
 }
+
+/// A number of bytes for people, such as `1.5 GiB`.
+func sizeText(_ bytes: Int64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    var (value, unit) = (Double(bytes), 0)
+    while value >= 1024 && unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
+    let number = unit == 0 || value >= 100 ? String(Int64(value)) : String((value * 10).rounded() / 10)
+    return "\(number) \(units[unit])"
+}

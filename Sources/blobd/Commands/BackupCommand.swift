@@ -1,0 +1,78 @@
+// `blobd backup` and `blobd restore`: a copy of everything that was acknowledged, and the way back.
+
+import ArgumentParser
+import BlobCore
+import Glibc
+import LocalBackend
+import Logging
+import NIOPosix
+import SystemPackage
+
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup",
+        abstract: "Back up a data directory, while a server may be using it.",
+        discussion: """
+            The backup is a directory of the same form. Into an earlier backup only what is new is written, and what the \
+            server no longer holds goes from it; an interrupted run leaves the earlier one as it was. On the same file \
+            system blobs are shared by hard links. Uploads that are still open are left out.
+            """
+    )
+
+    @Argument(help: "The directory of the backup: an earlier one of the same data, an empty one, or a new one.")
+    var directory: String
+
+    @OptionGroup var dataFlags: DataFlags
+
+    func run() async throws {
+        try await transfer(dataFlags, "backed up") { backup, data, progress throws(BlobError) in
+            try backup.backUp(FilePath(data), to: FilePath(directory), progress: progress)
+        }
+    }
+}
+
+struct RestoreCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore",
+        abstract: "Make a data directory of a backup, comparing every blob with its digest."
+    )
+
+    @Argument(help: "The directory of the backup.")
+    var directory: String
+
+    @OptionGroup var dataFlags: DataFlags
+
+    func run() async throws {
+        try await transfer(dataFlags, "restored") { backup, data, progress throws(BlobError) in
+            try backup.restore(FilePath(directory), to: FilePath(data), progress: progress)
+        }
+    }
+}
+
+/// Runs a backup or a restore on a thread of its own, and tells what it did.
+private func transfer(
+    _ flags: DataFlags, _ done: String,
+    _ work: @escaping @Sendable (LocalBackup, String, (BackupSummary) -> Void) throws(BlobError) -> BackupSummary
+) async throws {
+    let effective = try Settings.effective(flags: flags.given)
+    let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
+    defer { log.drain() }
+    let data: String = effective.value(.data)
+    let isTerminal = isatty(STDOUT_FILENO) == 1
+    let summary = try await NIOThreadPool.singleton.runIfActive {
+        var last = ContinuousClock.now
+        return try work(LocalBackup(logger: Logger(label: "blobd")), data) { summary in
+            guard isTerminal, last.duration(to: .now) >= .milliseconds(200) else { return }
+            last = .now
+            Console.tell("\r\u{1B}[K\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
+        }
+    }
+    if isTerminal { Console.tell("\r\u{1B}[K", ending: "") }
+    Console.tell(
+        "\(done) \(summary.blobs) blobs, \(sizeText(summary.bytes)); \(sizeText(summary.copiedBytes)) were copied"
+    )
+    guard summary.damaged.isEmpty else {
+        for digest in summary.damaged { Console.complain("the blob \(digest) is damaged") }
+        throw StartFailure("\(summary.damaged.count) blobs are damaged; 'blobd check' tells more")
+    }
+}

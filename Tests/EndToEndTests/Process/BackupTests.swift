@@ -1,0 +1,137 @@
+// `blobd backup` and `blobd restore`: what comes back is what was acknowledged.
+
+import Foundation
+import Testing
+
+@Suite("Backup", .inTurn)
+struct BackupTests {
+    private func backUp(_ server: ServerProcess, to name: String = "backup") async throws -> ChildProcess.Outcome {
+        try await server.command(["backup", "\(server.folder.path)/\(name)", "--data", server.data])
+    }
+
+    private func restore(_ server: ServerProcess) async throws -> ChildProcess.Outcome {
+        try await server.command(
+            ["restore", "\(server.folder.path)/backup", "--data", "\(server.folder.path)/restored"])
+    }
+
+    private func startRestored(_ server: ServerProcess) async throws {
+        _ = try await server.stop()
+        try await server.start(["--data", "\(server.folder.path)/restored"])
+    }
+
+    @Test("taken while serving, restored, has every file, blob and token")
+    func roundTrip() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            var published: [(Published, [UInt8])] = []
+            for size in [0, 1, 4096, 100_000] {
+                let bytes = try Sample.bytes(size)
+                published.append((try await client.publish(bytes, filename: "ملف \(size)"), bytes))
+            }
+            let open = try await client.upload(holding: [1, 2, 3])
+            #expect(try await backUp(server).end == .code(0))
+            let later = try await client.publish(Sample.bytes(500))
+            let outcome = try await restore(server)
+            #expect(outcome.end == .code(0), "\(outcome.errors)")
+
+            try await startRestored(server)
+            for (file, bytes) in published {
+                #expect(try await client.send(.download(file.digest)).body == bytes)
+                #expect(try await client.send(.file(file.id)).json?["name"] == file.body["name"])
+            }
+            // What came after the backup, and what was not complete, is not in it.
+            #expect(try await client.send(.download(later.digest)).status == 404)
+            #expect(try await client.send(.status(of: open)).status == 404)
+            let check = try await server.command(["check", "--data", "\(server.folder.path)/restored"])
+            #expect(check.end == .code(0), "\(check.output)")
+        }
+    }
+
+    @Test("again: holds what is new, and no longer what went")
+    func incremental() async throws {
+        try await withServer(["--reclaim-grace", "0s", "--reclaim-interval", "1s"]) { server in
+            let client = try server.admin()
+            let (kept, gone) = (
+                try await client.publish(Sample.bytes(100)), try await client.publish(Sample.bytes(200))
+            )
+            #expect(try await backUp(server).end == .code(0))
+            #expect(try await client.send(.destroyFile(gone.id)).status == 204)
+            let new = try await client.publish(Sample.bytes(300))
+            #expect(try await backUp(server).end == .code(0))
+            let blobs = "\(server.folder.path)/backup/blobs"
+            let held = try #require(FileManager.default.enumerator(atPath: blobs)).compactMap { $0 as? String }
+            let expected = [kept, new].map { "\($0.digest.prefix(2))/\($0.digest)" }
+            #expect(Set(held.filter { $0.utf8.count > 2 }) == Set(expected))
+        }
+    }
+
+    @Test("while clients upload and delete: everything that it names is there")
+    func busy() async throws {
+        try await withServer(["--reclaim-grace", "0s", "--reclaim-interval", "1s"]) { server in
+            let client = try server.admin()
+            let before = try await client.publish(Sample.bytes(1000))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            let file = try await client.publish(Sample.bytes(2000))
+                            if file.digest < "8" { _ = try await client.send(.destroyFile(file.id)) }
+                        }
+                    }
+                }
+                for _ in 0..<5 {
+                    let outcome = try await backUp(server)
+                    #expect(outcome.end == .code(0), "\(outcome.errors)")
+                }
+                group.cancelAll()
+            }
+            #expect(try await restore(server).end == .code(0))
+            try await startRestored(server)
+            #expect(try await client.send(.download(before.digest)).status == 200)
+            let check = try await server.command(["check", "--data", "\(server.folder.path)/restored"])
+            #expect(check.end == .code(0), "\(check.output)")
+        }
+    }
+
+    @Test("a damaged blob is named on the way back, and never served")
+    func damaged() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let (sound, damaged) = (
+                try await client.publish(Sample.bytes(100)), try await client.publish(Sample.bytes(200))
+            )
+            #expect(try await backUp(server).end == .code(0))
+            let path = "\(server.folder.path)/backup/blobs/\(damaged.digest.prefix(2))/\(damaged.digest)"
+            try Data(Sample.bytes(200)).write(to: URL(fileURLWithPath: path))
+            let outcome = try await restore(server)
+            #expect(outcome.end == .code(1))
+            #expect(outcome.errors.contains("\(damaged.digest) is damaged"))
+            try await startRestored(server)
+            expect(try await client.send(.download(damaged.digest)), is: .blobCorrupt)
+            #expect(try await client.send(.download(sound.digest)).status == 200)
+        }
+    }
+
+    @Test("is never written over anything else, and nothing is made of what is no backup")
+    func refusals() async throws {
+        try await withServer { server in
+            _ = try server.admin()
+            #expect(try await backUp(server, to: "data").errors.contains("in use by another server"))
+            #expect(try await backUp(server).end == .code(0))
+            #expect(try await restore(server).end == .code(0))
+            #expect(try await restore(server).errors.contains("holds data already"))
+            let nothing = "\(server.folder.path)/nothing"
+            let missing = try await server.command(["backup", "\(nothing)-2", "--data", nothing])
+            #expect(missing.end == .code(1) && missing.errors.contains("no data directory of blobd"))
+            let noBackup = try await server.command(["restore", nothing, "--data", "\(nothing)-2"])
+            #expect(noBackup.end == .code(1) && noBackup.errors.contains("no backup of blobd"))
+            for path in [nothing, nothing + "-2"] { #expect(!FileManager.default.fileExists(atPath: path)) }
+
+            let other = try ServerProcess()
+            try await other.start()
+            let foreign = try await other.command(["backup", "\(server.folder.path)/backup", "--data", other.data])
+            _ = try await other.stop()
+            #expect(foreign.errors.contains("the data of another server"), "\(foreign.errors)")
+        }
+    }
+}
