@@ -24,7 +24,7 @@ struct Assembly {
         let storage = try Storage(
             at: settings.data, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace, logger: logger
         )
-        let (catalog, clock) = (storage.catalog, SystemClock())
+        let (catalog, clock) = (storage.catalog, storage.clock)
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
         let adminToken = try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock)
 

@@ -12,6 +12,7 @@ import SystemPackage
 /// The data of one directory, opened by the only process that may change its blobs.
 struct Storage {
     private let directory: DataDirectory
+    let clock: any WallClock
     let catalog: LocalCatalog
     let threads: NIOThreadPool
     let bytes: LocalByteStore
@@ -26,7 +27,8 @@ struct Storage {
     /// - Throws: when another process has the directory, or what is in it cannot be used.
     init(at path: String, freeSpaceFloor: Int64, grace: Duration, logger: Logger) throws {
         directory = try DataDirectory(serving: FilePath(path))
-        catalog = try LocalCatalog(path: directory.catalog.string, clock: SystemClock(), logger: logger)
+        clock = SteadyClock(logger: logger)
+        catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
         threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
         bytes = LocalByteStore(

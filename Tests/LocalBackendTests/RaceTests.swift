@@ -1,0 +1,209 @@
+// Many requests on one upload and one digest at the same time, over the real disk and database: whatever the order, what was
+// acknowledged is true.
+
+import BlobCore
+import BlobStorage
+import BlobStorageTesting
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import LocalBackend
+
+@Suite struct RaceTests {
+    /// The services over a disk and a database, and a reclaimer that never rests and gives no grace.
+    private final class Server: Sendable {
+        let clock = ManualClock()
+        let scratch: ScratchDirectory
+        let catalog: LocalCatalog
+        let bytes: LocalByteStore
+        let blobs: BlobService
+        let uploads: UploadService
+        let files: FileService
+        let reclaimer: Reclaimer
+
+        static let owner = Subject("ann")
+
+        init() throws {
+            scratch = try ScratchDirectory()
+            catalog = try LocalCatalog(path: scratch.catalog, clock: clock)
+            let directory = try DataDirectory(serving: FilePath(scratch.path + "/bytes"))
+            bytes = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+            blobs = BlobService(catalog: catalog, bytes: bytes, capacity: 16)
+            let locks = BlobLocks()
+            uploads = UploadService(
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+                settings: UploadSettings(
+                    maximumBlobSize: 1 << 30, maximumOpenUploads: .max, quota: nil, uploadLifetime: .seconds(3600),
+                    temporaryLifetime: .seconds(60)
+                ),
+                clock: clock
+            )
+            files = FileService(catalog: catalog, blobs: blobs)
+            reclaimer = Reclaimer(
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .zero,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+        }
+
+        /// Runs the work beside the reclaimer.
+        func reclaiming(_ work: @escaping @Sendable () async throws -> Void) async throws {
+            try await withThrowingTaskGroup(of: Void.self) { [reclaimer] group in
+                group.addTask {
+                    while !Task.isCancelled { try await reclaimer.reclaim() }
+                }
+                try await work()
+                group.cancelAll()
+            }
+        }
+
+        func content(of digest: BlobDigest) async throws -> [UInt8] {
+            let measured = try await blobs.open(digest)
+            guard case .file(let file) = measured.content else { return [] }
+            var buffer = ByteBuffer()
+            _ = file.readCached(0..<file.size, into: &buffer)
+            return Array(buffer.readableBytesView)
+        }
+    }
+
+    private static func body(_ bytes: [UInt8], pieces: Int) -> IncomingBody {
+        let left = Ledger(bytes[...])
+        let size = max(1, bytes.count / pieces)
+        return IncomingBody(length: Int64(bytes.count)) {
+            await Task.yield()
+            return left.entries.withLock { left in
+                guard !left.isEmpty else { return nil }
+                defer { left = left.dropFirst(size) }
+                return [ByteBuffer(bytes: left.prefix(size))]
+            }
+        }
+    }
+
+    private static func bytes(_ count: Int, _ generator: inout SplitMix64) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+
+    /// What one round's requests were told.
+    private struct Told: Sendable {
+        /// Bytes whose place in the upload was acknowledged.
+        var appended: [(offset: Int64, bytes: [UInt8])] = []
+        var completed: [File] = []
+        var isDestroyed = false
+    }
+
+    private final class Ledger<Value: Sendable>: Sendable {
+        let entries: Mutex<Value>
+
+        init(_ value: Value) {
+            entries = Mutex(value)
+        }
+
+        func note(_ change: (inout Value) -> Void) { entries.withLock { change(&$0) } }
+    }
+
+    private static func round(_ seed: UInt64, on server: Server) async throws {
+        var generator = SplitMix64(seed: seed)
+        let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
+        let first = bytes(Int.random(in: 1...3000, using: &generator), &generator)
+        let start = try await server.uploads.append(body(first, pieces: 2), to: id, guarded: .offset(0)).offset
+        #expect(start == Int64(first.count))
+        let told = Ledger(Told(appended: [(0, first)]))
+        let (one, two) = (bytes(2000, &generator), bytes(1500, &generator))
+        let expires = generator.next().isMultiple(of: 8)
+        await withTaskGroup(of: Void.self) { group in
+            for bytes in [one, two] {
+                group.addTask {
+                    let end = try? await server.uploads.append(body(bytes, pieces: 4), to: id, guarded: .offset(start))
+                    guard let end = end?.offset, end == start + Int64(bytes.count) else { return }
+                    told.note { $0.appended.append((start, bytes)) }
+                }
+            }
+            group.addTask { _ = try? await server.uploads.status(id, of: Server.owner) }
+            for _ in 0..<2 {
+                group.addTask {
+                    guard let file = try? await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+                    else { return }
+                    told.note { $0.completed.append(file) }
+                    // 201, and at once it is there for everybody.
+                    do {
+                        #expect(try await server.blobs.open(file.digest).content.size == file.size)
+                    } catch {
+                        Issue.record("acknowledged, and then \(error)")
+                    }
+                }
+            }
+            if generator.next().isMultiple(of: 4) {
+                group.addTask {
+                    guard (try? await server.uploads.destroy(id)) != nil else { return }
+                    told.note { $0.isDestroyed = true }
+                }
+            }
+            if expires { group.addTask { server.clock.advance(by: .seconds(3601)) } }
+        }
+        try await check(told.entries.withLock { $0 }, seed, on: server)
+    }
+
+    private static func check(_ told: Told, _ seed: UInt64, on server: Server) async throws {
+        guard let file = told.completed.first else { return }
+        #expect(told.completed.allSatisfy { $0 == file }, "a repeated completion is the same, seed \(seed)")
+        #expect(!told.isDestroyed, "completed and destroyed, seed \(seed)")
+        let content = try await server.content(of: file.digest)
+        #expect(BlobDigest(of: content) == file.digest, "seed \(seed)")
+        // Of two appends to the same place at most one can have been acknowledged; it may have come before completion.
+        for (offset, bytes) in told.appended {
+            let place = content.dropFirst(Int(offset)).prefix(bytes.count)
+            #expect(Array(place) == bytes, "acknowledged at \(offset), seed \(seed)")
+        }
+        try await server.files.destroy(file.id, for: Caller(subject: Server.owner, scopes: [.delete]))
+    }
+
+    @Test(.timeLimit(.minutes(10)), arguments: UInt64(0)..<8)
+    func requestsOnOneUpload(batch: UInt64) async throws {
+        let server = try Server()
+        try await server.reclaiming {
+            for number in 0..<Self.rounds { try await Self.round(batch << 32 | number, on: server) }
+        }
+        await server.catalog.close()
+    }
+
+    /// Completions, downloads and removals of the same few contents, beside a reclaimer without grace.
+    @Test(.timeLimit(.minutes(10)))
+    func completionsOfOneDigest() async throws {
+        let server = try Server()
+        let contents = (0..<4).map { [UInt8](repeating: $0, count: 100) }
+        let errors = Ledger<[any Error]>([])
+        try await server.reclaiming {
+            await withTaskGroup(of: Void.self) { group in
+                for worker in 0..<8 {
+                    group.addTask {
+                        for number in 0..<Self.rounds {
+                            let content = contents[(worker + Int(number)) % contents.count]
+                            do {
+                                try await Self.publishAndRemove(content, on: server)
+                            } catch {
+                                errors.note { $0.append(error) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        #expect(errors.entries.withLock { $0.map { "\($0)" } } == [])
+        await server.catalog.close()
+    }
+
+    private static func publishAndRemove(_ content: [UInt8], on server: Server) async throws {
+        let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
+        let file = try await server.uploads.complete(id, with: body(content, pieces: 1), guarded: nil, digest: nil)
+        #expect(try await server.content(of: file.digest) == content)
+        try await server.files.destroy(file.id, for: Caller(subject: Server.owner, scopes: [.delete]))
+    }
+
+    /// In each of the eight batches and for each of the eight workers; `RACE_ROUNDS` asks for more.
+    private static let rounds: UInt64 =
+        ProcessInfo.processInfo.environment["RACE_ROUNDS"].flatMap(UInt64.init) ?? 640
+}
