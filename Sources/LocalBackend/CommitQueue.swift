@@ -28,12 +28,12 @@ final class CommitQueue: Sendable {
     private static let largestBatch = 512
 
     private let state = Mutex(State())
-    private let writer: Writer
+    private let writer: WriterConnection
     private let errors: DatabaseErrors
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let duration = Metrics.Timer(label: "blobd_commit_duration_seconds")
 
-    init(writer: Writer, errors: DatabaseErrors) {
+    init(writer: WriterConnection, errors: DatabaseErrors) {
         self.writer = writer
         self.errors = errors
         thread.start()

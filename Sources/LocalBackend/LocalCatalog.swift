@@ -46,7 +46,7 @@ public final class LocalCatalog: Catalog {
         let errors = DatabaseErrors(logger: logger)
         let connector = Connector(path: path, role: role)
         do {
-            let writer = try Writer(connector: connector)
+            let writer = try WriterConnection(connector: connector)
             key = try writer.secret()
             commits = CommitQueue(writer: writer, errors: errors)
         } catch {

@@ -149,7 +149,7 @@ enum Schema {
         """
 }
 
-extension Writer {
+extension WriterConnection {
     private static let secretByteCount = 32
     /// The first with STRICT tables and RETURNING.
     private static let oldestSQLite: CInt = 3_037_000

@@ -13,7 +13,7 @@ import Synchronization
 /// written and synced for real, and empties the WAL.
 ///
 /// All calls are made on one thread; the lock is there for the compiler and never waited for.
-final class Writer: Sendable {
+final class WriterConnection: Sendable {
     private struct State {
         var connection: DatabaseQueue?
         var isInDoubt = false
