@@ -46,6 +46,8 @@ public final class Verifier: Sendable {
     private let logger: Logger
 
     private static let batchSize = 1000
+    /// A server that has just started has better things to do.
+    private static let firstDelay = Duration.seconds(600)
 
     public init(
         catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, logger: Logger
@@ -123,6 +125,7 @@ public final class Verifier: Sendable {
     ///   - rate: bytes per second, at most.
     public func run(every interval: Duration, rate: Int64) async throws {
         let pacer = Pacer(rate: rate)
+        try await Task.sleep(for: min(interval, Self.firstDelay))
         // Anywhere: a server that is restarted often must not look at the same blobs each time.
         var position: BlobDigest? = BlobDigest(bytes: (0..<BlobDigest.byteCount).map { _ in .random(in: 0...255) })
         while true {

@@ -2,6 +2,7 @@
 
 public import BlobCore
 public import BlobStorage
+import CLinux
 import Glibc
 import SystemPackage
 
@@ -78,22 +79,23 @@ private final class BlobReader: Sendable {
         _ = close(descriptor)
     }
 
-    /// Takes the next bytes into a digest, and lets go of what the page cache held of them: it is for those who
-    /// download.
+    /// Takes the next bytes into a digest. What had to be read from the disk does not stay in the page cache, which is for
+    /// those who download.
     func read(_ count: Int, at offset: Int64, into digest: RunningDigest) throws(BlobError) -> RunningDigest {
         var digest = digest
         var code: CInt = 0
         withUnsafeTemporaryAllocation(byteCount: count, alignment: 4096) { bytes in
-            var read = pread(descriptor, bytes.baseAddress, count, off_t(offset))
-            while read < 0 && errno == EINTR { read = pread(descriptor, bytes.baseAddress, count, off_t(offset)) }
-            guard read >= 0 else {
-                code = errno
-                return
+            var read = clinux_read_cached(descriptor, bytes.baseAddress, count, off_t(offset))
+            if read != count {
+                repeat {
+                    read = pread(descriptor, bytes.baseAddress, count, off_t(offset))
+                } while read < 0 && errno == EINTR
+                code = read < 0 ? errno : 0
+                _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
             }
-            digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<read]))
+            digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<max(0, read)]))
         }
         guard code == 0 else { throw disk.reading(code, path) }
-        _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
         return digest
     }
 }

@@ -1,4 +1,4 @@
-// Calls of Linux that Swift's Glibc module does not show, because they need _GNU_SOURCE.
+// Calls of Linux and its C library that Swift's Glibc module does not show.
 #ifndef CLINUX_H
 #define CLINUX_H
 
