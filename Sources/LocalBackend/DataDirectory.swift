@@ -11,6 +11,8 @@ public final class DataDirectory: Sendable {
     /// Whether files may be written before they have a name. Most file systems of Linux can do that (`O_TMPFILE`);
     /// giving them one later also takes a mounted `/proc`.
     let holdsUnnamedFiles: Bool
+    let uploadNames: DirectoryNames
+    private let blobNames: [DirectoryNames]
     private let lock: CInt
 
     /// Opens and locks a data directory for a server.
@@ -24,6 +26,7 @@ public final class DataDirectory: Sendable {
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
     init(serving path: FilePath, unnamedFiles: Bool) throws(BlobError) {
         self.path = path
+        (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
         lock = try Self.lock(path)
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
@@ -71,6 +74,7 @@ public final class DataDirectory: Sendable {
     /// A data directory that another process may be serving: neither made nor locked, and only read.
     public init(visiting path: FilePath) {
         self.path = path
+        (uploadNames, blobNames) = Self.names(in: path)
         lock = -1
         holdsUnnamedFiles = false
     }
@@ -102,6 +106,17 @@ public final class DataDirectory: Sendable {
     /// Where the blobs are whose digests begin with this byte: 256 directories are few enough to be made at the start,
     /// and enough for file systems' indices at a hundred million blobs.
     func blobs(beginningWith byte: UInt8) -> FilePath { blobs.appending(Self.name(of: byte)) }
+
+    private static func names(in path: FilePath) -> (DirectoryNames, [DirectoryNames]) {
+        let blobs = path.appending("blobs")
+        let names = (UInt8.min...UInt8.max).map { DirectoryNames(of: blobs.appending(name(of: $0))) }
+        return (DirectoryNames(of: path.appending("uploads")), names)
+    }
+
+    /// The names of blobs whose digests begin as this one's.
+    func blobNames(beside digest: BlobDigest) -> DirectoryNames {
+        blobNames[Int(digest.bytes.first ?? 0)]
+    }
 
     /// Where a blob's file is.
     func path(of digest: BlobDigest) -> FilePath {

@@ -35,8 +35,8 @@ actor LocalUploadWriter: UploadWriter {
     func progress() -> UploadProgress { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        let (file, target) = (file, store.directory.path(of: digest))
-        try await store.onThread { () throws(BlobError) in try file.publish(at: target) }
+        let file = file
+        try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
     }
 
     private static func write(

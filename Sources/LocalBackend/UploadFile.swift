@@ -76,9 +76,9 @@ final class UploadFile: Sendable {
         state.isSynced = false
     }
 
-    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now
-    /// on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old
-    /// one's place.
+    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now on
+    /// must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old one's
+    /// place.
     private func separate(_ state: inout State, at count: Int64) throws(BlobError) {
         let temporary = FilePath(path.string + Self.replacementSuffix)
         let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -122,26 +122,27 @@ final class UploadFile: Sendable {
     func flush() throws(BlobError) {
         try trusting { state throws(BlobError) in
             try sync(&state)
-            if state.name == .none {
+            if state.name == .durable { return }
+            try directory.uploadNames.change(disk) { () throws(BlobError) in
                 // A name that is there was left by a crash or an error before any of its bytes was acknowledged.
-                try name(&state, path)
-                state.name = .given
+                if state.name == .none { try name(&state, path) }
             }
-            if state.name == .given { try disk.syncDirectory(directory.uploads) }
             state.name = .durable
         }
     }
 
-    /// Makes the file's bytes durable and gives it a name under their digest. The one under `uploads/`, where it has
-    /// that, stays until the upload is discarded, so that a crash between here and the commit leaves the upload as it
-    /// was.
+    /// Makes the file's bytes durable and gives it a name under their digest, which it takes from a blob that is here
+    /// already: of the two the bytes at hand are the better ones, because they were just received and compared. Its name
+    /// under `uploads/`, where it has that, stays until the upload is discarded, so that a crash between here and the
+    /// commit leaves the upload as it was.
     ///
     /// - Throws: as ``flush()``.
-    func publish(at target: FilePath) throws(BlobError) {
+    func publish(as digest: BlobDigest) throws(BlobError) {
         try trusting { state throws(BlobError) in
             try sync(&state)
-            try name(&state, target)
-            try disk.syncDirectory(target.removingLastComponent())
+            try directory.blobNames(beside: digest).change(disk) { () throws(BlobError) in
+                try name(&state, directory.path(of: digest))
+            }
         }
     }
 
@@ -164,27 +165,32 @@ final class UploadFile: Sendable {
         state.isSynced = true
     }
 
-    /// Whether a name is this file's already. Renaming one of its names to another would leave both.
-    private func isThisFile(_ target: FilePath, _ descriptor: CInt) throws(BlobError) -> Bool {
-        let own = try disk.status(of: descriptor, at: path)
-        var other = stat()
-        return stat(target.string, &other) == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
-    }
-
-    /// Gives the file another name, which it takes from whatever has it. Of a blob that is here already the bytes at
-    /// hand are the better ones: they were just received and compared.
+    /// Gives the file another name, which it takes from whatever has it.
     private func name(_ state: inout State, _ target: FilePath) throws(BlobError) {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {
-            if try isThisFile(target, state.descriptor) { return }
-            // Beside the upload's file, so that it is discarded with that after a crash.
-            let temporary = FilePath(path.string + Self.replacementSuffix)
-            try disk.unlink(temporary)
-            code = directory.link(state.descriptor, at: path, to: temporary)
-            if code == 0 { try disk.rename(temporary, to: target) }
+            if try isThisFile(target, state.descriptor) {
+                // A name that it was given before a crash, and that may not be on the disk whatever the kernel says: given
+                // anew, it will be. Its name under `uploads/` holds it meanwhile.
+                try disk.unlink(target)
+                code = directory.link(state.descriptor, at: path, to: target)
+            } else {
+                // Beside the upload's file, so that it is discarded with that after a crash.
+                let temporary = FilePath(path.string + Self.replacementSuffix)
+                try disk.unlink(temporary)
+                code = directory.link(state.descriptor, at: path, to: temporary)
+                if code == 0 { try disk.rename(temporary, to: target) }
+            }
         }
         guard code == 0 else { throw disk.writing(code, target) }
         // A file system may take a file without names for deleted after a power loss, whatever its directory says.
         if state.name == .none { try disk.syncFile(state.descriptor, of: target) }
+    }
+
+    /// Whether a name is this file's already.
+    private func isThisFile(_ target: FilePath, _ descriptor: CInt) throws(BlobError) -> Bool {
+        let own = try disk.status(of: descriptor, at: path)
+        var other = stat()
+        return stat(target.string, &other) == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
     }
 }

@@ -54,7 +54,10 @@ import Testing
         func reclaiming(_ work: @escaping @Sendable () async throws -> Void) async throws {
             try await withThrowingTaskGroup(of: Void.self) { [reclaimer] group in
                 group.addTask {
-                    while !Task.isCancelled { try await reclaimer.reclaim() }
+                    while !Task.isCancelled {
+                        try await reclaimer.reclaim()
+                        try? await Task.sleep(for: .milliseconds(1))
+                    }
                 }
                 try await work()
                 group.cancelAll()
