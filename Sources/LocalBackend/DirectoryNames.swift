@@ -7,9 +7,9 @@ import SystemPackage
 
 /// The names in a directory.
 ///
-/// A failed sync may have dropped names of everybody who gave one before it ended, and the next sync knows nothing of that
-/// and succeeds. So syncs are made one after another, and one that fails fails them all. Those who wait for one that began
-/// after they gave their names share it.
+/// A failed sync may have dropped names of everybody who gave one before it ended, and the next sync knows nothing of
+/// that and succeeds. So syncs are made one after another, and one that fails fails them all. Those who wait for one
+/// that began after they gave their names share it.
 final class DirectoryNames: Sendable {
     private struct Syncs {
         /// The number of the last one that succeeded.

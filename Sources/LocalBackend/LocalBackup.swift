@@ -22,8 +22,9 @@ public struct BackupSummary: Equatable, Sendable {
 
 /// Backs up a data directory, and restores it.
 ///
-/// A backup has the form of a data directory: a catalog, and the blobs that it names. The catalog takes its place last, so
-/// that a backup that was interrupted is the one before. All calls block for as long as it takes, on the caller's thread.
+/// A backup has the form of a data directory: a catalog, and the blobs that it names. The catalog takes its place last,
+/// so that a backup that was interrupted is the one before. All calls block for as long as it takes, on the caller's
+/// thread.
 public struct LocalBackup: Sendable {
     private let disk: Disk
 
@@ -31,8 +32,8 @@ public struct LocalBackup: Sendable {
         disk = Disk(logger: logger)
     }
 
-    /// Backs up a data directory that a server may be using. What is in the backup already is not copied again; what the
-    /// server no longer holds goes from it.
+    /// Backs up a data directory that a server may be using. What is in the backup already is not copied again; what
+    /// the server no longer holds goes from it.
     ///
     /// Open uploads are left out: they are not published yet, and their clients still have their bytes.
     /// - Parameters:

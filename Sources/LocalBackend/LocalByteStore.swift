@@ -47,8 +47,11 @@ public final class LocalByteStore: ByteStore {
             let path = self.directory.path(of: digest)
             let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
             guard descriptor >= 0 else {
-                throw errno == ENOENT
-                    ? BlobError(.blobUnknown, "The blob's bytes are not here.") : self.disk.reading(errno, path)
+                let code = errno
+                // Without its directory the file may be on a disk that is away: nothing says that it is gone.
+                let isGone = code == ENOENT && access(path.removingLastComponent().string, F_OK) == 0
+                throw isGone
+                    ? BlobError(.blobUnknown, "The blob's bytes are not here.") : self.disk.reading(code, path)
             }
             let status: stat
             do throws(BlobError) {

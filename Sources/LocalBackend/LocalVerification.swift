@@ -79,8 +79,8 @@ private final class BlobReader: Sendable {
         _ = close(descriptor)
     }
 
-    /// Takes the next bytes into a digest. What had to be read from the disk does not stay in the page cache, which is for
-    /// those who download.
+    /// Takes the next bytes into a digest. What had to be read from the disk does not stay in the page cache, which is
+    /// for those who download.
     func read(_ count: Int, at offset: Int64, into digest: RunningDigest) throws(BlobError) -> RunningDigest {
         var digest = digest
         var code: CInt = 0

@@ -76,9 +76,9 @@ final class UploadFile: Sendable {
         state.isSynced = false
     }
 
-    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now on
-    /// must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old one's
-    /// place.
+    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now
+    /// on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old
+    /// one's place.
     private func separate(_ state: inout State, at count: Int64) throws(BlobError) {
         let temporary = FilePath(path.string + Self.replacementSuffix)
         let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -132,9 +132,9 @@ final class UploadFile: Sendable {
     }
 
     /// Makes the file's bytes durable and gives it a name under their digest, which it takes from a blob that is here
-    /// already: of the two the bytes at hand are the better ones, because they were just received and compared. Its name
-    /// under `uploads/`, where it has that, stays until the upload is discarded, so that a crash between here and the
-    /// commit leaves the upload as it was.
+    /// already: of the two the bytes at hand are the better ones, because they were just received and compared. Its
+    /// name under `uploads/`, where it has that, stays until the upload is discarded, so that a crash between here and
+    /// the commit leaves the upload as it was.
     ///
     /// - Throws: as ``flush()``.
     func publish(as digest: BlobDigest) throws(BlobError) {
@@ -170,8 +170,8 @@ final class UploadFile: Sendable {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {
             if try isThisFile(target, state.descriptor) {
-                // A name that it was given before a crash, and that may not be on the disk whatever the kernel says: given
-                // anew, it will be. Its name under `uploads/` holds it meanwhile.
+                // A name that it was given before a crash, and that may not be on the disk whatever the kernel says:
+                // given anew, it will be. Its name under `uploads/` holds it meanwhile.
                 try disk.unlink(target)
                 code = directory.link(state.descriptor, at: path, to: target)
             } else {

@@ -38,8 +38,8 @@ struct Check {
         return report.end()
     }
 
-    /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server looks
-    /// for itself.
+    /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server
+    /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
         var verdict = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace)
         guard verdict.isDamage else { return verdict }

@@ -1,5 +1,5 @@
-// Many short random sequences of operations, restarts and jumps of the clock, each on a new catalog and compared with the
-// model at every step. A difference tells its seed.
+// Many short random sequences of operations, restarts and jumps of the clock, each on a new catalog and compared with
+// the model at every step. A difference tells its seed.
 
 import BlobStorage
 import BlobStorageTesting

@@ -1,5 +1,5 @@
-// Many requests on one upload and one digest at the same time, over the real disk and database: whatever the order, what was
-// acknowledged is true.
+// Many requests on one upload and one digest at the same time, over the real disk and database: whatever the order,
+// what was acknowledged is true.
 
 import BlobCore
 import BlobStorage

@@ -197,9 +197,11 @@ struct UnreachableStoreTests {
             // After a restart the server has none of their files open.
             try await server.restart()
             for folder in ["uploads", "blobs"] { try server.takeAway(folder) }
-            let refused = try await client.send(.append(to: upload, Array(bytes[600...])))
-            expect(refused, is: .unavailable)
-            #expect(refused.headers["Retry-After"].flatMap { Int($0) } != nil)
+            for request in [Request.append(to: upload, Array(bytes[600...])), .download(published.digest)] {
+                let response = try await client.send(request)
+                expect(response, is: .unavailable)
+                #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
+            }
             for folder in ["uploads", "blobs"] { try server.putBack(folder) }
             expect(try await client.send(.status(of: upload)), tellsOffset: 600)
             try await client.finish(upload, with: bytes)
