@@ -1,0 +1,92 @@
+"""The driver's side of the shim: how it is compiled, and the mapped file by which it is told what to do."""
+
+import enum
+import mmap
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+from journal import Kind, Place
+
+FIELDS = ("armed", "kinds", "places", "at", "times", "action", "error", "seen", "hits", "mutations")  # struct control
+ALWAYS = 1 << 40  # a number of times that is never reached
+
+# What stands between a client's bytes and the disk.
+WRITE_PATH = (Kind.OPEN, Kind.WRITE, Kind.TRUNCATE, Kind.SYNC, Kind.DATA_SYNC, Kind.LINK, Kind.RENAME, Kind.UNLINK,
+              Kind.MKDIR)
+
+
+class Action(enum.IntEnum):
+    """What becomes of a chosen call. The order is that of shim.c."""
+
+    FAIL = 0
+    SHORT = 1
+    KILL_BEFORE = 2
+    KILL_AFTER = 3
+    SWALLOW = 4  # nothing is done and success reported: what a server does that ignores an error
+    LOSE = 5  # a sync fails, and what was written since the last one is gone from the file
+    LOSE_SILENTLY = 6  # the same, and success reported: what a server does that syncs again after a failure
+
+
+class Mutation(enum.IntFlag):
+    """The ways in which the shim makes a server careless."""
+
+    NO_UPLOAD_SYNC = 1
+    NO_NAME_COUNT_SYNC = 2
+    NO_UPLOADS_SYNC = 4
+    NO_BLOB_DIRECTORY_SYNC = 8
+    NO_WAL_SYNC = 16
+    NO_DATABASE_SYNC = 32
+    NO_DATA_DIRECTORY_SYNC = 64
+    NO_BLOBS_SYNC = 128
+    ROW_BEFORE_BYTES = 256
+    PUBLISH_BY_RENAME = 512
+
+
+def compile_shim(folder: Path) -> Path:
+    """Builds the library into a folder."""
+    library = folder / "shim.so"
+    source = Path(__file__).resolve().parent / "shim.c"
+    subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library),
+                    str(source)], check=True)
+    return library
+
+
+class Control:
+    """Arms the shim of a running server."""
+
+    def __init__(self, path: Path, mutations: Mutation = Mutation(0)):
+        self.path = path
+        path.write_bytes(bytes(8 * len(FIELDS)))
+        file = os.open(path, os.O_RDWR)
+        self._map = mmap.mmap(file, 8 * len(FIELDS))
+        os.close(file)
+        self._set("mutations", int(mutations))
+
+    def _set(self, field: str, value: int):
+        struct.pack_into("<Q", self._map, 8 * FIELDS.index(field), value)
+
+    def _get(self, field: str) -> int:
+        return struct.unpack_from("<Q", self._map, 8 * FIELDS.index(field))[0]
+
+    def arm(self, action: Action, *, kinds=WRITE_PATH, places=tuple(Place), at: int = 1, times: int = 1,
+            error: int = 0):
+        """From now on, the `at`-th call of these kinds and places and as many after it as `times` says meet their fate."""
+        self.disarm()
+        values = {"kinds": sum(1 << kind for kind in kinds), "places": sum(1 << place for place in places), "at": at,
+                  "times": times, "action": action, "error": error, "seen": 0, "hits": 0}
+        for field, value in values.items():
+            self._set(field, value)
+        self._set("armed", 1)
+
+    def disarm(self):
+        self._set("armed", 0)
+
+    @property
+    def hits(self) -> int:
+        """The calls that met their fate since the shim was armed."""
+        return self._get("hits")
+
+    def close(self):
+        self._map.close()

@@ -1,0 +1,163 @@
+"""Power loss: every state that the model allows is opened by the real server and held to the ledger."""
+
+import multiprocessing
+import random
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import journal
+from checker import check_folder
+from control import Mutation
+from filesystem import FileSystem
+from ledger import Ledger
+from rebuild import fingerprint, rebuild
+from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
+from states import STRATEGIES, State, survivors
+
+WORKERS = 2
+ROUNDS_WITHOUT_NEWS = 24  # after so many without a new state, a trace is taken for exhausted
+LARGE_SHARE = 100  # one in so many states is of a trace with 40 MB
+
+
+@dataclass
+class Loss:
+    trace: Path
+    state: State
+    sentences: list[str]
+    promises: str
+
+    def text(self) -> str:
+        told = "\n".join(f"    {sentence}" for sentence in self.sentences[:6])
+        return f"LOST  --trace {self.trace} --state {self.state.text()}\n{told}\n{self.promises}"
+
+
+@dataclass
+class Findings:
+    """What was looked at, and what was lost."""
+
+    prints: set[bytes] = field(default_factory=set)
+    checks: int = 0
+    by_strategy: Counter = field(default_factory=Counter)
+    losses: list[Loss] = field(default_factory=list)
+
+    def add(self, other: "Findings"):
+        self.prints |= other.prints
+        self.checks += other.checks
+        self.by_strategy += other.by_strategy
+        self.losses += other.losses
+
+
+class Explorer:
+    """Walks along one trace and checks states that were not checked before."""
+
+    def __init__(self, tools: Tools, trace: Path):
+        self._tools = tools
+        self._trace = trace
+        self._entries = journal.read(trace)
+        self._seen: set[bytes] = set()
+        self.findings = Findings()
+
+    def points(self) -> list[int]:
+        return [point for point in range(len(self._entries) + 1) if is_crash_point(self._entries, point)]
+
+    def walk(self, states: dict[int, list[State]], quota: int = 1 << 62, losses: int = 1 << 62):
+        """Checks the states of each point, by point, until there are as many distinct ones or losses as asked for."""
+        system, ledger = FileSystem(), Ledger()
+        for number in range(len(self._entries) + 1):
+            for state in states.get(number, ()):
+                self._look(system, ledger, state)
+                if len(self.findings.prints) >= quota or len(self.findings.losses) >= losses:
+                    return
+            if number < len(self._entries):
+                ledger.take(self._entries[number])
+                system.replay(number, self._entries[number])
+
+    def _look(self, system: FileSystem, ledger: Ledger, state: State):
+        pending = system.pending()
+        if not pending and state.strategy != "none":
+            return
+        kept = survivors(state, pending)
+        print_ = fingerprint(system, kept)
+        case = print_ + ledger.fingerprint()
+        if case in self._seen:
+            return
+        self._seen.add(case)
+        folder = self._tools.scratch / f"state-{multiprocessing.current_process().pid}"
+        log = folder.with_suffix(".log")
+        try:
+            rebuild(system, kept, folder)
+            sentences = check_folder(self._tools.blobd, folder / "data", log, ledger)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.findings.prints.add(print_)
+        self.findings.checks += 1
+        self.findings.by_strategy[state.strategy] += 1
+        if sentences:
+            names = dict.fromkeys(sentence.partition(":")[0] for sentence in sentences)
+            self.findings.losses.append(Loss(self._trace, state, sentences, ledger.text(names)))
+
+
+def explore(tools: Tools, trace: Path, part: int, parts: int, quota: int, seed: int, losses: int = 20) -> Findings:
+    """Looks at `quota` distinct states of one part of a trace's crash points."""
+    explorer = Explorer(tools, trace)
+    points = explorer.points()
+    points = points[len(points) * part // parts:len(points) * (part + 1) // parts]
+    chance = random.Random(f"{seed} {trace.name} {part}")
+    news = round_ = 0
+    while len(explorer.findings.prints) < quota and news < ROUNDS_WITHOUT_NEWS:
+        before = len(explorer.findings.prints)
+        # Each point meets each strategy in turn; where the quota is small, a sample of the points does.
+        chosen = sorted(chance.sample(points, min(len(points), quota - before)))
+        states = {point: [State(point, STRATEGIES[(point + round_) % len(STRATEGIES)], seed * 1_000_003 + round_)]
+                  for point in chosen}
+        explorer.walk(states, quota, losses)
+        if len(explorer.findings.losses) >= losses:
+            break
+        round_ += 1
+        news = 0 if len(explorer.findings.prints) > before else news + 1
+    return explorer.findings
+
+
+def _explore(arguments: tuple) -> Findings:
+    return explore(*arguments)
+
+
+def scenarios(states: int) -> list[tuple[Scenario, str]]:
+    """Which traces are recorded for so many states: each scenario once, and more of them with other work for more states."""
+    repeats = max(1, states // 8000)
+    chosen = [(scenario, str(number)) for number in range(repeats) for scenario in SCENARIOS]
+    return chosen + [(LARGE, "0")]
+
+
+def run(tools: Tools, states: int, seed: int, mutations: Mutation = Mutation(0)) -> tuple[bool, str]:
+    """The part of the test. Returns whether nothing was lost, and the line that says so."""
+    started = time.monotonic()
+    chosen = scenarios(states)
+    tasks = []
+    for scenario, number in chosen:
+        t0=time.monotonic()
+        trace = record(tools, scenario, f"{seed} {number}", mutations)
+        trace = trace.rename(trace.with_stem(f"{trace.stem}-{number}"))
+        print(trace.name, len(journal.read(trace)), trace.stat().st_size, time.monotonic()-t0)
+        quota = states // LARGE_SHARE if scenario is LARGE else -(-states // (len(chosen) - 1))
+        parts = 1 if scenario is LARGE else 4
+        tasks += [(tools, trace, part, parts, -(-quota // parts), seed) for part in range(parts)]
+    findings = Findings()
+    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+        for found in pool.imap_unordered(_explore, tasks):
+            findings.add(found)
+    for loss in findings.losses[:10]:
+        print(loss.text(), flush=True)
+    line = (f"power loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, {findings.checks:,} checks, "
+            f"{len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
+    return not findings.losses and len(findings.prints) >= states, line
+
+
+def reproduce(tools: Tools, trace: Path, state: State) -> list[str]:
+    """Checks one state of a trace that was kept, and returns what was lost."""
+    explorer = Explorer(tools, trace)
+    explorer.walk({state.point: [state]})
+    return [loss.text() for loss in explorer.findings.losses]

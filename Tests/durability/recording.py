@@ -1,0 +1,106 @@
+"""Records traces: a server from its first start on, clients at work, and now and then a kill and another start."""
+
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import workload
+from control import WRITE_PATH, Action, Control, Mutation
+from journal import Kind, Marks, Place
+from server import Environment, Server
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every part needs: the program under test, the shim, and a folder for temporary things."""
+
+    blobd: Path
+    library: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens in a trace."""
+
+    name: str
+    uploads: int
+    kills: int = 0
+    large: int = 0
+    clients: int = 4
+    reclaims: bool = False
+    stops: bool = False
+
+
+SCENARIOS = (
+    Scenario("alone", 6, clients=1),
+    Scenario("several", 10),
+    Scenario("crowd", 14, clients=8),
+    Scenario("killed", 9, kills=2),
+    Scenario("killed often", 12, kills=5, clients=6),
+    Scenario("stopped", 8, stops=True),
+    Scenario("reclaimed", 10, reclaims=True),
+    Scenario("again", 8, kills=1, clients=2, stops=True),
+)
+LARGE = Scenario("large", 4, large=1, clients=2)
+
+
+def record(tools: Tools, scenario: Scenario, seed: str, mutations: Mutation = Mutation(0)) -> Path:
+    """Carries out a scenario and returns its trace."""
+    label = scenario.name.replace(" ", "-")
+    folder = tools.scratch / f"recording-{label}"
+    (folder / "root").mkdir(parents=True)
+    trace = tools.scratch / f"{label}.trace"
+    trace.unlink(missing_ok=True)
+    marks = Marks(trace)
+    control = Control(folder / "control", mutations)
+    try:
+        _carry_out(tools, scenario, seed, folder, trace, marks, control)
+    finally:
+        control.close()
+        marks.close()
+        shutil.rmtree(folder)
+    return trace
+
+
+def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace: Path, marks: Marks, control: Control):
+    chance = random.Random(f"{scenario.name} {seed}")
+    environment = Environment(tools.library, folder / "root", control.path, trace)
+    settings = ("--reclaim-grace", "0s", "--reclaim-interval", "1s")
+    work = workload.plans(scenario.name.replace(" ", "-"), scenario.uploads, seed, scenario.large)
+    promises = {}
+
+    def note(name: str, event: str, value):
+        marks.add(name=name, event=event, value=value)
+
+    for life in range(scenario.kills + 1 + scenario.stops):
+        server = Server(tools.blobd, folder / "root/data", folder / "log", environment, settings)
+        try:
+            if life < scenario.kills:
+                # By the shim, so that the last operation is in the trace.
+                control.arm(Action.KILL_AFTER, kinds=WRITE_PATH, places=tuple(Place), at=chance.randrange(5, 60))
+            promises = workload.run(server, work, note, scenario.clients, promises)
+            if scenario.reclaims:
+                workload.wait_for_reclaimer()
+            if life < scenario.kills and not server.has_ended:
+                server.wait(1.5)  # the reclaimer's next round, or what follows an answer, is killed then
+        finally:
+            control.disarm()
+            if life == scenario.kills and scenario.stops:
+                server.stop()
+                # What a second life adds to rows and bytes that a clean stop has put into the database.
+                work = work + workload.renamed(work[:3], "-again")
+            else:
+                server.kill()
+
+
+def is_crash_point(entries: list, point: int) -> bool:
+    """Whether a power loss before this entry may leave what the points beside it do not: not between two marks, nor
+    within the first start's 256 directories, but for some."""
+    if point == len(entries):
+        return True
+    entry = entries[point]
+    if entry.kind is Kind.MARK:
+        return False
+    return entry.kind is not Kind.MKDIR or point % 16 == 0
