@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,15 @@ UPLOAD_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Checker:
     """One look at one server. `losses` are sentences."""
 
-    def __init__(self, server: Server, ledger: Ledger):
+    def __init__(self, server: Server, ledger: Ledger, names: Container[str] | None = None):
+        """`names`: the promises to look at, where not at all of them."""
         self._server = server
         self._connection = Connection(server)
+        given = ledger.given()
+        # Those whose bytes a file points at, or may.
+        self._held = {promise.digest for promise in given if promise.completing and not promise.deleted}
         # Copies: what this check brings about was promised to nobody.
-        self._promises = [replace(promise) for promise in ledger.given()]
+        self._promises = [replace(promise) for promise in given if names is None or promise.name in names]
         self.losses: list[str] = []
 
     def check(self, resumes: bool = True) -> list[str]:
@@ -65,11 +70,14 @@ class Checker:
         """Whether the upload goes on. Its offset is what was told, or more, of what was sent."""
         answer = self._ask(promise, "status", method="GET")
         is_over = promise.file or promise.destroyed
-        if answer.status == 404:
+        if answer.status == 404 and not promise.failed:
             if not (is_over or promise.completing or promise.destroying):
                 self._lose(promise, "an open upload is gone", answer)
             elif not is_over and not promise.destroying:
                 self._complete(promise)
+            return False
+        if promise.failed or answer.status == 410 and promise.refused:
+            self._check_failed(promise, answer)
             return False
         if answer.status != 204:
             self._lose(promise, "an open upload has failed", answer)
@@ -82,6 +90,13 @@ class Checker:
             return False
         return True
 
+    def _check_failed(self, promise: Promise, status: Answer):
+        """An upload of which the disk lost bytes has failed for good."""
+        answers = [status, self._ask(promise, "append", b"more"), self._ask(promise, f"complete?digest={promise.digest}")]
+        for answer in answers:
+            if answer.status != 410:
+                self._lose(promise, "it failed, and goes on", answer)
+
     def _check_removed(self, promise: Promise):
         if promise.destroyed:
             answer = self._ask(promise, f"complete?digest={promise.digest}")
@@ -91,9 +106,10 @@ class Checker:
             answer = self._connection.ask("GET", f"/api/files/{promise.file}")
             if answer.status != 404:
                 self._lose(promise, "a deleted file is there", answer)
-            others = [other for other in self._promises
-                      if other.digest == promise.digest and other.completing and not other.deleted]
-            if not others and (answer := self._connection.ask("GET", f"/api/blobs/{promise.digest}")).status != 404:
+            if promise.digest in self._held:
+                return
+            answer = self._connection.ask("GET", f"/api/blobs/{promise.digest}")
+            if answer.status != 404:
                 self._lose(promise, "the bytes of a deleted file are served", answer)
 
     def _resume(self, promise: Promise):
@@ -103,12 +119,16 @@ class Checker:
             return self._lose(promise, "the upload cannot go on", answer)
         offset = answer.offset
         answer = self._ask(promise, "append", promise.content[offset:], Upload_Offset=offset)
+        if answer.status == 410 and promise.refused:
+            return self._check_failed(promise, answer)
         if answer.status != 203:
             return self._lose(promise, f"the upload cannot go on from {offset}", answer)
         self._complete(promise)
 
     def _complete(self, promise: Promise):
         answer = self._ask(promise, f"complete?digest={promise.digest}")
+        if answer.status == 410 and promise.refused:
+            return self._check_failed(promise, answer)
         if answer.status != 201:
             return self._lose(promise, "the upload cannot be completed", answer)
         promise.completing = True

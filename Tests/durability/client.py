@@ -28,6 +28,10 @@ class Uploader:
         self.promise.note(event, value)
         self._note(self.promise.name, event, value)
 
+    def give_up(self, status: int):
+        """Takes an error of the server's disk for an answer."""
+        self._told("failed" if status == 410 else "refused", True)
+
     def _post(self, step: str, body: bytes | None = None, **headers) -> Answer:
         return self._connection.ask("POST", f"/api/blobs/uploads/{self.promise.id}/{step}", body,
                                     PortSIP_Upload_Token=self.promise.token, **headers)

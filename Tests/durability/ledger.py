@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from journal import Entry, Kind
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def content(key: str, size: int) -> bytes:
     """The bytes that a client uploads: the same for the same key."""
     return random.Random(key).randbytes(size)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1 << 16)
 def digest(key: str, size: int) -> str:
     return hashlib.sha256(content(key, size)).hexdigest()
 
@@ -38,6 +38,8 @@ class Promise:
     destroyed: bool = False
     deleting: bool = False  # the file
     deleted: bool = False
+    refused: bool = False  # the disk failed in a request: what was told may have been given up, and later answers say so
+    failed: bool = False  # told that it was given up: 410
 
     @property
     def content(self) -> bytes:
@@ -59,7 +61,7 @@ class Promise:
             case "completed":
                 self.file = value
                 self.told = self.size
-            case "completing" | "destroying" | "destroyed" | "deleting" | "deleted":
+            case "completing" | "destroying" | "destroyed" | "deleting" | "deleted" | "refused" | "failed":
                 setattr(self, event, True)
             case _:
                 raise ValueError(event)

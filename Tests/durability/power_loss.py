@@ -1,23 +1,23 @@
 """Power loss: every state that the model allows is opened by the real server and held to the ledger."""
 
 import multiprocessing
+import os
 import random
 import shutil
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import journal
 from checker import check_folder
-from control import Mutation
 from filesystem import FileSystem
 from ledger import Ledger
 from rebuild import fingerprint, rebuild
 from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
 
-WORKERS = 2
+WORKERS = max(2, os.cpu_count() or 2)
+TURNS = 6  # of which each has other states
 ROUNDS_WITHOUT_NEWS = 24  # after so many without a new state, a trace is taken for exhausted
 LARGE_SHARE = 100  # one in so many states is of a trace with 40 MB
 
@@ -40,13 +40,11 @@ class Findings:
 
     prints: set[bytes] = field(default_factory=set)
     checks: int = 0
-    by_strategy: Counter = field(default_factory=Counter)
     losses: list[Loss] = field(default_factory=list)
 
     def add(self, other: "Findings"):
         self.prints |= other.prints
         self.checks += other.checks
-        self.by_strategy += other.by_strategy
         self.losses += other.losses
 
 
@@ -94,7 +92,6 @@ class Explorer:
             shutil.rmtree(folder, ignore_errors=True)
         self.findings.prints.add(print_)
         self.findings.checks += 1
-        self.findings.by_strategy[state.strategy] += 1
         if sentences:
             names = dict.fromkeys(sentence.partition(":")[0] for sentence in sentences)
             self.findings.losses.append(Loss(self._trace, state, sentences, ledger.text(names)))
@@ -132,23 +129,32 @@ def scenarios(states: int) -> list[tuple[Scenario, str]]:
     return chosen + [(LARGE, "0")]
 
 
-def run(tools: Tools, states: int, seed: int, mutations: Mutation = Mutation(0)) -> tuple[bool, str]:
+def _tasks(tools: Tools, trace: Path, states: int, traces: int, seed: int) -> list[tuple]:
+    """One trace's share, in pieces that one worker takes at a time."""
+    if trace.stem.startswith(LARGE.name):
+        return [(tools, trace, 0, 1, -(-states // LARGE_SHARE), seed)]
+    parts = 4
+    return [(tools, trace, part, parts, -(-states // (traces * parts)), seed) for part in range(parts)]
+
+
+def run(tools: Tools, states: int, seed: int) -> tuple[bool, str]:
     """The part of the test. Returns whether nothing was lost, and the line that says so."""
     started = time.monotonic()
     chosen = scenarios(states)
-    tasks = []
+    traces = []
     for scenario, number in chosen:
-        t0=time.monotonic()
-        trace = record(tools, scenario, f"{seed} {number}", mutations)
-        trace = trace.rename(trace.with_stem(f"{trace.stem}-{number}"))
-        print(trace.name, len(journal.read(trace)), trace.stat().st_size, time.monotonic()-t0)
-        quota = states // LARGE_SHARE if scenario is LARGE else -(-states // (len(chosen) - 1))
-        parts = 1 if scenario is LARGE else 4
-        tasks += [(tools, trace, part, parts, -(-quota // parts), seed) for part in range(parts)]
+        trace = record(tools, scenario, f"{seed} {number}")
+        traces.append(trace.rename(trace.with_stem(f"{trace.stem}-{number}")))
     findings = Findings()
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
-        for found in pool.imap_unordered(_explore, tasks):
-            findings.add(found)
+        # The parts of a trace in which little happens have fewer states than their share: others make up for it.
+        for turn in range(TURNS):
+            missing = states - len(findings.prints)
+            if missing <= 0 or findings.losses:
+                break
+            tasks = [task for trace in traces for task in _tasks(tools, trace, missing, len(traces) - 1, seed + turn)]
+            for found in pool.imap_unordered(_explore, tasks):
+                findings.add(found)
     for loss in findings.losses[:10]:
         print(loss.text(), flush=True)
     line = (f"power loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, {findings.checks:,} checks, "

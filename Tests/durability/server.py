@@ -63,7 +63,11 @@ class Server:
             else:
                 time.sleep(0.002)
         self.start_seconds = time.monotonic() - started
-        self.token = (data / "admin-token").read_text().strip()
+        try:
+            self.token = (data / "admin-token").read_text().strip()
+        except FileNotFoundError as error:
+            self.kill()
+            raise ServerFailed("the file with the first token is gone") from error
 
     @property
     def has_ended(self) -> bool:

@@ -43,7 +43,8 @@ def plans(label: str, count: int, seed: str, large: int = 0) -> list[Plan]:
     return result
 
 
-def carry_out(plan: Plan, connection: Connection, note: Note, promise: Promise | None = None) -> Promise:
+def carry_out(plan: Plan, connection: Connection, note: Note, promise: Promise | None = None,
+              failures_expected: bool = False) -> Promise:
     """One client's work from the start, or from what the server has of a promise that was interrupted."""
     promise = promise or Promise(plan.name, plan.key, plan.size)
     uploader = Uploader(connection, promise, note)
@@ -61,6 +62,11 @@ def carry_out(plan: Plan, connection: Connection, note: Note, promise: Promise |
         _finish(plan, uploader)
     except Unanswered:
         pass  # the server was killed; the ledger says how far this client came
+    except Refused as refusal:
+        # What a failing disk may be answered with; everything else is a fault in the test or the server.
+        if not (failures_expected and refusal.status in (410, 503, 507)):
+            raise
+        uploader.give_up(refusal.status)
     return promise
 
 
@@ -104,8 +110,8 @@ def _finish(plan: Plan, uploader: Uploader):
             uploader.delete_file()
 
 
-def run(server: Server, work: list[Plan], note: Note, clients: int = 4,
-        promises: dict[str, Promise] | None = None) -> dict[str, Promise]:
+def run(server: Server, work: list[Plan], note: Note, clients: int = 4, promises: dict[str, Promise] | None = None,
+        failures_expected: bool = False) -> dict[str, Promise]:
     """Carries out the plans with several clients at once. Returns what each was promised."""
     known = dict(promises or {})
     waiting = list(reversed(work))
@@ -119,7 +125,7 @@ def run(server: Server, work: list[Plan], note: Note, clients: int = 4,
                     plan = waiting.pop()
                 except IndexError:
                     return
-                known[plan.name] = carry_out(plan, connection, note, known.get(plan.name))
+                known[plan.name] = carry_out(plan, connection, note, known.get(plan.name), failures_expected)
         except Exception as error:  # shown by the thread that waits
             failures.append(error)
         finally:
