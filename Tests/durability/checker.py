@@ -29,8 +29,8 @@ class Checker:
         self._promises = [replace(promise) for promise in given if names is None or promise.name in names]
         self.losses: list[str] = []
 
-    def check(self, resumes: bool = True) -> list[str]:
-        """Everything that can be asked. With `resumes`, open uploads are completed; the server must be a throw-away."""
+    def check(self, resumes: bool = True, looks_into_folder: bool = True) -> list[str]:
+        """Everything that can be asked. With `resumes`, open uploads are completed: nobody else may go on with them."""
         try:
             self._expect_ready()
             open_ = [promise for promise in self._promises if self._is_open(promise)]
@@ -43,7 +43,7 @@ class Checker:
                 if promise.file:
                     self._check_file(promise)
             self._check_list()
-            if resumes:
+            if resumes and looks_into_folder:
                 self._check_folder()
         except Unanswered as error:
             self.losses.append(f"no answer: {error}; the server said: {self._server.said()}")

@@ -61,6 +61,9 @@ class Promise:
             case "completed":
                 self.file = value
                 self.told = self.size
+            case "settling":  # somebody else went on with it
+                self.completing = self.destroying = self.refused = True
+                self.sent = self.size
             case "completing" | "destroying" | "destroyed" | "deleting" | "deleted" | "refused" | "failed":
                 setattr(self, event, True)
             case _:
@@ -79,6 +82,8 @@ class Ledger:
             return
         mark = json.loads(entry.data)
         name = mark["name"]
+        if mark["event"] == "pause":
+            return
         if mark["event"] == "starting":
             self.promises[name] = Promise(name, *mark["value"])
         else:

@@ -1,0 +1,136 @@
+"""A sync fails once and then succeeds, and what was to be synced is gone: the upload must fail for good."""
+
+import errno
+import shutil
+import time
+from dataclasses import dataclass
+
+from checker import SETTINGS
+from control import Action, Control
+from journal import Kind, Place
+from ledger import Promise
+from client import Refused, Uploader
+from recording import Tools
+from server import Connection, Environment, Server
+
+SIZE = 20_000
+TIMES = 20  # for each of the moments
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Which sync fails, of which request."""
+
+    step: str  # "first append", "second append", "complete" after an append, "whole" upload in one complete
+    kind: Kind
+    place: Place
+
+
+MOMENTS = (
+    Moment("first append", Kind.DATA_SYNC, Place.UPLOAD), Moment("first append", Kind.SYNC, Place.UPLOAD),
+    Moment("first append", Kind.SYNC, Place.UPLOADS), Moment("second append", Kind.DATA_SYNC, Place.UPLOAD),
+    Moment("complete", Kind.DATA_SYNC, Place.UPLOAD), Moment("complete", Kind.SYNC, Place.BLOB_DIRECTORY),
+    Moment("whole", Kind.DATA_SYNC, Place.UPLOAD), Moment("whole", Kind.SYNC, Place.UPLOAD),
+    Moment("whole", Kind.SYNC, Place.BLOB_DIRECTORY),
+)
+
+
+class Trial:
+    """One server on one folder, and the uploads that failed under it."""
+
+    def __init__(self, tools: Tools, action: Action):
+        self._tools = tools
+        self._action = action
+        self._folder = tools.scratch / "failed-sync"
+        (self._folder / "root").mkdir(parents=True)
+        self._control = Control(self._folder / "control")
+        self._failed: list[Uploader] = []
+        self._good: list[Promise] = []
+        self.losses: list[str] = []
+
+    def carry_out(self) -> int:
+        """Returns how many syncs failed."""
+        try:
+            server = self._start()
+            try:
+                for number in range(TIMES):
+                    for moment in MOMENTS:
+                        self._fail(server, moment, f"{moment.step}-{moment.kind.name}-{moment.place.name}-{number}")
+                self._look_again(server, "")
+            finally:
+                server.kill()
+            server = self._start()
+            try:
+                self._look_again(server, " after another start")
+            finally:
+                server.kill()
+        finally:
+            self._control.close()
+            shutil.rmtree(self._folder)
+        return len(self._failed)
+
+    def _start(self) -> Server:
+        environment = Environment(self._tools.library, self._folder / "root", self._control.path)
+        return Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment, SETTINGS)
+
+    def _fail(self, server: Server, moment: Moment, name: str):
+        """An upload that meets the failure, and at once another one that must not."""
+        connection = Connection(server)
+        uploader = Uploader(connection, Promise(name.replace(" ", "-"), name, SIZE), lambda *_: None)
+        uploader.start()
+        half = SIZE // 2
+        if moment.step in ("second append", "complete"):
+            uploader.append(0, half)
+        self._control.arm(self._action, kinds=(moment.kind,), places=(moment.place,), error=errno.EIO)
+        try:
+            match moment.step:
+                case "first append":
+                    uploader.append(0, half)
+                case "second append":
+                    uploader.append(half, SIZE)
+                case "complete":
+                    uploader.complete(half)
+                case "whole":
+                    uploader.complete(0)
+            self.losses.append(f"LOST  {name}: the sync failed, and the client was told of a success")
+        except Refused as refusal:
+            if refusal.status != 410:
+                self.losses.append(f"LOST  {name}: {refusal}, where 410 is due")
+        if self._control.hits != 1:
+            self.losses.append(f"LOST  {name}: {self._control.hits} syncs failed, where one was to")
+        self._control.disarm()
+        self._failed.append(uploader)
+        good = Uploader(connection, Promise(f"{uploader.promise.name}-good", f"{name} good", SIZE), lambda *_: None)
+        good.start()
+        good.complete(0)
+        self._good.append(good.promise)
+        connection.close()
+
+    def _look_again(self, server: Server, when: str):
+        connection = Connection(server)
+        for uploader in self._failed:
+            again = Uploader(connection, uploader.promise, lambda *_: None)
+            for ask in (again.status, lambda: again.append(0, SIZE), lambda: again.complete(0), again.complete):
+                try:
+                    ask()
+                    self.losses.append(f"LOST  {again.promise.name}: it failed, and goes on{when}")
+                except Refused as refusal:
+                    if refusal.status != 410:
+                        self.losses.append(f"LOST  {again.promise.name}: {refusal}, where 410 is due{when}")
+            if connection.ask("GET", f"/api/blobs/{again.promise.digest}").status != 404:
+                self.losses.append(f"LOST  {again.promise.name}: its bytes are served{when}")
+        for promise in self._good:
+            if connection.ask("GET", f"/api/blobs/{promise.digest}").body != promise.content:
+                self.losses.append(f"LOST  {promise.name}: the bytes of another upload are gone{when}")
+        connection.close()
+
+
+def run(tools: Tools, action: Action = Action.LOSE) -> tuple[bool, str]:
+    """The part of the test. Returns whether every upload failed for good, and the line that says so."""
+    started = time.monotonic()
+    trial = Trial(tools, action)
+    failed = trial.carry_out()
+    lines = trial.losses[:10] + [
+        f"failed-sync: {failed} failed syncs at {len(MOMENTS)} moments, {len(trial.losses)} wrong answers, "
+        f"{time.monotonic() - started:.0f} s"]
+    return not trial.losses, "\n".join(lines)

@@ -1,0 +1,238 @@
+"""I/O errors: every system call of the write path fails once, a few times, and from then on. No client may be told of a
+success that is none, and when the disk works again the server must, without a restart."""
+
+import errno
+import itertools
+import json
+import multiprocessing
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import journal
+import workload
+from checker import SETTINGS, Checker
+from client import Refused, Uploader
+from control import ALWAYS, WRITE_PATH, Action, Control
+from journal import Kind, Marks, Place
+from power_loss import WORKERS, Explorer
+from ledger import Ledger, Promise
+from recording import Tools
+from server import Connection, Environment, Server, ServerFailed, Unanswered
+from states import State
+
+CLIENTS = 4
+UPLOADS = 6  # in each run
+BATCH = 10  # runs on one folder
+RECOVERY_LIMIT = 5.0  # seconds in which the server must serve again after the disk does
+
+CALLS = (
+    (Kind.OPEN, Place.UPLOAD), (Kind.OPEN, Place.UPLOADS), (Kind.OPEN, Place.BLOB_DIRECTORY), (Kind.WRITE, Place.UPLOAD),
+    (Kind.TRUNCATE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
+    (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
+    (Kind.UNLINK, Place.BLOB), (Kind.CLOSE, Place.UPLOAD), (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL),
+    (Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE),
+)
+WRITES = ((Kind.WRITE, Place.UPLOAD), (Kind.WRITE, Place.WAL))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong in one run."""
+
+    kinds: tuple[Kind, ...]
+    places: tuple[Place, ...]
+    action: Action
+    error: int
+    at: int
+    times: int
+
+    def text(self) -> str:
+        what = errno.errorcode.get(self.error, self.action.name)
+        where = "every call" if len(self.kinds) > 1 else f"{self.kinds[0].name} {self.places[0].name}"
+        return f"{where} {what} from {self.at}, {'always' if self.times == ALWAYS else f'{self.times} times'}"
+
+
+def faults() -> Iterator[Fault]:
+    """All of them, again and again with later calls."""
+    for at in itertools.count(1):
+        for kind, place in CALLS:
+            for error in (errno.EIO, errno.ENOSPC) + ((errno.EMFILE,) if kind is Kind.OPEN else ()):
+                for times in (1, ALWAYS):
+                    yield Fault((kind,), (place,), Action.FAIL, error, at, times)
+            # Interruptions come once or a few times: one that never ends is none.
+            yield Fault((kind,), (place,), Action.FAIL, errno.EINTR, at, 1 if at % 2 else 4)
+        for kind, place in WRITES:
+            for times in (1, ALWAYS):
+                yield Fault((kind,), (place,), Action.SHORT, 0, at, times)
+        for error in (errno.EIO, errno.ENOSPC):
+            yield Fault(WRITE_PATH, tuple(Place), Action.FAIL, error, at * 7, ALWAYS)
+            yield Fault(WRITE_PATH, tuple(Place), Action.FAIL, error, at * 7, 1)
+
+
+@dataclass
+class Findings:
+    runs: int = 0  # in which the fault was met
+    unmet: int = 0
+    refused: int = 0  # uploads that were told of the failure
+    slowest: float = 0  # seconds until the server served again
+    losses: list[str] = field(default_factory=list)
+
+    def add(self, other: "Findings"):
+        self.runs += other.runs
+        self.unmet += other.unmet
+        self.refused += other.refused
+        self.slowest = max(self.slowest, other.slowest)
+        self.losses += other.losses
+
+
+class Batch:
+    """Runs on one folder and one server. Its trace tells afterwards what was durable when the clients were told."""
+
+    def __init__(self, tools: Tools, name: str):
+        self._tools = tools
+        self._name = name
+        self._folder = tools.scratch / f"io-{name}"
+        (self._folder / "root").mkdir(parents=True)
+        self._trace = self._folder / "trace"
+        self._marks = Marks(self._trace)
+        self._control = Control(self._folder / "control")
+        self._ledger = Ledger()
+        self.findings = Findings()
+
+    def carry_out(self, chosen: list[Fault]) -> Findings:
+        environment = Environment(self._tools.library, self._folder / "root", self._control.path, self._trace)
+        server = Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment, SETTINGS)
+        try:
+            for number, fault in enumerate(chosen):
+                self._run(server, number, fault)
+                if self.findings.losses:
+                    break
+            server.kill()
+            self._check_power_loss(chosen)
+        finally:
+            server.kill()
+            self._control.close()
+            self._marks.close()
+            shutil.rmtree(self._folder)
+        return self.findings
+
+    def _lose(self, fault: Fault, sentence: str):
+        self.findings.losses.append(f"LOST  {self._name}, {fault.text()}: {sentence}")
+
+    def _note(self, name: str, event: str, value):
+        self._marks.add(name=name, event=event, value=value)
+
+    def _run(self, server: Server, number: int, fault: Fault):
+        work = workload.plans(f"{self._name}-{number}", UPLOADS, f"{self._name} {number}")
+        try:
+            self._prepare(server, work, fault)
+            self._control.arm(fault.action, kinds=fault.kinds, places=fault.places, at=fault.at, times=fault.times,
+                              error=fault.error)
+            self._ledger.promises = workload.run(server, work, self._note, CLIENTS, self._ledger.promises,
+                                                 failures_expected=True)
+        except Refused as refusal:
+            self._lose(fault, f"an answer that no failing disk explains: {refusal}")
+        finally:
+            self._control.disarm()
+        self.findings.runs += self._control.hits > 0
+        self.findings.unmet += self._control.hits == 0
+        if not self._serves_again(server, fault, number):
+            return
+        self._note("", "pause", number)
+        names = {plan.name for plan in work}
+        # A name that could not be removed stays until the next start, which _check_power_loss() looks at.
+        checker = Checker(server, self._ledger, names)
+        for sentence in checker.check(looks_into_folder=Kind.UNLINK not in fault.kinds):
+            self._lose(fault, sentence)
+        for name in names:
+            promise = self._ledger.promises[name]
+            self.findings.refused += promise.refused or promise.failed
+            if not (promise.file or promise.destroyed or promise.failed):
+                # The check has taken the upload further; what holds from now on is known to it alone.
+                promise.note("settling", None)
+                self._note(name, "settling", None)
+
+    def _prepare(self, server: Server, work: list[workload.Plan], fault: Fault):
+        """Two uploads have begun before the disk fails. What is written only after an error gets one first."""
+        connection = Connection(server)
+        try:
+            for plan in work[:2]:
+                promise = Promise(plan.name, plan.key, plan.size)
+                uploader = Uploader(connection, promise, self._note)
+                uploader.start(plan.is_temporary)
+                uploader.append(0, plan.size // 2)
+                self._ledger.promises[plan.name] = promise
+            if fault.places == (Place.DATABASE,) or (fault.kinds, fault.places) == ((Kind.TRUNCATE,), (Place.WAL,)):
+                # After a failed commit the server copies the WAL into the database.
+                self._control.arm(Action.FAIL, kinds=(Kind.DATA_SYNC,), places=(Place.WAL,), error=errno.EIO)
+                connection.ask("POST", "/api/blobs/uploads")
+        finally:
+            connection.close()
+
+    def _serves_again(self, server: Server, fault: Fault, number: int) -> bool:
+        """Whether a whole upload succeeds soon, by the process that met the fault."""
+        deadline = time.monotonic() + RECOVERY_LIMIT
+        started, attempt, said = time.monotonic(), 0, "nothing"
+        while time.monotonic() < deadline and not server.has_ended:
+            attempt += 1
+            plan = workload.plans(f"{self._name}-{number}-after-{attempt}", 1, self._name)[0]
+            promise = Promise(plan.name, plan.key, plan.size)
+            connection = Connection(server)
+            try:
+                uploader = Uploader(connection, promise, self._note)
+                uploader.start()
+                uploader.complete(0)
+                self._ledger.promises[plan.name] = promise
+                self.findings.slowest = max(self.findings.slowest, time.monotonic() - started)
+                return True
+            except (Refused, Unanswered) as error:
+                said = str(error)
+                time.sleep(0.02)
+            finally:
+                connection.close()
+        self._lose(fault, f"it does not serve again: {said}; the server said: {server.said()}")
+        return False
+
+    def _check_power_loss(self, chosen: list[Fault]):
+        """What if the power had gone at the end of each run: a sync that failed has made nothing durable."""
+        explorer = Explorer(self._tools, self._trace)
+        entries = journal.read(self._trace)
+        pauses = {number: json.loads(entry.data)["value"] for number, entry in enumerate(entries)
+                  if entry.kind is Kind.MARK and b'"pause"' in entry.data}
+        states = {point: [State(point, "none", 0)] for point in pauses}
+        last = max(pauses)
+        states[last].append(State(last, "all", 0))
+        explorer.walk(states)
+        for loss in explorer.findings.losses:
+            fault = chosen[pauses[loss.state.point]]
+            self._lose(fault, "; ".join(loss.sentences[:3]) + " (after a power loss)\n" + loss.promises)
+
+
+def _carry_out(task: tuple[Tools, str, list[Fault]]) -> Findings:
+    tools, name, chosen = task
+    try:
+        return Batch(tools, name).carry_out(chosen)
+    except (ServerFailed, Unanswered, Refused) as error:
+        return Findings(losses=[f"LOST  {name}: {error}"])
+
+
+def run(tools: Tools, runs: int) -> tuple[bool, str]:
+    """The part of the test. Returns whether all went well, and the line that says so."""
+    started = time.monotonic()
+    findings = Findings()
+    supply = faults()
+    numbers = itertools.count()
+    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+        while findings.runs < runs and not findings.losses:
+            batches = -(-(runs - findings.runs) // BATCH)
+            tasks = [(tools, f"batch-{next(numbers)}", list(itertools.islice(supply, BATCH))) for _ in range(batches)]
+            for found in pool.imap_unordered(_carry_out, tasks):
+                findings.add(found)
+    lines = findings.losses[:10] + [
+        f"io-errors: {findings.runs:,} runs ({findings.unmet:,} more did not meet their fault), "
+        f"{findings.refused:,} uploads told of it, {len(findings.losses)} false answers, served again after "
+        f"{findings.slowest:.2f} s at most, {time.monotonic() - started:.0f} s"]
+    return not findings.losses, "\n".join(lines)
