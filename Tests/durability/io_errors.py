@@ -139,9 +139,10 @@ class Batch:
             self._control.disarm()
         self.findings.runs += self._control.hits > 0
         self.findings.unmet += self._control.hits == 0
+        # Before anything else is synced, which would take what a missing sync left behind along.
+        self._note("", "pause", number)
         if not self._serves_again(server, fault, number):
             return
-        self._note("", "pause", number)
         names = {plan.name for plan in work}
         # A name that could not be removed stays until the next start, which _check_power_loss() looks at.
         checker = Checker(server, self._ledger, names)
@@ -212,7 +213,11 @@ class Batch:
 
 
 def _carry_out(task: tuple[Tools, str, list[Fault]]) -> Findings:
-    tools, name, chosen = task
+    return carry_out(*task)
+
+
+def carry_out(tools: Tools, name: str, chosen: list[Fault]) -> Findings:
+    """A batch of runs. An answer that ends it is a loss, too."""
     try:
         return Batch(tools, name).carry_out(chosen)
     except (ServerFailed, Unanswered, Refused) as error:

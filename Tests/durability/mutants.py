@@ -3,15 +3,28 @@ there for it must notice."""
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from control import Mutation
+import failed_sync
+import io_errors
+import kill
+from control import ALWAYS, Action, Mutation
+from io_errors import Fault
+from journal import Kind, Place
 from power_loss import WORKERS, explore
 from recording import SCENARIOS, Tools, record
 
 # Scenarios in which all of the careless ways show.
 CHOSEN = tuple(scenario for scenario in SCENARIOS if scenario.name in ("several", "again", "stopped"))
 STATES = 400  # in which a mutant must be caught, of each scenario
+KILLS = 60
+# Calls whose errors a careless server ignores.
+IGNORED = (
+    (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
+    (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.WRITE, Place.WAL),
+    (Kind.DATA_SYNC, Place.WAL),
+)
 
 
 @dataclass(frozen=True)
@@ -20,17 +33,19 @@ class Catch:
 
     name: str
     how: str  # empty when it was not caught
-    tried: int
 
     def text(self) -> str:
-        return f"  caught in state {self.tried:3}: {self.name}; {self.how}" if self.how else \
-            f"  MISSED in {self.tried} states: {self.name}"
+        return f"  caught  {self.name}: {self.how[:160]}" if self.how else f"  MISSED  {self.name}"
 
 
 def run(tools: Tools, seed: int) -> tuple[bool, str]:
     """The part of the test. Returns whether all were caught, and the lines that say which."""
     started = time.monotonic()
-    tasks = [(tools, mutation, seed) for mutation in Mutation]
+    hunts: list[tuple] = [(_lose_power, mutation) for mutation in Mutation]
+    hunts += [(_kill, Mutation.PUBLISH_BY_RENAME), (_sync_again, Action.LOSE_SILENTLY)]
+    hunts += [(_ignore_errors, call) for call in IGNORED]
+    tasks = [(hunt, replace(tools, scratch=tools.scratch / f"mutant-{number}"), mutant, seed)
+             for number, (hunt, mutant) in enumerate(hunts)]
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
         catches = list(pool.imap(_hunt, tasks))
     caught = sum(bool(catch.how) for catch in catches)
@@ -38,18 +53,40 @@ def run(tools: Tools, seed: int) -> tuple[bool, str]:
     return caught == len(catches), "\n".join(lines + [catch.text() for catch in catches])
 
 
-def _hunt(task: tuple[Tools, Mutation, int]) -> Catch:
-    """Looks for a loss of one mutant."""
-    tools, mutation, seed = task
-    name = mutation.name.lower().replace("_", " ")
-    tools = replace(tools, scratch=tools.scratch / mutation.name.lower())
+def _hunt(task: tuple[Callable, Tools, object, int]) -> Catch:
+    hunt, tools, mutant, seed = task
     tools.scratch.mkdir()
-    tried = 0
+    return hunt(tools, mutant, seed)
+
+
+def _name(mutant) -> str:
+    return mutant.name.lower().replace("_", " ")
+
+
+def _lose_power(tools: Tools, mutation: Mutation, seed: int) -> Catch:
+    name, tried = f"power loss, {_name(mutation)}", 0
     for scenario in CHOSEN:
         trace = record(tools, scenario, f"{seed} mutant", mutation)
         findings = explore(tools, trace, 0, 1, STATES, seed, losses=1)
         tried += findings.checks
         if findings.losses:
             loss = findings.losses[0]
-            return Catch(name, f"{scenario.name} {loss.state.text()}: {loss.sentences[0][:100]}", tried)
-    return Catch(name, "", tried)
+            return Catch(name, f"in state {tried}, {scenario.name} {loss.state.text()}: {loss.sentences[0]}")
+    return Catch(name, "")
+
+
+def _kill(tools: Tools, mutation: Mutation, seed: int) -> Catch:
+    is_good, lines = kill.run(tools, KILLS, seed, mutation)
+    return Catch(f"kill, {_name(mutation)}", "" if is_good else lines.splitlines()[0])
+
+
+def _sync_again(tools: Tools, action: Action, seed: int) -> Catch:
+    is_good, lines = failed_sync.run(tools, action)
+    return Catch("failed sync, synced again and believed", "" if is_good else lines.splitlines()[0])
+
+
+def _ignore_errors(tools: Tools, call: tuple[Kind, Place], seed: int) -> Catch:
+    kind, place = call
+    chosen = [Fault((kind,), (place,), Action.SWALLOW, 0, at, ALWAYS) for at in (1, 2, 3)]
+    findings = io_errors.carry_out(tools, f"ignored-{seed}", chosen)
+    return Catch(f"io errors, {kind.name} {place.name} ignored", findings.losses[0] if findings.losses else "")

@@ -137,8 +137,9 @@ def _tasks(tools: Tools, trace: Path, states: int, traces: int, seed: int) -> li
     return [(tools, trace, part, parts, -(-states // (traces * parts)), seed) for part in range(parts)]
 
 
-def run(tools: Tools, states: int, seed: int) -> tuple[bool, str]:
-    """The part of the test. Returns whether nothing was lost, and the line that says so."""
+def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
+    """The part of the test. Returns whether nothing was lost, and the lines that say so. Traces in which something was
+    lost are kept in a folder."""
     started = time.monotonic()
     chosen = scenarios(states)
     traces = []
@@ -155,11 +156,14 @@ def run(tools: Tools, states: int, seed: int) -> tuple[bool, str]:
             tasks = [task for trace in traces for task in _tasks(tools, trace, missing, len(traces) - 1, seed + turn)]
             for found in pool.imap_unordered(_explore, tasks):
                 findings.add(found)
+    lines = []
     for loss in findings.losses[:10]:
-        print(loss.text(), flush=True)
-    line = (f"power loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, {findings.checks:,} checks, "
-            f"{len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
-    return not findings.losses and len(findings.prints) >= states, line
+        kept.mkdir(parents=True, exist_ok=True)
+        loss.trace = Path(shutil.copy(loss.trace, kept / f"{loss.trace.stem}-seed-{seed}.trace"))
+        lines.append(loss.text())
+    lines.append(f"power-loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, {findings.checks:,} checks, "
+                 f"{len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
+    return not findings.losses and len(findings.prints) >= states, "\n".join(lines)
 
 
 def reproduce(tools: Tools, trace: Path, state: State) -> list[str]:
