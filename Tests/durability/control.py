@@ -18,7 +18,7 @@ WRITE_PATH = (Kind.OPEN, Kind.WRITE, Kind.TRUNCATE, Kind.SYNC, Kind.DATA_SYNC, K
 
 
 class Action(enum.IntEnum):
-    """What becomes of a chosen call. The order is that of shim.c."""
+    """What becomes of a chosen call. The order is that of shim.h."""
 
     FAIL = 0
     SHORT = 1
@@ -47,9 +47,9 @@ class Mutation(enum.IntFlag):
 def compile_shim(folder: Path) -> Path:
     """Builds the library into a folder."""
     library = folder / "shim.so"
-    source = Path(__file__).resolve().parent / "shim.c"
+    sources = sorted((Path(__file__).resolve().parent / "shim").glob("*.c"))
     subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library),
-                    str(source)], check=True)
+                    *map(str, sources)], check=True)
     return library
 
 

@@ -7,8 +7,9 @@ import json
 import multiprocessing
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import journal
@@ -34,7 +35,12 @@ CALLS = (
     (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
     (Kind.UNLINK, Place.BLOB), (Kind.CLOSE, Place.UPLOAD), (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL),
     (Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE),
+    (Kind.RENAME, Place.UPLOAD),
 )
+# What is done only after a commit has failed, whose client then goes on.
+AFTER_RECONNECTING = {(Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE)}
+RECLAIMING = (Kind.UNLINK, Place.BLOB)
+AFTER_LOST_APPEND, AFTER_LOST_COMPLETE = (Kind.TRUNCATE, Place.UPLOAD), (Kind.RENAME, Place.UPLOAD)
 WRITES = ((Kind.WRITE, Place.UPLOAD), (Kind.WRITE, Place.WAL))
 
 
@@ -48,6 +54,11 @@ class Fault:
     error: int
     at: int
     times: int
+
+    @property
+    def call(self) -> tuple[Kind, Place]:
+        """The first of those that fail."""
+        return self.kinds[0], self.places[0]
 
     def text(self) -> str:
         what = errno.errorcode.get(self.error, self.action.name)
@@ -75,6 +86,7 @@ def faults() -> Iterator[Fault]:
 @dataclass
 class Findings:
     runs: int = 0  # in which the fault was met
+    met: Counter = field(default_factory=Counter)  # by the call
     unmet: int = 0
     refused: int = 0  # uploads that were told of the failure
     slowest: float = 0  # seconds until the server served again
@@ -82,6 +94,7 @@ class Findings:
 
     def add(self, other: "Findings"):
         self.runs += other.runs
+        self.met += other.met
         self.unmet += other.unmet
         self.refused += other.refused
         self.slowest = max(self.slowest, other.slowest)
@@ -127,18 +140,24 @@ class Batch:
 
     def _run(self, server: Server, number: int, fault: Fault):
         work = workload.plans(f"{self._name}-{number}", UPLOADS, f"{self._name} {number}")
+        if fault.call == RECLAIMING:
+            work[-1] = replace(work[-1], fate="delete")  # its bytes are nobody else's
         try:
             self._prepare(server, work, fault)
             self._control.arm(fault.action, kinds=fault.kinds, places=fault.places, at=fault.at, times=fault.times,
                               error=fault.error)
             self._ledger.promises = workload.run(server, work, self._note, CLIENTS, self._ledger.promises,
                                                  failures_expected=True)
+            if fault.call == RECLAIMING:
+                workload.wait_for_reclaimer()
         except Refused as refusal:
             self._lose(fault, f"an answer that no failing disk explains: {refusal}")
         finally:
             self._control.disarm()
-        self.findings.runs += self._control.hits > 0
-        self.findings.unmet += self._control.hits == 0
+        is_met = self._control.hits > 0
+        self.findings.runs += is_met
+        self.findings.unmet += not is_met
+        self.findings.met[fault.call] += is_met
         # Before anything else is synced, which would take what a missing sync left behind along.
         self._note("", "pause", number)
         if not self._serves_again(server, fault, number):
@@ -161,17 +180,49 @@ class Batch:
         connection = Connection(server)
         try:
             for plan in work[:2]:
-                promise = Promise(plan.name, plan.key, plan.size)
+                promise = self._ledger.promises[plan.name] = Promise(plan.name, plan.key, plan.size)
                 uploader = Uploader(connection, promise, self._note)
                 uploader.start(plan.is_temporary)
                 uploader.append(0, plan.size // 2)
-                self._ledger.promises[plan.name] = promise
-            if fault.places == (Place.DATABASE,) or (fault.kinds, fault.places) == ((Kind.TRUNCATE,), (Place.WAL,)):
-                # After a failed commit the server copies the WAL into the database.
-                self._control.arm(Action.FAIL, kinds=(Kind.DATA_SYNC,), places=(Place.WAL,), error=errno.EIO)
+            if fault.call in AFTER_RECONNECTING:
+                self._fail_commit(1)
                 connection.ask("POST", "/api/blobs/uploads")
+            elif fault.call in (AFTER_LOST_APPEND, AFTER_LOST_COMPLETE):
+                self._lose_commit(connection, work, fault)
         finally:
             connection.close()
+
+    def _fail_commit(self, number: int):
+        self._control.arm(Action.FAIL, kinds=(Kind.DATA_SYNC,), places=(Place.WAL,), at=number, error=errno.EIO)
+
+    def _lose_commit(self, connection: Connection, work: list[workload.Plan], fault: Fault):
+        """An upload whose file is ahead of its row: bytes past the offset, or a blob's name already."""
+        size, middle = 5000, 2000
+        plan = workload.Plan(f"{work[0].name}-ahead", f"{work[0].key} ahead", size, (), True, True, False, "complete")
+        promise = self._ledger.promises[plan.name] = Promise(plan.name, plan.key, size)
+        uploader = Uploader(connection, promise, self._note)
+        uploader.start()
+        uploader.append(0, middle)
+        self._fail_commit(2)  # the first is the claim
+        try:
+            if fault.call == AFTER_LOST_APPEND:
+                uploader.append(middle, middle + 1000)
+            else:
+                answer = connection.ask("POST", f"/api/blobs/uploads/{promise.id}/complete",
+                                        PortSIP_Upload_Token=promise.token)
+                raise Refused("complete", answer)
+        except Refused as refusal:
+            if refusal.status != 503:
+                raise
+        self._serve_soon(connection)
+        work.insert(0, plan)
+
+    def _serve_soon(self, connection: Connection):
+        """Waits until the catalog is written again, so that the next fault is met and not this one."""
+        self._control.disarm()
+        deadline = time.monotonic() + RECOVERY_LIMIT
+        while connection.ask("GET", "/ready").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _serves_again(self, server: Server, fault: Fault, number: int) -> bool:
         """Whether a whole upload succeeds soon, by the process that met the fault."""
@@ -224,7 +275,7 @@ def carry_out(tools: Tools, name: str, chosen: list[Fault]) -> Findings:
         return Findings(losses=[f"LOST  {name}: {error}"])
 
 
-def run(tools: Tools, runs: int) -> tuple[bool, str]:
+def run(tools: Tools, runs: int, seed: int) -> tuple[bool, str]:
     """The part of the test. Returns whether all went well, and the line that says so."""
     started = time.monotonic()
     findings = Findings()
@@ -233,11 +284,12 @@ def run(tools: Tools, runs: int) -> tuple[bool, str]:
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
         while findings.runs < runs and not findings.losses:
             batches = -(-(runs - findings.runs) // BATCH)
-            tasks = [(tools, f"batch-{next(numbers)}", list(itertools.islice(supply, BATCH))) for _ in range(batches)]
+            tasks = [(tools, f"batch-{seed}-{next(numbers)}", list(itertools.islice(supply, BATCH))) for _ in range(batches)]
             for found in pool.imap_unordered(_carry_out, tasks):
                 findings.add(found)
-    lines = findings.losses[:10] + [
-        f"io-errors: {findings.runs:,} runs ({findings.unmet:,} more did not meet their fault), "
+    never = [f"{kind.name} {place.name}" for kind, place in CALLS if not findings.met[kind, place]]
+    lines = findings.losses[:10] + [f"MISSED  no run in which {call} failed" for call in never] + [
+        f"io-errors: {findings.runs:,} runs at {len(CALLS)} calls ({findings.unmet:,} more did not meet their fault), "
         f"{findings.refused:,} uploads told of it, {len(findings.losses)} false answers, served again after "
         f"{findings.slowest:.2f} s at most, {time.monotonic() - started:.0f} s"]
-    return not findings.losses, "\n".join(lines)
+    return not findings.losses and not never, "\n".join(lines)

@@ -10,11 +10,11 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = struct.Struct("<IBBHHHIQq")  # struct record in shim.c
+HEAD = struct.Struct("<IBBHHHIQq")  # struct record in shim.h
 
 
 class Kind(enum.IntEnum):
-    """What was done; the first are also what the shim can interfere with. The order is that of shim.c."""
+    """What was done; the first are also what the shim can interfere with. The order is that of shim.h."""
 
     OPEN = 0
     WRITE = 1
@@ -33,7 +33,7 @@ class Kind(enum.IntEnum):
 
 
 class Place(enum.IntEnum):
-    """What a file is to the server. The order is that of shim.c."""
+    """What a file is to the server. The order is that of shim.h."""
 
     UPLOAD = 0
     UPLOADS = 1

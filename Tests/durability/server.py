@@ -24,7 +24,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """What the shim is told; see shim.c."""
+    """What the shim is told; see shim/interference.c."""
 
     library: Path
     root: Path
