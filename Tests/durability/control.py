@@ -16,6 +16,13 @@ ALWAYS = 1 << 40  # a number of times that is never reached
 WRITE_PATH = (Kind.OPEN, Kind.WRITE, Kind.TRUNCATE, Kind.SYNC, Kind.DATA_SYNC, Kind.LINK, Kind.RENAME, Kind.UNLINK,
               Kind.MKDIR)
 
+# Where a kill may fall between two steps of an upload.
+STEPS = (
+    (Kind.OPEN, Place.UPLOAD), (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
+    (Kind.SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY),
+    (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL), (Kind.UNLINK, Place.UPLOAD), (Kind.UNLINK, Place.BLOB),
+)
+
 
 class Action(enum.IntEnum):
     """What becomes of a chosen call. The order is that of shim.h."""

@@ -4,9 +4,10 @@ succeeds after it, with the same bytes too, must outlast a power loss."""
 import errno
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import journal
+import workload
 from checker import SETTINGS
 from client import Refused, Uploader
 from control import Action, Control
@@ -19,6 +20,7 @@ from states import State
 
 SIZE = 20_000
 TIMES = 20  # for each of the moments
+CROWD, CROWDS = 8, 100
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Trial:
         self._marks = Marks(self._trace)
         self._failed: list[Uploader] = []
         self._good: list[Promise] = []
+        self._crowds = 0
         self.losses: list[str] = []
 
     def carry_out(self) -> int:
@@ -62,6 +65,8 @@ class Trial:
                 for number in range(TIMES):
                     for moment in MOMENTS:
                         self._fail(server, moment, f"{moment.step}-{moment.kind.name}-{moment.place.name}-{number}")
+                for number in range(CROWDS):
+                    self._fail_in_crowd(server, number)
                 self._look_again(server, "")
             finally:
                 server.kill()
@@ -75,7 +80,7 @@ class Trial:
             self._control.close()
             self._marks.close()
             shutil.rmtree(self._folder)
-        return len(self._failed)
+        return len(self._failed) + self._crowds
 
     def _start(self) -> Server:
         environment = Environment(self._tools.library, self._folder / "root", self._control.path, self._trace)
@@ -120,6 +125,20 @@ class Trial:
         self._good.append(good.promise)
         connection.close()
 
+    def _fail_in_crowd(self, server: Server, number: int):
+        """Many uploads get their names at once while one sync of the directory fails: it may have been about all of them,
+        and whoever's own sync succeeds afterwards must not be told that its name is safe."""
+        work = workload.plans(f"crowd-{number}", CROWD, f"crowd {number}")
+        work = [replace(plan, size=4096, cuts=(), ends_in_complete=False, fate="leave") for plan in work]
+        self._control.arm(self._action, kinds=(Kind.SYNC,), places=(Place.UPLOADS,), at=1 + number % CROWD,
+                          error=errno.EIO)
+        promises = workload.run(server, work, self._note, CROWD, failures_expected=True)
+        self._control.disarm()
+        told = sum(promise.failed for promise in promises.values())
+        if self._control.hits != 1 or told < 1:
+            self.losses.append(f"LOST  crowd-{number}: a sync failed, and {told} of {CROWD} uploads were told of it")
+        self._crowds += 1
+
     def _look_again(self, server: Server, when: str):
         connection = Connection(server)
         held = {promise.digest for promise in self._good}
@@ -156,6 +175,6 @@ def run(tools: Tools, action: Action = Action.LOSE) -> tuple[bool, str]:
     trial = Trial(tools, action)
     failed = trial.carry_out()
     lines = trial.losses[:10] + [
-        f"failed-sync: {failed} failed syncs at {len(MOMENTS)} moments, {len(trial.losses)} wrong answers, "
+        f"failed-sync: {failed} failed syncs at {len(MOMENTS)} moments and in crowds, {len(trial.losses)} wrong answers, "
         f"{time.monotonic() - started:.0f} s"]
     return not trial.losses, "\n".join(lines)

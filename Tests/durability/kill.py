@@ -10,8 +10,8 @@ from threading import Timer
 import workload
 from checker import SETTINGS, Checker
 from client import Refused
-from control import WRITE_PATH, Action, Control, Mutation
-from journal import Kind, Place
+from control import STEPS, WRITE_PATH, Action, Control, Mutation
+from journal import Kind
 from ledger import Ledger
 from recording import Tools
 from server import Environment, Server, ServerFailed
@@ -20,13 +20,6 @@ CLIENTS = 16
 UPLOADS = 24  # new ones before each kill
 FOLDER_ROUNDS = 50  # after so many a new folder, so that the checks do not take longer and longer
 LAST_CALL = 160  # about as many calls on the write path as one round has
-
-# Where a kill may fall between two steps of an upload.
-STEPS = (
-    (Kind.OPEN, Place.UPLOAD), (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
-    (Kind.SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY),
-    (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL), (Kind.UNLINK, Place.UPLOAD), (Kind.UNLINK, Place.BLOB),
-)
 
 
 @dataclass

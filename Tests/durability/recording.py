@@ -2,11 +2,11 @@
 
 import random
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import workload
-from control import WRITE_PATH, Action, Control, Mutation
+from control import STEPS, WRITE_PATH, Action, Control, Mutation
 from journal import Kind, Marks, Place
 from server import Environment, Server
 
@@ -31,6 +31,8 @@ class Scenario:
     clients: int = 4
     reclaims: bool = False
     stops: bool = False
+    step: tuple | None = None  # where the kills fall, if not anywhere
+    whole: bool = False  # each upload in one request, so that its file has no name before its blob's
 
 
 SCENARIOS = (
@@ -42,6 +44,7 @@ SCENARIOS = (
     Scenario("stopped", 8, stops=True),
     Scenario("reclaimed", 10, reclaims=True),
     Scenario("again", 8, kills=1, clients=2, stops=True),
+    Scenario("killed publishing", 6, kills=4, clients=2, step=(Kind.LINK, Place.BLOB), whole=True),
 )
 LARGE = Scenario("large", 4, large=1, clients=2)
 
@@ -69,6 +72,8 @@ def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace:
     environment = Environment(tools.library, folder / "root", control.path, trace)
     settings = ("--reclaim-grace", "0s", "--reclaim-interval", "1s")
     work = workload.plans(scenario.name.replace(" ", "-"), scenario.uploads, seed, scenario.large)
+    if scenario.whole:
+        work = [replace(plan, cuts=(), ends_in_complete=True, fate="complete") for plan in work]
     promises = {}
 
     def note(name: str, event: str, value):
@@ -78,8 +83,7 @@ def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace:
         server = Server(tools.blobd, folder / "root/data", folder / "log", environment, settings)
         try:
             if life < scenario.kills:
-                # By the shim, so that the last operation is in the trace.
-                control.arm(Action.KILL_AFTER, kinds=WRITE_PATH, places=tuple(Place), at=chance.randrange(5, 60))
+                _arm(control, scenario, chance)
             promises = workload.run(server, work, note, scenario.clients, promises)
             if scenario.reclaims:
                 workload.wait_for_reclaimer()
@@ -93,6 +97,15 @@ def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace:
                 work = work + workload.renamed(work[:3], "-again")
             else:
                 server.kill()
+
+
+def _arm(control: Control, scenario: Scenario, chance: random.Random):
+    """Kills at any call, or at the first ones of a step. By the shim, so that the last operation is in the trace."""
+    if not scenario.step and chance.random() < 0.5:
+        control.arm(Action.KILL_AFTER, kinds=WRITE_PATH, at=chance.randrange(5, 60))
+    else:
+        kind, place = scenario.step or chance.choice(STEPS)
+        control.arm(Action.KILL_AFTER, kinds=(kind,), places=(place,), at=1 if scenario.step else chance.randrange(1, 6))
 
 
 def is_crash_point(entries: list, point: int) -> bool:
