@@ -4,10 +4,10 @@ SWIFT ?= swift
 ARGS ?=
 SWIFT_FILES = Sources Tests Package.swift
 
-.PHONY: help run build release test lint format bench nightly clean
+.PHONY: help run build release test durability lint format bench nightly clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: release ## build in release mode and serve; the data go to ./data
 	exec .build/release/blobd serve $(ARGS)
@@ -25,6 +25,9 @@ test: build ## run all tests, then generated requests against the API's descript
 	$(SWIFT) test --skip-build --disable-xctest
 	Tests/schemathesis/run
 
+durability: release ## take the power away, kill it, let its disk fail: nothing may be lost
+	Tests/durability/run $(ARGS)
+
 lint: ## check format, lengths and what is forbidden
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
 	Scripts/check-lengths
@@ -39,6 +42,7 @@ bench: release ## measure beside nginx and docker-registry
 
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
+	Tests/durability/run --states 100000 --kills 1000 --io-runs 5000
 
 clean: ## remove what was built; ./data stays
 	rm -rf .build Benchmarks/build
