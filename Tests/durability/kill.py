@@ -133,6 +133,6 @@ def run(tools: Tools, kills: int, seed: int, mutations: Mutation = Mutation(0)) 
         losses += folder.losses
         promises += len(folder.ledger.given())
     lines = losses[:10] + [
-        f"kill: {done:,} kills in {number:,} rounds, {promises:,} uploads, {len(losses)} lost or doubled, slowest start {slowest:.2f} s, "
-        f"{time.monotonic() - started:.0f} s"]
+        f"kill: {done:,} kills in {number:,} rounds, {promises:,} uploads, {len(losses)} lost or doubled, "
+        f"slowest start {slowest:.2f} s, {time.monotonic() - started:.0f} s"]
     return not losses and slowest < 2, "\n".join(lines)

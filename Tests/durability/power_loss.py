@@ -161,8 +161,8 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
         kept.mkdir(parents=True, exist_ok=True)
         loss.trace = Path(shutil.copy(loss.trace, kept / f"{loss.trace.stem}-seed-{seed}.trace"))
         lines.append(loss.text())
-    lines.append(f"power-loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, {findings.checks:,} checks, "
-                 f"{len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
+    lines.append(f"power-loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, "
+                 f"{findings.checks:,} checks, {len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
     return not findings.losses and len(findings.prints) >= states, "\n".join(lines)
 
 

@@ -50,8 +50,8 @@ class Server:
         with log.open("wb") as output:
             # With setpriv, a test that is killed leaves no server behind.
             self._child = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", str(blobd), "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--min-free-space", "0",
-                 "--log-level", "warning", *settings],
+                ["setpriv", "--pdeathsig", "KILL", str(blobd), "serve", "--data", str(data),
+                 "--listen", "127.0.0.1:0", "--min-free-space", "0", "--log-level", "warning", *settings],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
         self.port = 0
         while not self.port:
