@@ -140,6 +140,8 @@ class Batch:
 
     def _run(self, server: Server, number: int, fault: Fault):
         work = workload.plans(f"{self._name}-{number}", UPLOADS, f"{self._name} {number}")
+        # One is always left in the middle: only such a one needs its name under uploads/ afterwards.
+        work[2] = replace(work[2], size=4096, cuts=(2000,), ends_in_complete=False, fate="leave")
         if fault.call == RECLAIMING:
             work[-1] = replace(work[-1], fate="delete")  # its bytes are nobody else's
         try:

@@ -19,7 +19,7 @@ from server import Environment, Server, ServerFailed
 CLIENTS = 16
 UPLOADS = 24  # new ones before each kill
 FOLDER_ROUNDS = 50  # after so many a new folder, so that the checks do not take longer and longer
-LAST_CALL = 160  # about as many calls on the write path as one round has
+LAST_CALL = 160  # each call in turn up to this one: a round has about as many on the write path
 
 
 @dataclass
@@ -72,13 +72,13 @@ class Folder:
         return kills
 
     def _arm(self, server: Server, number: int, chance: random.Random):
-        action = (Action.KILL_BEFORE, Action.KILL_AFTER)[number // 2 % 2]
+        action = chance.choice((Action.KILL_BEFORE, Action.KILL_AFTER))
         if number % 2:
             moment = Timer(chance.uniform(0.005, 0.15), server.kill)
             moment.daemon = True
             moment.start()
         elif number % 4:
-            self.control.arm(action, kinds=WRITE_PATH, at=chance.randrange(1, LAST_CALL))
+            self.control.arm(action, kinds=WRITE_PATH, at=1 + number // 4 % LAST_CALL)
         else:
             kind, place = STEPS[number // 4 % len(STEPS)]
             self.control.arm(action, kinds=(kind,), places=(place,), at=chance.randrange(1, 12))

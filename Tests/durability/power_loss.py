@@ -157,7 +157,9 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
             for found in pool.imap_unordered(_explore, tasks):
                 findings.add(found)
     lines = []
-    for loss in findings.losses[:10]:
+    # Once for each sentence: what is lost in one state is lost in many.
+    different = {(loss.trace, loss.sentences[0]): loss for loss in findings.losses}
+    for loss in list(different.values())[:10]:
         kept.mkdir(parents=True, exist_ok=True)
         loss.trace = Path(shutil.copy(loss.trace, kept / f"{loss.trace.stem}-seed-{seed}.trace"))
         lines.append(loss.text())
