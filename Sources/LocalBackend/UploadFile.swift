@@ -66,7 +66,12 @@ final class UploadFile: Sendable {
         return Glibc.open(path.string, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o600)
     }
 
+    /// What has not taken another file's place yet. Beside the upload's file, so that it is discarded with that.
+    private var temporary: FilePath { FilePath(path.string + Self.replacementSuffix) }
+
     private func cut(_ state: inout State, at offset: Int64) throws(BlobError) {
+        // Left by a crash, and perhaps another name of this very file.
+        try disk.unlink(temporary)
         let status = try disk.status(of: state.descriptor, at: path)
         guard Int64(status.st_size) >= offset else { throw .uploadFailed }
         state.isShared = status.st_nlink > 1
@@ -80,8 +85,7 @@ final class UploadFile: Sendable {
     /// on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old
     /// one's place.
     private func separate(_ state: inout State, at count: Int64) throws(BlobError) {
-        let temporary = FilePath(path.string + Self.replacementSuffix)
-        let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard copy >= 0 else { throw disk.writing(errno, temporary) }
         do throws(BlobError) {
             try disk.copy(count, from: state.descriptor, to: copy, of: path)
@@ -175,8 +179,6 @@ final class UploadFile: Sendable {
                 try disk.unlink(target)
                 code = directory.link(state.descriptor, at: path, to: target)
             } else {
-                // Beside the upload's file, so that it is discarded with that after a crash.
-                let temporary = FilePath(path.string + Self.replacementSuffix)
                 try disk.unlink(temporary)
                 code = directory.link(state.descriptor, at: path, to: temporary)
                 if code == 0 { try disk.rename(temporary, to: target) }

@@ -69,6 +69,27 @@ import Testing
         #expect(attributes[.referenceCount] as? Int == 2, "the upload and the blob are one file")
     }
 
+    /// A publication that was killed before its name took the place of an older one leaves a second name of the upload.
+    @Test func aNameThatACrashLeftCostsNoBytes() async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        var upload = Upload(
+            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
+        )
+        for text in ["hello ", "world"] {
+            let writer = try await store.writer(for: upload, expecting: nil)
+            try await writer.write([ByteBuffer(string: text)])
+            let progress = try await writer.flush()
+            (upload.offset, upload.digest) = (progress.offset, progress.digest)
+            let path = directory.uploads.appending(upload.id.description).string
+            try FileManager.default.linkItem(atPath: path, toPath: path + ".new")
+        }
+        let writer = try await store.writer(for: upload, expecting: 0)
+        try await writer.publish(as: upload.digest.digest)
+        let measured = try await store.measure(upload.digest.digest, pace: { _ in })
+        #expect(measured == MeasuredBytes(size: 11, digest: upload.digest.digest))
+    }
+
     @Test func quarantineDeletesNothing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)

@@ -8,7 +8,7 @@ What it takes for granted, and what it does not:
 - What was not synced may be there or not, each operation by itself and whatever came before it: a write without the one
   before it leaves zeros where there was nothing, or what was there. A write may be torn, at 512 bytes (a sector) or at 4096
   (a page). This is more than journalling file systems do, and what POSIX allows.
-- Operations on the same bytes, or the same name, are never turned around. A rename is one operation.
+- Operations on the same bytes, or the same name, are never turned around. A rename within a directory is one operation.
 - A file made without a name is deleted by the recovery of the file system until its first name is counted in its inode, and
   that takes an `fsync` after the `linkat`; `fdatasync` need not write the count. This is the careful reading: ext4 and XFS
   put the count into the same journal transaction as the entry.
@@ -178,9 +178,8 @@ class FileSystem:
             inode.settle(with_count=entry.kind is Kind.SYNC)
 
     def _rename(self, number: int, paths: dict):
-        """Changes names of one directory; the server never moves a file to another."""
-        parents = {path.rpartition("/")[0] for path in paths}
-        assert len(parents) == 1, paths
-        directory = self._directories[parents.pop()]
-        names = {path.rpartition("/")[2]: inode for path, inode in paths.items()}
-        directory.pending.append(Operation(number, directory, names=names))
+        """Changes names, of each directory by itself: between two of them, one name may go before the other comes."""
+        for parent in {path.rpartition("/")[0] for path in paths}:
+            directory = self._directories[parent]
+            names = {path.rpartition("/")[2]: inode for path, inode in paths.items() if path.rpartition("/")[0] == parent}
+            directory.pending.append(Operation(number, directory, names=names))

@@ -5,9 +5,9 @@
 //     DURABILITY_CONTROL  a file of `struct control`, mapped: it can be changed while the server runs (optional)
 //     DURABILITY_TRACE    where to append what was done (optional); see journal.py for their form
 //
-// A file is known by its device and inode at the time of each call, so that dup and fcntl need no attention. What SQLite
-// keeps in `-shm` is left alone: it is rebuilt after every crash. The calls are made one at a time, each together with its
-// record, so that the trace tells the order in which they took effect.
+// A file is known by its device and inode at the time of each call, so that dup and fcntl need no attention. What
+// SQLite keeps in `-shm` is left alone: it is rebuilt after every crash. The calls are made one at a time, each with
+// its record, so that the trace tells the order in which they took effect.
 #include "shim.h"
 
 #include <errno.h>

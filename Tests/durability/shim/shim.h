@@ -42,7 +42,8 @@ struct file {
     char path[PATH_MAX];
 };
 
-// What was written to an upload's file since its last sync, and the name it was linked to: as many as a test has at once.
+// What was written to an upload's file since its last sync, and the name it was linked to: as many as a test has at a
+// time.
 struct upload {
     uint64_t inode;
     int64_t from, to;
@@ -77,8 +78,8 @@ void forget_upload(uint64_t inode);
 void note(enum kind kind, const struct file *file, uint64_t inode, int64_t offset, const char *target, const void *data,
           size_t count);
 
-/// Takes the lock for one call and decides what becomes of it. `count`: what a write is about to write, which may be made
-/// less.
+/// Takes the lock for one call and decides what becomes of it. `count`: what a write is about to write, which may be
+/// made less.
 struct verdict judge(enum kind kind, const struct file *file, int fd, size_t *count);
 /// Ends what ``judge`` began, and returns the result.
 long settle(struct verdict verdict, long result);
