@@ -164,6 +164,21 @@ struct ReclaimCommandTests {
         }
     }
 
+    @Test("keeps a blob without files for the grace")
+    func grace() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            let file = try await client.publish(Sample.bytes(2000))
+            #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            let orphan = "\(server.data)/blobs/ff/" + String(repeating: "f", count: 64)
+            try Data("orphan".utf8).write(to: URL(fileURLWithPath: orphan))
+            #expect(try await server.command(["reclaim", "--data", server.data]).end == .code(0))
+            // The last step of a round, which comes after the removal of what was dying for long enough.
+            try await eventually("the round is over") { FileManager.default.fileExists(atPath: orphan) ? nil : true }
+            #expect(try server.files(in: "blobs").map(\.size) == [2000])
+        }
+    }
+
     @Test("beside a server: that one does it at once")
     func online() async throws {
         try await withServer(["--reclaim-grace", "0s"]) { server in
