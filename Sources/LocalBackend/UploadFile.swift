@@ -128,8 +128,10 @@ final class UploadFile: Sendable {
             try sync(&state)
             if state.name == .durable { return }
             try directory.uploadNames.change(disk) { () throws(BlobError) in
+                guard state.name == .none else { return }
                 // A name that is there was left by a crash or an error before any of its bytes was acknowledged.
-                if state.name == .none { try name(&state, path) }
+                try name(&state, path)
+                state.name = .given
             }
             state.name = .durable
         }
@@ -173,11 +175,13 @@ final class UploadFile: Sendable {
     private func name(_ state: inout State, _ target: FilePath) throws(BlobError) {
         var code = directory.link(state.descriptor, at: path, to: target)
         if code == EEXIST {
-            if try isThisFile(target, state.descriptor) {
+            let own = try disk.status(of: state.descriptor, at: path)
+            if isFile(own, at: target) {
                 // A name that it was given before a crash, and that may not be on the disk whatever the kernel says:
-                // given anew, it will be. Its name under `uploads/` holds it meanwhile.
-                try disk.unlink(target)
-                code = directory.link(state.descriptor, at: path, to: target)
+                // given anew, it will be. Another one, under `uploads/`, holds the file meanwhile; without that, it was
+                // given the name by this very writer.
+                if own.st_nlink > 1 { try disk.unlink(target) }
+                code = own.st_nlink > 1 ? directory.link(state.descriptor, at: path, to: target) : 0
             } else {
                 try disk.unlink(temporary)
                 code = directory.link(state.descriptor, at: path, to: temporary)
@@ -189,10 +193,8 @@ final class UploadFile: Sendable {
         if state.name == .none { try disk.syncFile(state.descriptor, of: target) }
     }
 
-    /// Whether a name is this file's already.
-    private func isThisFile(_ target: FilePath, _ descriptor: CInt) throws(BlobError) -> Bool {
-        let own = try disk.status(of: descriptor, at: path)
+    private func isFile(_ file: stat, at target: FilePath) -> Bool {
         var other = stat()
-        return stat(target.string, &other) == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+        return stat(target.string, &other) == 0 && (file.st_dev, file.st_ino) == (other.st_dev, other.st_ino)
     }
 }
