@@ -9,6 +9,9 @@ import Synchronization
 final class CheckReport: Sendable {
     enum Style: Sendable {
         case text, json
+
+        /// A line of a terminal is drawn anew; JSON lines are kept.
+        var progressInterval: Duration { self == .text ? .milliseconds(200) : .seconds(10) }
     }
 
     private struct State {
@@ -21,8 +24,6 @@ final class CheckReport: Sendable {
         var start = ContinuousClock.now
         var lastProgress = ContinuousClock.now
     }
-
-    private static let progressInterval: [Style: Duration] = [.text: .milliseconds(200), .json: .seconds(10)]
 
     private let style: Style
     private let print: @Sendable (String, _ ending: String) -> Void
@@ -45,7 +46,7 @@ final class CheckReport: Sendable {
     func read(_ byteCount: Int) {
         state.withLock { state in
             state.read += Int64(byteCount)
-            guard state.lastProgress.duration(to: .now) >= Self.progressInterval[style] ?? .zero else { return }
+            guard state.lastProgress.duration(to: .now) >= style.progressInterval else { return }
             state.lastProgress = .now
             showProgress(state)
         }

@@ -32,6 +32,9 @@ struct CheckCommand: AsyncParsableCommand {
             guard try await check() else { throw ExitCode(1) }
         } catch let code as ExitCode {
             throw code
+        } catch let error as SettingsError {
+            error.problems.forEach(Console.complain)
+            throw ExitCode(2)
         } catch {
             Console.complain((error as? BlobError)?.message ?? "\(error)")
             throw ExitCode(2)

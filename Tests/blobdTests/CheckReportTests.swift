@@ -1,0 +1,69 @@
+// What a check tells people and programs.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import Synchronization
+import Testing
+
+@testable import blobd
+
+@Suite struct CheckReportTests {
+    private final class Output: Sendable {
+        let text = Mutex("")
+    }
+
+    private let output = Output()
+    private let record = BlobRecord(digest: BlobDigest(of: [1]), size: 2048, condition: .sound)
+
+    private func report(_ style: CheckReport.Style) -> CheckReport {
+        CheckReport(style: style) { [output] text, ending in output.text.withLock { $0 += text + ending } }
+    }
+
+    private var lines: [String] {
+        output.text.withLock { $0 }.replacing("\r\u{1B}[K", with: "").split(separator: "\n").map(String.init)
+    }
+
+    @Test func linesForPeople() {
+        let report = report(.text)
+        report.begin(blobs: 3, byteCount: 6144)
+        report.examined(record, .sound)
+        report.read(2048)
+        report.examined(record, .changed(MeasuredBytes(size: 2048, digest: BlobDigest(of: [2]))))
+        report.examined(record, .changed(MeasuredBytes(size: 7, digest: record.digest)))
+        report.examined(record, .missing)
+        report.examined(BlobRecord(digest: record.digest, size: 1, condition: .damaged), .missing)
+        report.fault("an upload lost bytes")
+        report.orphans(2)
+        #expect(!report.end())
+        #expect(
+            lines == [
+                "the blob \(record.digest) is damaged: its 2048 bytes are \(BlobDigest(of: [2]))",
+                "the blob \(record.digest) has 7 bytes instead of 2048", "the blob \(record.digest) has no bytes",
+                "the blob \(record.digest) was damaged before; its bytes are in quarantine", "an upload lost bytes",
+                "5 blobs, 2.0 KiB read in 0s: 4 damaged, 1 other faults, 2 without a row",
+            ])
+    }
+
+    @Test func linesForPrograms() throws {
+        let report = report(.json)
+        report.begin(blobs: 1, byteCount: 0)
+        report.examined(record, .changed(MeasuredBytes(size: 7, digest: record.digest)))
+        #expect(!report.end())
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let events = try lines.map { try decoder.decode(CheckReport.Line.self, from: Data($0.utf8)) }
+        #expect(events.map(\.event) == ["damaged", "done"])
+        #expect(events[0] == CheckReport.Line(event: "damaged", digest: record.digest.hex, size: 2048, foundSize: 7))
+        #expect((events[1].blobs, events[1].damaged, events[1].faults) == (1, 1, 0))
+    }
+
+    @Test func nothingWrongIsWell() {
+        let report = report(.text)
+        report.begin(blobs: 1, byteCount: 0)
+        report.examined(record, .sound)
+        report.examined(record, .gone)
+        report.orphans(1)
+        #expect(report.end())
+    }
+}
