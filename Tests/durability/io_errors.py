@@ -4,7 +4,6 @@ success that is none, and when the disk works again the server must, without a r
 import errno
 import itertools
 import json
-import multiprocessing
 import shutil
 import time
 from collections import Counter
@@ -13,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import journal
+import workers
 import workload
 from checker import SETTINGS, Checker
 from client import Refused, Uploader
 from control import ALWAYS, WRITE_PATH, Action, Control
 from journal import Kind, Marks, Place
-from power_loss import WORKERS, Explorer
+from power_loss import Explorer
 from ledger import Ledger, Promise
 from recording import Tools
 from server import Connection, Environment, Server, ServerFailed, Unanswered
@@ -283,7 +283,7 @@ def run(tools: Tools, runs: int, seed: int) -> tuple[bool, str]:
     findings = Findings()
     supply = faults()
     numbers = itertools.count()
-    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+    with workers.pool() as pool:
         while findings.runs < runs and not findings.losses:
             batches = -(-(runs - findings.runs) // BATCH)
             tasks = [(tools, f"batch-{seed}-{next(numbers)}", list(itertools.islice(supply, BATCH))) for _ in range(batches)]

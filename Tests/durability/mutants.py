@@ -1,7 +1,6 @@
 """The gate: what the other parts are worth. The shim makes the server careless in one way at a time, and the part that is
 there for it must notice."""
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,10 +8,11 @@ from dataclasses import dataclass, replace
 import failed_sync
 import io_errors
 import kill
+import workers
 from control import ALWAYS, Action, Mutation
 from io_errors import Fault
 from journal import Kind, Place
-from power_loss import WORKERS, explore
+from power_loss import explore
 from recording import SCENARIOS, Tools, record
 
 # Scenarios in which all of the careless ways show.
@@ -46,7 +46,7 @@ def run(tools: Tools, seed: int) -> tuple[bool, str]:
     hunts += [(_ignore_errors, call) for call in IGNORED]
     tasks = [(hunt, replace(tools, scratch=tools.scratch / f"mutant-{number}"), mutant, seed)
              for number, (hunt, mutant) in enumerate(hunts)]
-    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+    with workers.pool() as pool:
         catches = list(pool.imap(_hunt, tasks))
         honest = pool.apply(_hunt, ((_lose_power, replace(tools, scratch=tools.scratch / "honest"), Mutation(0), seed),))
     caught = sum(bool(catch.how) for catch in catches)

@@ -1,7 +1,6 @@
 """Power loss: every state that the model allows is opened by the real server and held to the ledger."""
 
 import multiprocessing
-import os
 import random
 import shutil
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import journal
+import workers
 from checker import check_folder
 from filesystem import FileSystem
 from ledger import Ledger
@@ -16,7 +16,6 @@ from rebuild import fingerprint, rebuild
 from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
 
-WORKERS = max(2, os.cpu_count() or 2)
 TURNS = 6  # of which each has other states
 ROUNDS_WITHOUT_NEWS = 24  # after so many without a new state, a trace is taken for exhausted
 LARGE_SHARE = 100  # one in so many states is of a trace with 40 MB
@@ -147,7 +146,7 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
         trace = record(tools, scenario, f"{seed} {number}")
         traces.append(trace.rename(trace.with_stem(f"{trace.stem}-{number}")))
     findings = Findings()
-    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+    with workers.pool() as pool:
         # The parts of a trace in which little happens have fewer states than their share: others make up for it.
         for turn in range(TURNS):
             missing = states - len(findings.prints)
