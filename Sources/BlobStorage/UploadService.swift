@@ -98,9 +98,8 @@ public final class UploadService: Sendable {
     /// Tells how far the caller's upload has come. Leaves a live append alone, unless it has been silent.
     public func status(_ id: UploadID, of caller: Subject) async throws(BlobError) -> Upload {
         // Before anything is done to it: whose it is.
-        _ = try await self.upload(id, of: caller)
-        await turns.endSilent(id, after: silenceLimit)
-        let upload = try await upload(id, of: caller)
+        var upload = try await upload(id, of: caller)
+        if await turns.endSilent(id, after: silenceLimit) { upload = try await self.upload(id, of: caller) }
         switch upload.state {
         case .completed: throw .uploadUnknown
         case .failed: throw .uploadFailed

@@ -70,8 +70,12 @@ final class UploadTurns: Sendable {
     }
 
     /// Ends the upload's turn if it has been waiting for its client for `limit`.
-    func endSilent(_ id: UploadID, after limit: Duration) async {
+    ///
+    /// - Returns: whether it did.
+    func endSilent(_ id: UploadID, after limit: Duration) async -> Bool {
         let turn = state.withLock { $0.turns[id] }
-        if let turn, turn.activity.silence >= limit { await turn.end() }
+        guard let turn, turn.activity.silence >= limit else { return false }
+        await turn.end()
+        return true
     }
 }

@@ -2,6 +2,7 @@
 
 public import BlobCore
 public import BlobStorage
+import Foundation
 import GRDB
 
 enum BlobRows {
@@ -14,7 +15,6 @@ enum BlobRows {
         UPDATE blobs SET dying_since = ?2
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
-    static let records = "SELECT digest, size, condition FROM blobs ORDER BY digest LIMIT ?"
     static let recordsAfter = "SELECT digest, size, condition FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
     // The first term is what lets SQLite use the index, which holds nothing else.
     static let suspected = """
@@ -45,9 +45,8 @@ extension BlobRecord {
 extension LocalCatalog {
     public func blobRecords(after digest: BlobDigest?, limit: Int) async throws(BlobError) -> [BlobRecord] {
         try await read { db, _ in
-            // Two texts, because SQLite would not use the index for one that may begin anywhere.
-            guard let digest else { return try db.all(BlobRows.records, [max(0, limit)], as: BlobRecord.init(row:)) }
-            return try db.all(BlobRows.recordsAfter, [digest.data, max(0, limit)], as: BlobRecord.init(row:))
+            // Every digest comes after no bytes.
+            try db.all(BlobRows.recordsAfter, [digest?.data ?? Data(), max(0, limit)], as: BlobRecord.init(row:))
         }
     }
 

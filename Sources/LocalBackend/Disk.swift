@@ -141,6 +141,23 @@ struct Disk: Sendable {
         }
     }
 
+    /// Whether an error says that a file is not there. Without its directory it may be on a disk that is away: then
+    /// nothing says so.
+    func isGone(_ code: CInt, _ path: FilePath) -> Bool {
+        code == ENOENT && access(path.removingLastComponent().string, F_OK) == 0
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// - Returns: its descriptor; `nil` when there is no such file.
+    func openIfThere(_ path: FilePath) throws(BlobError) -> CInt? {
+        let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        if descriptor >= 0 { return descriptor }
+        let code = errno
+        guard isGone(code, path) else { throw reading(code, path) }
+        return nil
+    }
+
     // MARK: Errors
 
     func reading(_ code: CInt, _ path: FilePath) -> BlobError {

@@ -171,11 +171,7 @@ public struct LocalBackup: Sendable {
 
     /// Copies a blob and compares it with its digest.
     private func copy(_ blob: BlobRecord, from source: FilePath, to file: FilePath) throws(BlobError) -> Outcome {
-        let input = Glibc.open(source.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard input >= 0 else {
-            guard errno == ENOENT else { throw disk.reading(errno, source) }
-            return .damaged
-        }
+        guard let input = try disk.openIfThere(source) else { return .damaged }
         defer { _ = close(input) }
         let temporary = FilePath(file.string + UploadFile.replacementSuffix)
         let output = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)

@@ -45,13 +45,8 @@ public final class LocalByteStore: ByteStore {
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
         try await onThread { () throws(BlobError) in
             let path = self.directory.path(of: digest)
-            let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-            guard descriptor >= 0 else {
-                let code = errno
-                // Without its directory the file may be on a disk that is away: nothing says that it is gone.
-                let isGone = code == ENOENT && access(path.removingLastComponent().string, F_OK) == 0
-                throw isGone
-                    ? BlobError(.blobUnknown, "The blob's bytes are not here.") : self.disk.reading(code, path)
+            guard let descriptor = try self.disk.openIfThere(path) else {
+                throw BlobError(.blobUnknown, "The blob's bytes are not here.")
             }
             let status: stat
             do throws(BlobError) {

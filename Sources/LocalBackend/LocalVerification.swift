@@ -51,7 +51,8 @@ extension LocalByteStore {
         return try await onThread { () throws(BlobError) in
             var status = stat()
             if stat(path.string, &status) == 0 { return Int64(status.st_size) }
-            guard errno == ENOENT else { throw self.disk.reading(errno, path) }
+            let code = errno
+            guard self.disk.isGone(code, path) else { throw self.disk.reading(code, path) }
             return nil
         }
     }
@@ -65,11 +66,7 @@ private final class BlobReader: Sendable {
 
     /// - Returns: `nil` when there is no file.
     init?(_ path: FilePath, _ disk: Disk) throws(BlobError) {
-        let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else {
-            guard errno == ENOENT else { throw disk.reading(errno, path) }
-            return nil
-        }
+        guard let descriptor = try disk.openIfThere(path) else { return nil }
         self.descriptor = descriptor
         self.path = path
         self.disk = disk

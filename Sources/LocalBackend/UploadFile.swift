@@ -46,8 +46,7 @@ final class UploadFile: Sendable {
         let descriptor = isUnnamed ? clinux_open_unnamed(directory.uploads.string) : Self.open(path, upload)
         guard descriptor >= 0 else {
             let code = errno
-            // Without its directory the file may be on a disk that is away: nothing says that it is lost.
-            if code == ENOENT && access(directory.uploads.string, F_OK) == 0 { throw .uploadFailed }
+            if disk.isGone(code, path) { throw .uploadFailed }
             throw disk.writing(code, path)
         }
         // The row speaks of bytes only when their file's name was synced.

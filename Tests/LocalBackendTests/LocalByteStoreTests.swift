@@ -92,6 +92,18 @@ import Testing
         #expect(measured == MeasuredBytes(size: 11, digest: upload.digest.digest))
     }
 
+    /// Without its directory a blob may be on a disk that is away: whoever verified it then must not call it damaged.
+    @Test func aBlobWhoseDirectoryIsAwayIsNotMissing() async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let digest = BlobDigest(of: [1, 2, 3])
+        #expect(try await store.measure(digest, pace: { _ in }) == nil)
+        let blobs = directory.blobs.string
+        try FileManager.default.moveItem(atPath: blobs, toPath: blobs + "-away")
+        let error = await #expect(throws: BlobError.self) { try await store.measure(digest, pace: { _ in }) }
+        #expect(error?.code == .unavailable)
+    }
+
     @Test func quarantineDeletesNothing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
