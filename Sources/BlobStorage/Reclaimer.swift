@@ -124,11 +124,8 @@ public final class Reclaimer: Sendable {
             }
             let held = try await bytes.heldBlobs(beginningWith: byte)
             seen += held.count
-            for start in stride(from: 0, to: held.count, by: Self.batchSize) {
-                let batch = Array(held[start..<min(start + Self.batchSize, held.count)])
-                for digest in try await catalog.unknownBlobs(among: batch) {
-                    try await removeOrphanedBlob(digest, &round)
-                }
+            try await catalog.forEachUnknownBlob(among: held) { digest throws(BlobError) in
+                try await removeOrphanedBlob(digest, &round)
             }
         }
     }

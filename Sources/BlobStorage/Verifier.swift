@@ -130,26 +130,15 @@ public final class Verifier: Sendable {
         var position: BlobDigest? = BlobDigest(bytes: (0..<BlobDigest.byteCount).map { _ in .random(in: 0...255) })
         while true {
             let start = ContinuousClock.now
-            do {
-                try await pass(from: position, pacer)
-            } catch let error as BlobError {
+            do throws(BlobError) {
+                try await catalog.forEachBlob(after: position) { record throws(BlobError) in
+                    _ = try await verify(record, reading: true) { await pacer.wait(for: $0) }
+                }
+            } catch {
                 logger.error("verifying blobs failed; trying again later", metadata: ["error": "\(error)"])
             }
             position = nil
             try await Task.sleep(until: start + interval)
-        }
-    }
-
-    private func pass(from start: BlobDigest?, _ pacer: Pacer) async throws {
-        var position = start
-        while true {
-            let records = try await catalog.blobRecords(after: position, limit: Self.batchSize)
-            for record in records {
-                try Task.checkCancellation()
-                _ = try await verify(record, reading: true) { await pacer.wait(for: $0) }
-            }
-            guard let last = records.last, records.count == Self.batchSize else { return }
-            position = last.digest
         }
     }
 }

@@ -69,33 +69,24 @@ struct Disk: Sendable {
         return (written, nil)
     }
 
-    /// Copies the first bytes of one file into another.
-    func copy(_ count: Int64, from source: CInt, to target: CInt, of path: FilePath) throws(BlobError) {
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        var offset = 0
-        while offset < Int(count) {
-            let read = pread(source, &buffer, min(buffer.count, Int(count) - offset), offset)
-            if read < 0 && errno == EINTR { continue }
-            guard read > 0 else { throw reading(read == 0 ? EIO : errno, path) }
-            let (written, error) = buffer.withUnsafeBytes {
-                write(UnsafeRawBufferPointer(rebasing: $0[..<read]), to: target, at: Int64(offset), of: path)
-            }
-            if let error { throw error }
-            offset += written
-        }
-    }
-
-    /// Copies a whole file into another.
+    /// Copies the first bytes of one file into another, or all of them.
     ///
     /// - Returns: the digest of what was copied.
-    func copyAll(from source: CInt, to target: CInt, of path: FilePath) throws(BlobError) -> BlobDigest {
+    @discardableResult
+    func copy(
+        _ count: Int64? = nil, from source: CInt, to target: CInt, of path: FilePath
+    ) throws(BlobError) -> BlobDigest {
         var (digest, offset) = (RunningDigest(), Int64(0))
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let read = pread(source, &buffer, buffer.count, off_t(offset))
+        while offset != count {
+            let wanted = count.map { Int(min($0 - offset, Int64(buffer.count))) } ?? buffer.count
+            let read = pread(source, &buffer, wanted, off_t(offset))
             if read < 0 && errno == EINTR { continue }
             guard read >= 0 else { throw reading(errno, path) }
-            if read == 0 { return digest.digest }
+            if read == 0 {
+                if count != nil { throw reading(EIO, path) }
+                break
+            }
             let (_, error) = buffer.withUnsafeBytes { bytes in
                 let bytes = UnsafeRawBufferPointer(rebasing: bytes[..<read])
                 digest.update(bytes)
@@ -104,6 +95,7 @@ struct Disk: Sendable {
             if let error { throw error }
             offset += Int64(read)
         }
+        return digest.digest
     }
 
     func status(of descriptor: CInt, at path: FilePath) throws(BlobError) -> stat {

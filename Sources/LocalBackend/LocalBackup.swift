@@ -177,7 +177,7 @@ public struct LocalBackup: Sendable {
         let output = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard output >= 0 else { throw disk.writing(errno, temporary) }
         defer { _ = close(output) }
-        let copied = try disk.copyAll(from: input, to: output, of: source)
+        let copied = try disk.copy(from: input, to: output, of: source)
         guard copied == blob.digest else {
             try disk.unlink(temporary)
             return .damaged

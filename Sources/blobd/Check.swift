@@ -13,8 +13,6 @@ struct Check {
     let isReading: Bool
     let report: CheckReport
 
-    private static let pageSize = 1000
-
     /// - Parameter examine: looks at one blob, and does what has to be done when it is damaged.
     /// - Returns: whether everything is well.
     func run(
@@ -23,15 +21,9 @@ struct Check {
         for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
         let total = try await catalog.statistics()
         report.begin(blobs: total.blobs, byteCount: isReading ? total.blobBytes : 0)
-        var last: BlobDigest?
-        while true {
-            let page = try await catalog.blobRecords(after: last, limit: Self.pageSize)
-            for record in page {
-                let verdict = try await examine(record) { [report] in report.read($0) }
-                report.examined(record, verdict)
-            }
-            guard let end = page.last, page.count == Self.pageSize else { break }
-            last = end.digest
+        try await catalog.forEachBlob { record throws(BlobError) in
+            let verdict = try await examine(record) { [report] in report.read($0) }
+            report.examined(record, verdict)
         }
         try await checkUploads()
         try await countOrphans()
@@ -58,18 +50,13 @@ struct Check {
     }
 
     private func checkUploads() async throws(BlobError) {
-        var last: UploadID?
-        while true {
-            let page = try await catalog.openUploads(after: last, limit: Self.pageSize)
-            for upload in page where upload.offset > 0 {
-                let held = try await bytes.heldByteCount(of: upload.id) ?? 0
-                guard held < upload.offset else { continue }
-                // Completed or cancelled meanwhile, its bytes are rightly gone.
-                guard let now = try await catalog.upload(upload.id), now.state == .open else { continue }
-                report.fault("the upload \(upload.id) holds \(held) bytes, and \(upload.offset) were acknowledged")
-            }
-            guard let end = page.last, page.count == Self.pageSize else { return }
-            last = end.id
+        try await catalog.forEachOpenUpload { upload throws(BlobError) in
+            guard upload.offset > 0 else { return }
+            let held = try await bytes.heldByteCount(of: upload.id) ?? 0
+            guard held < upload.offset else { return }
+            // Completed or cancelled meanwhile, its bytes are rightly gone.
+            guard let now = try await catalog.upload(upload.id), now.state == .open else { return }
+            report.fault("the upload \(upload.id) holds \(held) bytes, and \(upload.offset) were acknowledged")
         }
     }
 
@@ -77,10 +64,7 @@ struct Check {
     private func countOrphans() async throws(BlobError) {
         for byte in UInt8.min...UInt8.max {
             let held = try await bytes.heldBlobs(beginningWith: byte)
-            for start in stride(from: 0, to: held.count, by: Self.pageSize) {
-                let batch = Array(held[start..<min(start + Self.pageSize, held.count)])
-                report.orphans(try await catalog.unknownBlobs(among: batch).count)
-            }
+            try await catalog.forEachUnknownBlob(among: held) { _ throws(BlobError) in report.orphan() }
         }
     }
 }

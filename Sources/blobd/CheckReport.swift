@@ -87,8 +87,8 @@ final class CheckReport: Sendable {
         tell(text, Line(event: "fault", message: text))
     }
 
-    func orphans(_ count: Int) {
-        state.withLock { $0.orphans += count }
+    func orphan() {
+        state.withLock { $0.orphans += 1 }
     }
 
     /// Tells the result.
@@ -117,7 +117,7 @@ final class CheckReport: Sendable {
         case .text:
             let share = state.total.bytes > 0 ? 100 * state.read / state.total.bytes : 0
             print(
-                "\r\u{1B}[K\(share) % of \(sizeText(state.total.bytes)), \(sizeText(Int64(rate)))/s, "
+                Console.lineStart + "\(share) % of \(sizeText(state.total.bytes)), \(sizeText(Int64(rate)))/s, "
                     + "\(Self.time(left)) left",
                 ""
             )
@@ -130,7 +130,7 @@ final class CheckReport: Sendable {
 
     private func tell(_ text: String, _ line: Line) {
         switch style {
-        case .text: print("\r\u{1B}[K" + text, "\n")
+        case .text: print(Console.lineStart + text, "\n")
         case .json: print(line.json, "\n")
         }
     }

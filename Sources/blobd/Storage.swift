@@ -57,7 +57,8 @@ struct VisitedStorage {
 
     init(at path: String, logger: Logger) throws {
         catalog = try LocalCatalog(
-            path: try catalogPath(in: path), role: .visitor, clock: SystemClock(), logger: logger)
+            path: DataDirectory.catalog(in: FilePath(path)).string, role: .visitor, clock: SystemClock(), logger: logger
+        )
         bytes = LocalByteStore(
             directory: DataDirectory(visiting: FilePath(path)), threads: .singleton, freeSpaceFloor: 0, logger: logger
         )
@@ -83,7 +84,9 @@ func wake(_ server: Int32) {
 func visitCatalog<Value: Sendable>(
     in data: String, _ body: (any Catalog) async throws -> Value
 ) async throws -> Value {
-    let catalog = try LocalCatalog(path: try catalogPath(in: data), role: .visitor, clock: SystemClock())
+    try requireCatalog(in: data)
+    let path = DataDirectory.catalog(in: FilePath(data)).string
+    let catalog = try LocalCatalog(path: path, role: .visitor, clock: SystemClock())
     do {
         let value = try await body(catalog)
         await catalog.close()
@@ -94,14 +97,10 @@ func visitCatalog<Value: Sendable>(
     }
 }
 
-/// Where a data directory has its catalog.
-///
-/// - Throws: when it has none: a command beside the server must not make an empty one.
-private func catalogPath(in data: String) throws -> String {
-    let path = DataDirectory.catalog(in: FilePath(data)).string
-    guard FileManager.default.fileExists(atPath: path) else {
+/// Makes sure that a directory is a data directory, before anything is opened: a command must not make it one.
+func requireCatalog(in data: String) throws {
+    guard FileManager.default.fileExists(atPath: DataDirectory.catalog(in: FilePath(data)).string) else {
         throw StartFailure(
             "\(data) is no data directory of blobd: start 'blobd serve --data \(data)' first, or correct --data")
     }
-    return path
 }

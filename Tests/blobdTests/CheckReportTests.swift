@@ -34,7 +34,8 @@ import Testing
         report.examined(record, .missing)
         report.examined(BlobRecord(digest: record.digest, size: 1, condition: .damaged), .missing)
         report.fault("an upload lost bytes")
-        report.orphans(2)
+        report.orphan()
+        report.orphan()
         #expect(!report.end())
         #expect(
             lines == [
@@ -63,7 +64,7 @@ import Testing
         report.begin(blobs: 1, byteCount: 0)
         report.examined(record, .sound)
         report.examined(record, .gone)
-        report.orphans(1)
+        report.orphan()
         #expect(report.end())
     }
 }

@@ -64,10 +64,10 @@ private func transfer(
         return try work(LocalBackup(logger: Logger(label: "blobd")), data) { summary in
             guard isTerminal, last.duration(to: .now) >= .milliseconds(200) else { return }
             last = .now
-            Console.tell("\r\u{1B}[K\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
+            Console.tell(Console.lineStart + "\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
         }
     }
-    if isTerminal { Console.tell("\r\u{1B}[K", ending: "") }
+    if isTerminal { Console.tell(Console.lineStart, ending: "") }
     Console.tell(
         "\(done) \(summary.blobs) blobs, \(sizeText(summary.bytes)); \(sizeText(summary.copiedBytes)) were copied"
     )

@@ -49,9 +49,9 @@ struct CheckCommand: AsyncParsableCommand {
         defer { log.drain() }
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
         let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
-        // Before anything is opened: a directory that is none must not be made one.
-        let visited = try VisitedStorage(at: data, logger: logger)
+        try requireCatalog(in: data)
         if let process = try server(of: data) {
+            let visited = try VisitedStorage(at: data, logger: logger)
             let check = Check(catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, report: report)
             let isWell = try await check.run(examining: check.suspect)
             // When this ends, the server serves none of what was found.
@@ -62,7 +62,6 @@ struct CheckCommand: AsyncParsableCommand {
             await visited.close()
             return isWell
         }
-        await visited.close()
         let storage = try Storage(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger)
         let check = Check(catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, report: report)
         let isWell = try await check.run { record, pace throws(BlobError) in

@@ -31,7 +31,7 @@ struct ReclaimCommand: AsyncParsableCommand {
             wake(server)
             return Console.tell("The server (process \(server)) was asked to reclaim now; its log tells what it did.")
         }
-        try await visitCatalog(in: data) { _ in }
+        try requireCatalog(in: data)
         let storage = try Storage(
             at: data, freeSpaceFloor: 0, grace: effective.value(.reclaimGrace), logger: Logger(label: "blobd")
         )

@@ -3,6 +3,9 @@
 import SystemPackage
 
 enum Console {
+    /// Lets what follows take the place of a terminal's last line.
+    static let lineStart = "\r\u{1B}[K"
+
     /// Puts lines on standard output, which carries only what was asked for, at once.
     static func tell(_ text: String, ending: String = "\n") {
         write(text + ending, to: .standardOutput)

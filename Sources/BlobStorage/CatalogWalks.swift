@@ -1,0 +1,54 @@
+// Ways through all rows, a page at a time, so that no call holds up others for long.
+
+public import BlobCore
+
+extension Catalog {
+    /// The rows that one call reads.
+    private static var pageSize: Int { 1000 }
+
+    /// Visits all blobs in the order of their digests, after `start` or from the first. Ends early in a task that was
+    /// cancelled.
+    public func forEachBlob(
+        after start: BlobDigest? = nil, _ visit: (BlobRecord) async throws(BlobError) -> Void
+    ) async throws(BlobError) {
+        var last = start
+        while true {
+            let page = try await blobRecords(after: last, limit: Self.pageSize)
+            for record in page {
+                if Task.isCancelled { return }
+                try await visit(record)
+            }
+            guard let end = page.last, page.count == Self.pageSize else { return }
+            last = end.digest
+        }
+    }
+
+    /// Visits all open uploads, each once. Ends early in a task that was cancelled.
+    public func forEachOpenUpload(
+        _ visit: (Upload) async throws(BlobError) -> Void
+    ) async throws(BlobError) {
+        var last: UploadID?
+        while true {
+            let page = try await openUploads(after: last, limit: Self.pageSize)
+            for upload in page {
+                if Task.isCancelled { return }
+                try await visit(upload)
+            }
+            guard let end = page.last, page.count == Self.pageSize else { return }
+            last = end.id
+        }
+    }
+
+    /// Visits those of some blobs for which there is no row. Ends early in a task that was cancelled.
+    public func forEachUnknownBlob(
+        among digests: [BlobDigest], _ visit: (BlobDigest) async throws(BlobError) -> Void
+    ) async throws(BlobError) {
+        for start in stride(from: 0, to: digests.count, by: Self.pageSize) {
+            let page = Array(digests[start..<min(start + Self.pageSize, digests.count)])
+            for digest in try await unknownBlobs(among: page) {
+                if Task.isCancelled { return }
+                try await visit(digest)
+            }
+        }
+    }
+}
