@@ -7,14 +7,16 @@ import Testing
 @Suite("A full disk", .inTurn, .enabled(if: Needs.mounting, "needs the right to mount a disk"))
 struct FullDiskTests {
     /// Runs `body` with a server whose data directory is a disk of 16 MiB.
-    private func withSmallDisk(_ body: (ServerProcess) async throws -> Void) async throws {
+    private func withSmallDisk(
+        _ flags: [String] = [], _ body: (ServerProcess) async throws -> Void
+    ) async throws {
         let server = try ServerProcess()
         try FileManager.default.createDirectory(atPath: server.data, withIntermediateDirectories: false)
         try await run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "blobd-e2e", server.data], server)
         LeftBehind.mounted(disk: server.data)
         defer { LeftBehind.unmount(disk: server.data) }
         do {
-            try await server.start()
+            try await server.start(flags)
             try await body(server)
         } catch {
             try? await server.kill()
@@ -47,6 +49,83 @@ struct FullDiskTests {
 
             try await run(["mount", "-o", "remount,size=64m", server.data], server)
             try await client.finish(upload, with: bytes)
+        }
+    }
+    @Test("not a byte left: no step tells a lie or loses anything, and each works when there is room again")
+    func everyStep() async throws {
+        try await withSmallDisk { server in
+            let client = try server.admin()
+            let contents = try (0..<6).map { _ in try Sample.bytes(300_000) }
+            let kept = try await client.publish(contents[0])
+            let unwanted = try await client.publish(contents[1])
+            let (begun, whole) = (try await client.initiate(), try await client.upload(holding: contents[3]))
+            try await client.append(Array(contents[2][..<1000]), to: begun)
+            let cancelled = try await client.upload(holding: contents[4])
+
+            let ballast = server.data + "/ballast"
+            try fill(ballast)
+            expect(try await client.send(.append(to: begun, Array(contents[2][1000...]))), is: .insufficientStorage)
+            let offset = try await client.offset(of: begun)
+            #expect((1000..<300_000).contains(offset))
+            // The rest is steps of the catalog, which may have room of its own: then they are done, and stay done.
+            let started = try await client.send(.initiate())
+            expectDone(started, 202)
+            let completed = try await client.send(.complete(whole))
+            expectDone(completed, 201)
+            let destroyed = try await client.send(.destroy(cancelled))
+            expectDone(destroyed, 204)
+            let removed = try await client.send(.destroyFile(unwanted.id))
+            expectDone(removed, 204)
+            #expect(try await client.send(.download(kept.digest)).body == contents[0])
+            #expect(try await client.send(.file(kept.id)).status == 200)
+            #expect(try await client.send(.files()).status == 200)
+            #expect(try await client.offset(of: begun) == offset)
+
+            try FileManager.default.removeItem(atPath: ballast)
+            try await client.finish(begun, with: contents[2])
+            try await client.finish(started.status == 202 ? Upload(started) : client.initiate(), with: contents[5])
+            let again = try await client.send(.complete(whole))
+            #expect(try Published(again).digest == Sample.digest(of: contents[3]))
+            #expect(try await client.send(.status(of: cancelled)).status == (destroyed.status == 204 ? 404 : 204))
+            #expect(try await client.send(.file(unwanted.id)).status == (removed.status == 204 ? 404 : 200))
+            #expect(try await client.send(.download(kept.digest)).body == contents[0])
+        }
+    }
+
+    /// Either done, or refused for want of room.
+    private func expectDone(_ response: Response, _ success: Int) {
+        if response.status != success { expect(response, is: .insufficientStorage) }
+    }
+
+    /// Takes all room that there is.
+    private func fill(_ path: String) throws {
+        let file = open(path, O_WRONLY | O_CREAT, 0o600)
+        guard file >= 0 else { throw Failure("\(path): \(errno)") }
+        defer { close(file) }
+        let page = [UInt8](repeating: 1, count: 4096)
+        while write(file, page, page.count) > 0 {}
+        guard errno == ENOSPC else { throw Failure("\(path): \(errno)") }
+    }
+
+    @Test("under the floor: uploads are refused before their bytes; cancelling and deleting work, and make room")
+    func floor() async throws {
+        try await withSmallDisk(["--min-free-space", "8MiB", "--reclaim-interval", "1s", "--reclaim-grace", "0s"]) {
+            server in
+            let client = try server.admin()
+            let large = try Sample.bytes(5_000_000)
+            let file = try await client.publish(large)
+            let begun = try await client.upload(holding: [1, 2, 3])
+            let cancelled = try await client.upload(holding: try Sample.bytes(1_000_000))
+            let bytes = try Sample.bytes(4_000_000)
+            expect(try await client.send(.append(to: begun, bytes)), is: .insufficientStorage)
+            #expect(try await client.offset(of: begun) == 3)
+            #expect(try await client.send(.destroy(cancelled)).status == 204)
+            #expect(try await client.send(.download(file.digest)).body == large)
+            #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            try await eventually("there is room") {
+                try await client.send(.append(to: begun, bytes)).status == 203 ? true : nil
+            }
+            try await client.finish(begun, with: [1, 2, 3] + bytes)
         }
     }
 }
