@@ -45,6 +45,7 @@ bench: release ## measure beside nginx and docker-registry
 
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
+	Tests/thread-sanitizer/run
 	Tests/durability/run --states 100000 --kills 1000 --io-runs 5000
 
 clean: ## remove what was built; ./data stays

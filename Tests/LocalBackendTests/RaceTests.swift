@@ -25,6 +25,8 @@ import Testing
         let uploads: UploadService
         let files: FileService
         let reclaimer: Reclaimer
+        /// One that does not know what others hold.
+        let unlockedReclaimer: Reclaimer
 
         static let owner = Subject("ann")
 
@@ -44,18 +46,36 @@ import Testing
                 clock: clock
             )
             files = FileService(catalog: catalog, blobs: blobs)
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             reclaimer = Reclaimer(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .zero,
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .zero, logger: logger
+            )
+            unlockedReclaimer = Reclaimer(
+                catalog: catalog, bytes: bytes, blobs: blobs, locks: BlobLocks(), grace: .zero, logger: logger
             )
         }
 
-        /// Runs the work beside the reclaimer.
-        func reclaiming(_ work: @escaping @Sendable () async throws -> Void) async throws {
-            try await withThrowingTaskGroup(of: Void.self) { [reclaimer] group in
+        /// Lets go of what is due.
+        func reclaim(_ care: Care) async throws {
+            switch care {
+            case .full: try await reclaimer.reclaim()
+            case .withoutLocks: try await unlockedReclaimer.reclaim()
+            case .withoutLookingAgain:
+                for digest in try await catalog.dyingBlobs(for: .zero, limit: 1000) {
+                    blobs.forget(digest)
+                    try await bytes.remove(digest)
+                }
+            }
+        }
+
+        /// Runs the work beside a reclaimer.
+        func reclaiming(
+            _ care: Care = .full, _ work: @escaping @Sendable () async throws -> Void
+        ) async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     while !Task.isCancelled {
-                        try await reclaimer.reclaim()
+                        try await self.reclaim(care)
                         try? await Task.sleep(for: .milliseconds(1))
                     }
                 }
@@ -71,6 +91,11 @@ import Testing
             _ = file.readCached(0..<file.size, into: &buffer)
             return Array(buffer.readableBytesView)
         }
+    }
+
+    /// What a reclaimer minds.
+    enum Care: CaseIterable {
+        case full, withoutLocks, withoutLookingAgain
     }
 
     private static func body(_ bytes: [UInt8], pieces: Int) -> IncomingBody {
@@ -173,37 +198,51 @@ import Testing
         await server.catalog.close()
     }
 
-    /// Completions, downloads and removals of the same few contents, beside a reclaimer without grace.
     @Test(.timeLimit(.minutes(10)))
     func completionsOfOneDigest() async throws {
+        #expect(try await Self.violations(beside: .full, rounds: Self.rounds) == [])
+    }
+
+    /// The proof that the test above would notice.
+    @Test(.timeLimit(.minutes(10)), arguments: [Care.withoutLocks, .withoutLookingAgain])
+    func carelessReclaimer(care: Care) async throws {
+        #expect(try await !Self.violations(beside: care, rounds: 10 * Self.rounds).isEmpty)
+    }
+
+    /// Lets many complete, download and remove the same few contents, beside a reclaimer without grace, until a promise
+    /// is broken.
+    private static func violations(beside care: Care, rounds: UInt64) async throws -> [String] {
         let server = try Server()
         let contents = (0..<4).map { [UInt8](repeating: $0, count: 100) }
-        let errors = Ledger<[any Error]>([])
-        try await server.reclaiming {
+        let violations = Ledger<[String]>([])
+        try await server.reclaiming(care) {
             await withTaskGroup(of: Void.self) { group in
                 for worker in 0..<8 {
                     group.addTask {
-                        for number in 0..<Self.rounds {
+                        for number in 0..<rounds where violations.entries.withLock(\.isEmpty) {
                             let content = contents[(worker + Int(number)) % contents.count]
                             do {
-                                try await Self.publishAndRemove(content, on: server)
+                                let found = try await publishAndRemove(content, on: server)
+                                if found != content { violations.note { $0.append("served \(found)") } }
                             } catch {
-                                errors.note { $0.append(error) }
+                                violations.note { $0.append("\(error)") }
                             }
                         }
                     }
                 }
             }
         }
-        #expect(errors.entries.withLock { $0.map { "\($0)" } } == [])
         await server.catalog.close()
+        return violations.entries.withLock { $0 }
     }
 
-    private static func publishAndRemove(_ content: [UInt8], on server: Server) async throws {
+    /// Returns what was served of it.
+    private static func publishAndRemove(_ content: [UInt8], on server: Server) async throws -> [UInt8] {
         let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
         let file = try await server.uploads.complete(id, with: body(content, pieces: 1), guarded: nil, digest: nil)
-        #expect(try await server.content(of: file.digest) == content)
+        let found = try await server.content(of: file.digest)
         try await server.files.destroy(file.id, for: Caller(subject: Server.owner, scopes: [.delete]))
+        return found
     }
 
     /// In each of the eight batches and for each of the eight workers; `RACE_ROUNDS` asks for more.
