@@ -22,11 +22,12 @@ release:
 	@Scripts/install-packages build
 	$(SWIFT) build -c release --product blobd --static-swift-stdlib
 
-test: build ## run all tests, then generated requests against the API's description
+test: build ## run all tests, generated requests against the API's description, then durability
 	@Scripts/install-packages test
 	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)'
 	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
 	Tests/schemathesis/run
+	$(MAKE) durability
 
 durability: release ## take the power away, kill it, let its disk fail: nothing may be lost
 	Tests/durability/run $(ARGS)

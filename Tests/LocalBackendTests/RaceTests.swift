@@ -189,7 +189,7 @@ import Testing
         try await server.files.destroy(file.id, for: Caller(subject: Server.owner, scopes: [.delete]))
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: UInt64(0)..<8)
+    @Test(.timeLimit(.minutes(60)), arguments: UInt64(0)..<8)
     func requestsOnOneUpload(batch: UInt64) async throws {
         let server = try Server()
         try await server.reclaiming {
@@ -198,13 +198,13 @@ import Testing
         await server.catalog.close()
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(60)))
     func completionsOfOneDigest() async throws {
         #expect(try await Self.violations(beside: .full, rounds: Self.rounds) == [])
     }
 
     /// The proof that the test above would notice.
-    @Test(.timeLimit(.minutes(10)), arguments: [Care.withoutLocks, .withoutLookingAgain])
+    @Test(.timeLimit(.minutes(60)), arguments: [Care.withoutLocks, .withoutLookingAgain])
     func carelessReclaimer(care: Care) async throws {
         #expect(try await !Self.violations(beside: care, rounds: 10 * Self.rounds).isEmpty)
     }

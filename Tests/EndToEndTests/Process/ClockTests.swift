@@ -32,7 +32,8 @@ struct ClockTests {
 
         try setClock(shift, in: clock)
         #expect(try await client.send(.destroyFile(doomed.id)).status == 204)
-        // Asked for: libfaketime may also move what the process's timers wait for.
+        // Asked for: libfaketime's `timerfd_settime` moves timers of the monotonic clock, too, which no real clock
+        // does. Those that are set while the clock is behind do not fire any more.
         #expect(try await server.command(["reclaim", "--data", server.data]).end == .code(0))
         try await eventually("a round of reclaiming came after the jump") {
             try server.files(in: "blobs").count == 1 ? true : nil
@@ -43,7 +44,7 @@ struct ClockTests {
 
         try setClock("+0d", in: clock)
         #expect(try await client.offset(of: upload) == 4)
-        // Backwards, libfaketime also stops the timer that the log is written by.
+        // The timer that the log is written by is among those.
         if shift == "+400d" {
             let line = try await server.child?.errors.line(within: .seconds(10)) { $0.contains("clock was set") }
             #expect(line != nil, "the jump reached the server, and it said so")
