@@ -11,6 +11,7 @@ let swiftSettings: [SwiftSetting] = [
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asyncHTTPClient = product(name: "AsyncHTTPClient", package: "async-http-client")
     static let asn1 = product(name: "SwiftASN1", package: "swift-asn1")
     static let certificateReloading = product(name: "NIOCertificateReloading", package: "swift-nio-extras")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
@@ -56,6 +57,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -63,10 +65,17 @@ let package = Package(
 
         .target(name: "CLinux"),
 
-        .target(name: "BlobCore", dependencies: [.crypto], swiftSettings: swiftSettings),
+        .target(name: "BlobCore", dependencies: ["CLibcrypto", .crypto], swiftSettings: swiftSettings),
+        .target(
+            name: "BlobClient",
+            dependencies: [
+                "BlobCore", .asyncHTTPClient, .crypto, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(
             name: "BlobStorage",
-            dependencies: ["BlobCore", "CLibcrypto", "CLinux", .crypto, .logging, .metrics, .nioCore],
+            dependencies: ["BlobCore", "CLinux", .crypto, .logging, .metrics, .nioCore],
             swiftSettings: swiftSettings
         ),
         .target(

@@ -1,6 +1,5 @@
 // The SHA-256 of bytes that are still arriving, in a form that can be stored with their offset and go on elsewhere.
 
-public import BlobCore
 private import CLibcrypto
 
 /// A SHA-256 computation that can be interrupted, stored and resumed.

@@ -1,0 +1,55 @@
+// How often something was tried in vain, and how long to wait before the next time.
+
+import Foundation
+
+/// Counts failures without progress between them.
+struct Attempts {
+    private let policy: RetryPolicy
+    private var failures = 0
+
+    init(_ policy: RetryPolicy) {
+        self.policy = policy
+    }
+
+    /// Something got further: the next failure is the first again.
+    mutating func progressed() {
+        failures = 0
+    }
+
+    /// Waits after a failure that may pass.
+    ///
+    /// - Parameter tell: is told before the wait.
+    /// - Throws: the error when it will not pass or has come too often, `CancellationError` in a cancelled task.
+    mutating func pause(
+        after error: any Error, tell: (TransferEvent) -> Void
+    ) async throws {
+        try Task.checkCancellation()
+        guard let error = error as? BlobServerError, error.isPassing else { throw error }
+        failures += 1
+        guard failures < policy.triesWithoutProgress else { throw error }
+        let pause = delay(asked: error.retryAfter)
+        tell(.retrying(error, after: pause))
+        try await Task.sleep(for: pause)
+    }
+
+    private func delay(asked: Duration?) -> Duration {
+        let doubled = policy.firstPause * (1 << min(failures - 1, 20))
+        let own = min(doubled, policy.longestPause) * Double.random(in: 0.5...1)
+        return max(own, min(asked ?? .zero, policy.longestRequestedPause))
+    }
+}
+
+extension BlobServerError {
+    /// Whether trying again makes sense.
+    fileprivate var isPassing: Bool {
+        switch self {
+        case .connection: true
+        case .refused(let refusal): refusal.isPassing
+        default: false
+        }
+    }
+
+    fileprivate var retryAfter: Duration? {
+        if case .refused(let refusal) = self { refusal.retryAfter } else { nil }
+    }
+}

@@ -1,0 +1,80 @@
+// A server as its client sees it: where everything begins.
+
+import AsyncHTTPClient
+public import BlobCore
+import Foundation
+import NIOCore
+
+/// A blob server, and what a client may ask of it.
+///
+/// Whatever breaks on the way is tried again as ``ClientConfiguration/retries`` says, and uploads and downloads go on
+/// where they stopped. All calls may be made at once, throw ``BlobServerError`` or `CancellationError`, and end soon
+/// after their task is cancelled.
+///
+/// Works with every server that speaks the Blobs section of the PortSIP PBX REST API. What a blobd server offers beyond
+/// it is used where it is there.
+public final class BlobServer: Sendable {
+    let calls: Calls
+    let configuration: ClientConfiguration
+
+    /// - Parameters:
+    ///   - address: such as `https://files.example.com:8887`, with a path before `/api` if the server is behind one.
+    ///   - token: the bearer token; downloads work without one on most servers.
+    /// - Throws: ``BlobServerError/invalidAddress(_:)``, ``BlobServerError/certificates(_:)``.
+    public init(
+        _ address: String, token: String? = nil, configuration: ClientConfiguration = ClientConfiguration()
+    ) throws(BlobServerError) {
+        self.configuration = configuration
+        calls = Calls(transport: try Transport(address: address, token: token, configuration: configuration))
+    }
+
+    /// Closes all connections. Nothing can be asked after it.
+    public func shutdown() async {
+        await calls.transport.shutdown()
+    }
+
+    // MARK: Uploads
+
+    /// How far an upload has come.
+    public func status(of id: UploadID) async throws -> UploadStatus {
+        try await retrying { try await self.calls.status(of: id) }
+    }
+
+    /// Gives an upload up, and the bytes that it holds.
+    public func destroy(_ id: UploadID) async throws {
+        try await retrying { try await self.calls.destroy(id) }
+    }
+
+    // MARK: Files
+
+    /// A page of the caller's files; of everybody's with the scope `admin`.
+    public func files(_ query: FileQuery = FileQuery()) async throws -> FilePage {
+        try await retrying { try await self.calls.files(query) }
+    }
+
+    public func file(_ id: String) async throws -> StoredFile {
+        try await retrying { try await self.calls.file(id) }
+    }
+
+    /// Deletes a file. Its bytes go when no other file has them.
+    public func deleteFile(_ id: String) async throws {
+        try await retrying { try await self.calls.destroyFile(id) }
+    }
+
+    /// What a download would bring; `nil` when the server does not have the blob.
+    public func blob(_ digest: BlobDigest) async throws -> BlobInfo? {
+        try await retrying { try await self.calls.blob(digest) }
+    }
+
+    /// Makes a call that may be repeated without harm until it succeeds or fails for good.
+    private func retrying<Value: Sendable>(_ call: () async throws -> Value) async throws -> Value {
+        var attempts = Attempts(configuration.retries)
+        while true {
+            do {
+                return try await call()
+            } catch {
+                try await attempts.pause(after: error) { _ in }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// What can go wrong between a client and its server, in words for the person who waits.
+
+public import BlobCore
+
+/// Why a call failed, after everything that could be tried again was.
+public enum BlobServerError: Error, Equatable, Sendable {
+    /// The server refused, and asking again would change nothing.
+    case refused(ServerRefusal)
+    /// No connection, or one that broke.
+    case connection(String)
+    /// The server's certificate is not trusted.
+    case untrusted(String)
+    /// What answered does not speak this API.
+    case unexpectedAnswer(String)
+    case invalidAddress(String)
+    /// The file of trusted certificates cannot be used.
+    case certificates(String)
+    /// A local file could not be read or written.
+    case file(path: String, problem: String)
+    /// The file was written to while it was uploaded.
+    case fileChanged(path: String)
+    /// The server no longer has what it received, and the stream cannot be read again.
+    case streamLost
+    /// The bytes that came are not those that were asked for, or those that arrived not those that were sent.
+    case wrongDigest(expected: BlobDigest, found: BlobDigest?)
+}
+
+/// A server's answer that says no.
+public struct ServerRefusal: Equatable, Sendable {
+    /// HTTP's status code.
+    public var status: Int
+    /// The server's name for the error, such as `BLOB_UNKNOWN`; empty when it gave none.
+    public var code: String
+    /// The server's words.
+    public var message: String
+    /// When the server asks to come back.
+    public var retryAfter: Duration?
+    /// What the server asked for, to name it in a report.
+    public var requestID: String?
+
+    public init(status: Int, code: String, message: String, retryAfter: Duration? = nil, requestID: String? = nil) {
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retryAfter = retryAfter
+        self.requestID = requestID
+    }
+
+    /// Whether the same request may succeed later: RFC 9110, §15.5 and §15.6, and 507, which ends when there is room.
+    var isPassing: Bool {
+        switch status {
+        case 408, 425, 429, 500, 502, 503, 504, 507: code != BlobError.Code.blobCorrupt.name
+        default: false
+        }
+    }
+}
+
+extension BlobServerError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .refused(let refusal): refusal.description
+        case .connection(let problem): problem
+        case .untrusted(let problem): "the server's certificate is not trusted: \(problem)"
+        case .unexpectedAnswer(let problem): "the server's answer makes no sense: \(problem)"
+        case .invalidAddress(let address): "'\(address)' is no server's address; one is https://files.example.com:8887"
+        case .certificates(let problem): "the certificates to trust cannot be used: \(problem)"
+        case .file(let path, let problem): "\(path): \(problem)"
+        case .fileChanged(let path): "\(path) was changed while it was uploaded"
+        case .streamLost: "the server lost what it had received, and a stream cannot be read a second time"
+        case .wrongDigest(let expected, let found):
+            "the bytes are not those of \(expected)" + (found.map { ", but of \($0)" } ?? "")
+        }
+    }
+
+    /// What the person may do next; `nil` where there is nothing but to wait.
+    public var advice: String? {
+        switch self {
+        case .refused(let refusal): refusal.advice
+        case .connection:
+            "see that the server runs and the address is right, then run the same command again: it goes on"
+        case .untrusted: "name the certificate of its authority with --ca FILE"
+        case .unexpectedAnswer: "see that the address is that of a blob server, without '/api'"
+        case .fileChanged: "upload it again when nobody writes to it"
+        case .streamLost: "make the stream anew"
+        case .wrongDigest: "try again; if it stays so, tell the server's operator, who may run 'blobd check'"
+        case .invalidAddress, .certificates, .file: nil
+        }
+    }
+}
+
+extension ServerRefusal: CustomStringConvertible {
+    public var description: String {
+        let name = code.isEmpty ? "" : " \(code)"
+        let words = message.isEmpty ? "" : ": \(message)"
+        return "the server answered \(status)\(name)\(words)"
+    }
+
+    fileprivate var advice: String? {
+        switch status {
+        case 401: "the token is missing, mistyped or expired: give BLOB_TOKEN, or store one with 'blob login'"
+        case 403 where code == BlobError.Code.quotaExceeded.name:
+            "delete files with 'blob delete', or ask for more quota"
+        case 403: "ask the server's operator for a token with this scope"
+        case 404 where code.isEmpty: "see that the address is that of a blob server, without '/api'"
+        case 413: "the file is larger than the server takes"
+        case 500...599: requestID.map { "if it stays so, tell the server's operator the request's id, \($0)" }
+        default: nil
+        }
+    }
+}

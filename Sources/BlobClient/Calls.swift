@@ -1,0 +1,225 @@
+// The operations of the API, each as one request and what its answer says.
+
+import AsyncHTTPClient
+import BlobCore
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// The bytes of a part of an upload, on their way.
+struct OutgoingPiece: Sendable {
+    var body: HTTPClientRequest.Body
+    /// Where the bytes belong, told to a server that understands it.
+    var guardedOffset: Int64?
+}
+
+/// One method for each operation. Nothing is tried again here.
+struct Calls: Sendable {
+    let transport: Transport
+
+    // MARK: Uploads
+
+    func initiate(name: String?, isTemporary: Bool) async throws -> UploadStatus {
+        var query: [(String, String)] = []
+        if let name { query.append(("filename", name)) }
+        if isTemporary { query.append(("temporary", "true")) }
+        let answer = try await transport.exchange(
+            ServerRequest(method: .POST, path: "/api/blobs/uploads", query: query, body: .bytes(ByteBuffer())))
+        return try Self.uploadStatus(answer)
+    }
+
+    func status(of id: UploadID) async throws -> UploadStatus {
+        try Self.uploadStatus(
+            await transport.exchange(ServerRequest(method: .GET, path: "/api/blobs/uploads/\(id)/status")))
+    }
+
+    func append(_ piece: OutgoingPiece, to upload: UploadStatus) async throws -> UploadStatus {
+        let answer = try await transport.exchange(Self.sending(piece, to: upload, "append"))
+        return try Self.uploadStatus(answer)
+    }
+
+    /// - Parameter digest: what the whole upload must be.
+    func complete(
+        _ upload: UploadStatus, with piece: OutgoingPiece, digest: BlobDigest
+    ) async throws -> StoredFile {
+        var request = Self.sending(piece, to: upload, "complete")
+        request.query = [("digest", digest.hex)]
+        var file: StoredFile = try Self.decoded(await transport.exchange(request))
+        file.digest = file.digest ?? digest.hex
+        guard file.digest == digest.hex else {
+            throw BlobServerError.wrongDigest(
+                expected: digest, found: file.digest.flatMap { try? BlobDigest(parsing: $0) })
+        }
+        file.url = transport.url("/api/blobs/\(digest)")
+        return file
+    }
+
+    func destroy(_ id: UploadID) async throws {
+        _ = try await transport.exchange(
+            ServerRequest(method: .POST, path: "/api/blobs/uploads/\(id)/destroy", body: .bytes(ByteBuffer())))
+    }
+
+    private static func sending(_ piece: OutgoingPiece, to upload: UploadStatus, _ action: String) -> ServerRequest {
+        var request = ServerRequest(method: .POST, path: "/api/blobs/uploads/\(upload.id)/\(action)", body: piece.body)
+        request.headers.add(name: "PortSIP-Upload-Token", value: upload.token)
+        request.headers.add(name: "Content-Type", value: "application/octet-stream")
+        if let offset = piece.guardedOffset { request.headers.add(name: "Upload-Offset", value: "\(offset)") }
+        return request
+    }
+
+    private static func uploadStatus(_ answer: ServerAnswer) throws -> UploadStatus {
+        guard let id = answer.headers.first(name: "PortSIP-Upload-ID").flatMap({ UploadID(parsing: $0) }),
+            let token = answer.headers.first(name: "PortSIP-Upload-Token")
+        else { throw BlobServerError.unexpectedAnswer("it names no upload") }
+        let expires = answer.headers.first(name: "Upload-Expires").flatMap(Self.date)
+        if let offset = answer.headers.first(name: "Upload-Offset").flatMap({ Int64($0) }), offset >= 0 {
+            return UploadStatus(id: id, offset: offset, isOffsetExact: true, expires: expires, token: token)
+        }
+        // `0-<last>`, and `0-0` also for nothing at all.
+        let last = answer.headers.first(name: "Range")?.split(separator: "-").last.flatMap { Int64($0) } ?? 0
+        guard last >= 0, last < .max else { throw BlobServerError.unexpectedAnswer("its Range is out of range") }
+        return UploadStatus(
+            id: id, offset: last == 0 ? 0 : last + 1, isOffsetExact: false, expires: expires, token: token)
+    }
+
+    /// RFC 9110, §5.6.7, in the one form that is still made.
+    private static func date(_ text: String) -> Date? {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = .gmt
+        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        return formatter.date(from: text)
+    }
+
+    // MARK: Files
+
+    func files(_ query: FileQuery) async throws -> FilePage {
+        var parameters = [("skip", "\(query.skip)"), ("top", "\(query.top)")]
+        if let search = query.search { parameters.append(("search", search)) }
+        if let order = query.order {
+            parameters.append(("orderby", order.rawValue + (query.isDescending ? " desc" : "")))
+        }
+        return try Self.decoded(
+            await transport.exchange(ServerRequest(method: .GET, path: "/api/files", query: parameters)))
+    }
+
+    func file(_ id: String) async throws -> StoredFile {
+        try Self.decoded(
+            await transport.exchange(ServerRequest(method: .GET, path: "/api/files/\(Transport.encoded(id))")))
+    }
+
+    func destroyFile(_ id: String) async throws {
+        let path = "/api/files/\(Transport.encoded(id))/destroy"
+        _ = try await transport.exchange(ServerRequest(method: .POST, path: path, body: .bytes(ByteBuffer())))
+    }
+
+    private static func decoded<Value: Decodable>(_ answer: ServerAnswer) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        do {
+            return try decoder.decode(Value.self, from: Data(answer.body.readableBytesView))
+        } catch {
+            throw BlobServerError.unexpectedAnswer("\(error)")
+        }
+    }
+
+    // MARK: Downloads
+
+    /// Asks for a blob from an offset on. The answer may begin earlier, at 0, where the server knows no ranges.
+    func download(_ digest: BlobDigest, from offset: Int64) async throws -> IncomingBlob {
+        var request = ServerRequest(method: .GET, path: "/api/blobs/\(digest)")
+        if offset > 0 {
+            request.headers.add(name: "Range", value: "bytes=\(offset)-")
+            request.headers.add(name: "If-Range", value: "\"\(digest)\"")
+        }
+        let response = try await transport.begin(request)
+        switch response.status.code {
+        case 200:
+            let length = response.headers.first(name: "Content-Length").flatMap { Int64($0) }
+            let name = IncomingBlob.name(in: response.headers.first(name: "Content-Disposition"))
+            return IncomingBlob(start: 0, size: length, body: response.body, name: name)
+        case 206:
+            guard let range = ContentRange(response.headers.first(name: "Content-Range")), range.first == offset else {
+                throw BlobServerError.unexpectedAnswer("its Content-Range is not what was asked for")
+            }
+            return IncomingBlob(start: offset, size: range.size, body: response.body)
+        case 416 where offset > 0:
+            // Everything was here already; only an empty rest is not satisfiable.
+            return IncomingBlob(start: offset, size: offset, body: nil)
+        default:
+            let body = try await Transport.mappingErrors { try await response.body.collect(upTo: 1 << 20) }
+            throw BlobServerError.refused(
+                ServerRefusal(
+                    ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)))
+        }
+    }
+
+    /// What there is to download; `nil` when it is not there. By GET, the one way that the reference API has; the body
+    /// is dropped.
+    func blob(_ digest: BlobDigest) async throws -> BlobInfo? {
+        do {
+            let blob = try await download(digest, from: 0)
+            return BlobInfo(digest: digest, size: blob.size, name: blob.name)
+        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+            return nil
+        }
+    }
+}
+
+/// A blob's bytes as they come.
+struct IncomingBlob: Sendable {
+    /// Where the first of them belongs.
+    var start: Int64
+    /// Of the whole blob, where the server tells.
+    var size: Int64?
+    /// `nil` when nothing is missing.
+    var body: HTTPClientResponse.Body?
+    /// What the server would call the file.
+    var name: String?
+}
+
+extension IncomingBlob {
+    /// RFC 6266: `filename*` (RFC 8187) comes before `filename`. Whatever the server says, it names no other directory.
+    fileprivate static func name(in disposition: String?) -> String? {
+        guard let disposition else { return nil }
+        let extended = disposition.end(of: "filename*=UTF-8''").map { start in
+            String(disposition[start...].prefix { $0 != ";" && $0 != " " }).removingPercentEncoding ?? ""
+        }
+        let plain = disposition.end(of: "filename=").map { start in
+            let value = disposition[start...]
+            return value.first == "\"" ? unquoted(value.dropFirst()) : String(value.prefix { $0 != ";" })
+        }
+        guard let text = extended ?? plain else { return nil }
+        return (try? FileName(parsing: text))?.text
+    }
+
+    /// RFC 9110, §5.6.4.
+    private static func unquoted(_ text: Substring) -> String {
+        var (result, isEscaped) = ("", false)
+        for character in text {
+            if !isEscaped && character == "\"" { break }
+            isEscaped = !isEscaped && character == "\\"
+            if !isEscaped { result.append(character) }
+        }
+        return result
+    }
+}
+
+extension String {
+    /// Where the text after the first occurrence begins.
+    fileprivate func end(of text: String) -> Index? { range(of: text, options: .caseInsensitive)?.upperBound }
+}
+
+/// RFC 9110, §14.4: `bytes first-last/size`.
+private struct ContentRange {
+    let first: Int64
+    let size: Int64?
+
+    init?(_ text: String?) {
+        guard let text, text.hasPrefix("bytes "), let slash = text.firstIndex(of: "/") else { return nil }
+        let range = text[..<slash].dropFirst(6).split(separator: "-")
+        guard range.count == 2, let first = Int64(range[0]) else { return nil }
+        self.first = first
+        size = Int64(text[text.index(after: slash)...])
+    }
+}

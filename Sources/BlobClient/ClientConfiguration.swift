@@ -1,0 +1,44 @@
+// What an app may choose about its client.
+
+/// How a client behaves. The defaults suit large files over bad networks.
+public struct ClientConfiguration: Sendable {
+    /// Whose certificates are believed.
+    public enum Trust: Sendable, Equatable {
+        /// Those of the system.
+        case system
+        /// Those that the certificates in a PEM file have signed, and nobody else's.
+        case certificates(path: String)
+        /// Anybody's: whoever is between may read and change everything, tokens too. For trying out only.
+        case anything
+    }
+
+    public var trust = Trust.system
+    public var retries = RetryPolicy()
+    /// How long making a connection may take.
+    public var connectTimeout = Duration.seconds(10)
+    /// How long a connection may be silent while something is expected of it.
+    public var silenceLimit = Duration.seconds(60)
+    /// Bytes that one append sends to a server that tells exact offsets, which keeps what arrives of a broken one.
+    public var appendByteCount: Int64 = 64 << 20
+    /// Bytes that one append sends to any other server, and of a stream, which are held in memory until they are safe.
+    public var smallAppendByteCount: Int64 = 8 << 20
+    /// Connections that are made at most at a time.
+    public var connectionLimit = 32
+
+    public init() {}
+}
+
+/// How often and when what failed is tried again.
+public struct RetryPolicy: Sendable {
+    /// How many tries in a row may bring nothing before the error is final.
+    public var triesWithoutProgress = 10
+    /// The first pause; each one after it is twice as long. A pause is shortened at random by up to a half, so that
+    /// clients that failed together do not come back together.
+    public var firstPause = Duration.milliseconds(500)
+    /// The longest pause, unless the server asks for a longer one with `Retry-After`.
+    public var longestPause = Duration.seconds(30)
+    /// The longest pause that a server can ask for.
+    public var longestRequestedPause = Duration.seconds(300)
+
+    public init() {}
+}

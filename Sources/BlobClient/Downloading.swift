@@ -1,0 +1,229 @@
+// Downloading, as an app asks for it.
+
+import AsyncHTTPClient
+public import BlobCore
+import Foundation
+import Glibc
+public import NIOCore
+import NIOPosix
+import Synchronization
+import SystemPackage
+
+extension BlobServer {
+    /// Downloads a blob into a file.
+    ///
+    /// The bytes go to a hidden file beside the target, which a later call with the same digest goes on with. Only when
+    /// all of them are there, compared with the digest, and on the disk, does it take the target's name.
+    ///
+    /// - Parameter progress: is told what happens, from any thread, one call at a time.
+    public func download(
+        _ digest: BlobDigest, to path: String, progress: @escaping @Sendable (TransferEvent) -> Void = { _ in }
+    ) async throws {
+        let target = try await NIOThreadPool.singleton.runIfActive { try PartialFile(of: digest, for: path) }
+        var run = DownloadRun(
+            calls: calls, digest: digest, configuration: configuration, received: target.digest, tell: progress,
+            write: { try await target.write($0) }, clear: { try await target.clear() })
+        do {
+            try await run.run()
+        } catch {
+            if case BlobServerError.wrongDigest = error { try? await target.clear() }
+            target.removeIfEmpty()
+            throw error
+        }
+        try await target.publish()
+    }
+
+    /// Downloads a blob piece by piece. That the bytes are right is known only when the call has returned.
+    ///
+    /// - Parameter write: takes the next bytes; the following ones wait for it.
+    public func download(
+        _ digest: BlobDigest, progress: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+        write: @escaping @Sendable (ByteBuffer) async throws -> Void
+    ) async throws {
+        var run = DownloadRun(
+            calls: calls, digest: digest, configuration: configuration, received: RunningDigest(), tell: progress,
+            write: write, clear: nil)
+        try await run.run()
+    }
+}
+
+/// One download, whatever breaks on the way.
+private struct DownloadRun {
+    let calls: Calls
+    let digest: BlobDigest
+    /// Of the bytes that are here.
+    var received: RunningDigest
+    let tell: @Sendable (TransferEvent) -> Void
+    let write: @Sendable (ByteBuffer) async throws -> Void
+    /// Drops what is here; `nil` where it cannot be dropped.
+    let clear: (@Sendable () async throws -> Void)?
+    private var attempts: Attempts
+    /// Whether all the bytes here came in this run.
+    private var isFresh: Bool
+
+    /// Bytes that are hashed and written together.
+    private static let stepByteCount = 512 << 10
+
+    init(
+        calls: Calls, digest: BlobDigest, configuration: ClientConfiguration, received: RunningDigest,
+        tell: @escaping @Sendable (TransferEvent) -> Void, write: @escaping @Sendable (ByteBuffer) async throws -> Void,
+        clear: (@Sendable () async throws -> Void)?
+    ) {
+        (self.calls, self.digest, self.received, self.tell) = (calls, digest, received, tell)
+        (self.write, self.clear) = (write, clear)
+        attempts = Attempts(configuration.retries)
+        isFresh = received.count == 0
+    }
+
+    mutating func run() async throws {
+        while true {
+            do {
+                if try await receive() { return }
+            } catch {
+                try await attempts.pause(after: error, tell: tell)
+            }
+        }
+    }
+
+    /// - Returns: whether all is here, and right.
+    private mutating func receive() async throws -> Bool {
+        let blob = try await calls.download(digest, from: received.count)
+        tell(.began(at: received.count, size: blob.size))
+        try await take(blob)
+        if let size = blob.size, received.count < size {
+            throw BlobServerError.connection("the connection broke")
+        }
+        if received.digest == digest { return true }
+        let wrong = BlobServerError.wrongDigest(expected: digest, found: received.digest)
+        // What an earlier run has left may have been damaged here.
+        guard !isFresh, let clear else { throw wrong }
+        try await clear()
+        (received, isFresh) = (RunningDigest(), true)
+        tell(.startingOver(.wrongDigest))
+        return false
+    }
+
+    private mutating func take(_ blob: IncomingBlob) async throws {
+        guard let body = blob.body else { return }
+        // A server without ranges sends all of it again.
+        var known = received.count - blob.start
+        var step = ByteBuffer()
+        var iterator = body.makeAsyncIterator()
+        while true {
+            let next: ByteBuffer?
+            do {
+                next = try await Transport.mappingErrors { () async throws -> ByteBuffer? in try await iterator.next() }
+            } catch {
+                // What came before it broke is worth keeping.
+                try await keep(&step)
+                throw error
+            }
+            guard var next else { return try await keep(&step) }
+            let skipped = min(known, Int64(next.readableBytes))
+            next.moveReaderIndex(forwardBy: Int(skipped))
+            known -= skipped
+            step.writeImmutableBuffer(next)
+            if step.readableBytes >= Self.stepByteCount { try await keep(&step) }
+        }
+    }
+
+    private mutating func keep(_ step: inout ByteBuffer) async throws {
+        guard step.readableBytes > 0 else { return }
+        try await write(step)
+        step.withUnsafeReadableBytes { received.update($0) }
+        step = ByteBuffer()
+        attempts.progressed()
+        tell(.moved(to: received.count))
+    }
+}
+
+/// The file that holds a download until it is complete. One process at a time goes on with it; another one downloads
+/// into a file of its own.
+private final class PartialFile: Sendable {
+    private let target: String
+    private let path: String
+    private let descriptor: CInt
+    private let count: Mutex<Int64>
+    /// Of what an earlier run has left.
+    let digest: RunningDigest
+
+    init(of blob: BlobDigest, for target: String) throws {
+        self.target = target
+        let file = FilePath(target)
+        let name = ".\(file.lastComponent?.string ?? "").\(blob.hex.prefix(16)).part"
+        let common = file.removingLastComponent().appending(name).string
+        if let descriptor = Self.lock(common, O_CREAT) {
+            (path, self.descriptor) = (common, descriptor)
+        } else {
+            path = common + ".\(getpid())"
+            guard let descriptor = Self.lock(path, O_CREAT | O_EXCL) else {
+                throw BlobServerError.file(path: target, problem: "cannot be written to: \(Errno(rawValue: errno))")
+            }
+            self.descriptor = descriptor
+        }
+        digest = Self.digest(of: descriptor)
+        count = Mutex(digest.count)
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    private static func lock(_ path: String, _ creating: CInt) -> CInt? {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o666)
+        guard descriptor >= 0 else { return nil }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        return descriptor
+    }
+
+    private static func digest(of descriptor: CInt) -> RunningDigest {
+        var digest = RunningDigest()
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = pread(descriptor, &buffer, buffer.count, off_t(digest.count))
+            guard count > 0 else { return digest }
+            buffer.withUnsafeBytes { digest.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+    }
+
+    func write(_ bytes: ByteBuffer) async throws {
+        try await onDisk { [self] in
+            try count.withLock { count in
+                count += Int64(
+                    try bytes.withUnsafeReadableBytes {
+                        try FileDescriptor(rawValue: descriptor).writeAll(toAbsoluteOffset: count, $0)
+                    })
+            }
+        }
+    }
+
+    /// Drops everything that is here.
+    func clear() async throws {
+        try await onDisk { [self] in
+            guard ftruncate(descriptor, 0) == 0 else { throw Errno(rawValue: errno) }
+            count.withLock { $0 = 0 }
+        }
+    }
+
+    func removeIfEmpty() {
+        if count.withLock({ $0 }) == 0 { unlink(path) }
+    }
+
+    /// Gives the file its name, now that its bytes are on the disk.
+    func publish() async throws {
+        try await onDisk { [self] in
+            guard fsync(descriptor) == 0, rename(path, target) == 0 else { throw Errno(rawValue: errno) }
+        }
+    }
+
+    private func onDisk(_ work: @escaping @Sendable () throws -> Void) async throws {
+        do {
+            try await NIOThreadPool.singleton.runIfActive(work)
+        } catch let error as Errno {
+            throw BlobServerError.file(path: target, problem: "cannot be written to: \(error)")
+        }
+    }
+}

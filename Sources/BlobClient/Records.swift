@@ -1,0 +1,104 @@
+// What a server tells its client.
+
+public import BlobCore
+public import struct Foundation.Date
+
+/// A file on the server.
+public struct StoredFile: Sendable, Equatable, Codable {
+    /// By which it is looked up and deleted; `nil` when the server completed the upload and its answer was lost.
+    public var id: String?
+    public var name: String?
+    public var size: Int64?
+    /// The SHA-256 of its bytes, 64 hexadecimal digits, by which it is downloaded.
+    public var digest: String?
+    /// Where it is downloaded.
+    public var url: String?
+    public var mediaType: String?
+    public var createdAt: Date?
+    public var isTemporary: Bool?
+    /// When it goes by itself.
+    public var expiresAt: Date?
+
+    enum CodingKeys: String, CodingKey {
+        case id, name, size, digest, url
+        case mediaType = "media_type"
+        case createdAt = "created_at"
+        case isTemporary = "temporary"
+        case expiresAt = "expires_at"
+    }
+
+    public init(id: String? = nil, digest: BlobDigest) {
+        self.id = id
+        self.digest = digest.hex
+    }
+}
+
+/// Which files to list.
+public struct FileQuery: Sendable, Equatable {
+    public enum Order: String, Sendable, CaseIterable {
+        case name, size
+        case createdAt = "created_at"
+    }
+
+    /// What their names hold.
+    public var search: String?
+    public var order: Order?
+    public var isDescending = false
+    /// How many to leave out at the beginning.
+    public var skip = 0
+    /// How many to list, 1 to 100.
+    public var top = 100
+
+    public init() {}
+}
+
+public struct FilePage: Sendable, Equatable, Codable {
+    /// How many there are on all pages.
+    public var count: Int
+    public var items: [StoredFile]
+}
+
+/// A blob, as a download would tell.
+public struct BlobInfo: Sendable, Equatable {
+    public var digest: BlobDigest
+    /// In bytes, where the server tells.
+    public var size: Int64?
+    /// The name that the server proposes, without any directory; `nil` when it proposes none that a file can have.
+    public var name: String?
+}
+
+/// How far an upload has come.
+public struct UploadStatus: Sendable, Equatable {
+    public var id: UploadID
+    /// The bytes that are safe on the server.
+    public var offset: Int64
+    /// Whether the server tells exact offsets. The reference API tells an empty upload and one of a single byte alike:
+    /// both have the offset 0 here.
+    public var isOffsetExact: Bool
+    /// When the server forgets the upload, if it tells.
+    public var expires: Date?
+    /// Append and complete need it.
+    let token: String
+}
+
+/// What happens to a file on its way.
+public enum TransferEvent: Sendable, Equatable {
+    /// The way begins, or goes on, here; the number of all bytes where it is known.
+    case began(at: Int64, size: Int64?)
+    /// So many bytes have been handed to the network, or have come from it. Less than before when some were lost.
+    case moved(to: Int64)
+    /// Something broke, and is tried again after a pause.
+    case retrying(BlobServerError, after: Duration)
+    /// All has to be sent once more, and why.
+    case startingOver(StartingOver)
+}
+
+/// Why bytes that were sent have to be sent again.
+public enum StartingOver: Sendable, Equatable {
+    /// The file is not the one of which an earlier run has sent a part.
+    case fileChanged
+    /// The server has forgotten the upload, or lost its bytes.
+    case uploadLost
+    /// What the server holds is not what was sent.
+    case wrongDigest
+}

@@ -1,0 +1,184 @@
+// Requests on their way to one server, and answers on their way back.
+
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+import SystemPackage
+
+/// One request. The path begins after the server's address.
+struct ServerRequest: Sendable {
+    var method: HTTPMethod
+    var path: String
+    var query: [(name: String, value: String)] = []
+    var headers: HTTPHeaders = [:]
+    var body: HTTPClientRequest.Body?
+}
+
+/// An answer with its body in memory.
+struct ServerAnswer: Sendable {
+    var status: Int
+    var headers: HTTPHeaders
+    var body: ByteBuffer
+}
+
+/// The connections to one server.
+struct Transport: Sendable {
+    private let client: HTTPClient
+    private let base: String
+    private let token: String?
+
+    /// Longer answers than any of this API's are cut off.
+    private static let answerLimit = 4 << 20
+
+    init(address: String, token: String?, configuration: ClientConfiguration) throws(BlobServerError) {
+        guard let url = URLComponents(string: address), let scheme = url.scheme?.lowercased(),
+            ["http", "https"].contains(scheme), url.host?.isEmpty == false, url.query == nil, url.fragment == nil,
+            url.user == nil, url.password == nil
+        else { throw .invalidAddress(address) }
+        base = String(address.reversed().drop { $0 == "/" }.reversed())
+        self.token = token
+        var settings = HTTPClient.Configuration(
+            tlsConfiguration: try Self.tls(configuration.trust),
+            redirectConfiguration: .disallow,
+            timeout: HTTPClient.Configuration.Timeout(
+                connect: TimeAmount(configuration.connectTimeout), read: TimeAmount(configuration.silenceLimit),
+                write: TimeAmount(configuration.silenceLimit)
+            )
+        )
+        // Large bodies are as fast on a connection of their own, and do not wait for each other there.
+        settings.httpVersion = .http1Only
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionLimit
+        // What failed is tried again by this library, which tells about it.
+        settings.connectionPool.retryConnectionEstablishment = false
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
+    }
+
+    private static func tls(_ trust: ClientConfiguration.Trust) throws(BlobServerError) -> TLSConfiguration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        switch trust {
+        case .system: break
+        case .anything: tls.certificateVerification = .none
+        case .certificates(let path):
+            do {
+                tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
+            } catch {
+                throw .certificates("\(path) must be a readable file of certificates in PEM form")
+            }
+        }
+        return tls
+    }
+
+    func shutdown() async {
+        try? await client.shutdown()
+    }
+
+    /// The address of a path, as a person would open it.
+    func url(_ path: String) -> String { base + path }
+
+    /// Sends a request and takes the whole answer.
+    ///
+    /// - Throws: ``BlobServerError`` also when the answer says no.
+    func exchange(_ request: ServerRequest) async throws -> ServerAnswer {
+        let response = try await begin(request)
+        let body = try await Self.mappingErrors { try await response.body.collect(upTo: Self.answerLimit) }
+        let answer = ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)
+        guard (200..<300).contains(answer.status) else { throw BlobServerError.refused(ServerRefusal(answer)) }
+        return answer
+    }
+
+    /// Sends a request and returns when the answer's head is there, whatever it says. Its body has to be read or
+    /// dropped.
+    func begin(_ request: ServerRequest) async throws -> HTTPClientResponse {
+        var whole = HTTPClientRequest(url: base + request.path + Self.text(of: request.query))
+        whole.method = request.method
+        whole.headers = request.headers
+        whole.headers.add(name: "User-Agent", value: "blob")
+        if let token { whole.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        whole.body = request.body
+        return try await Self.mappingErrors { [whole] in try await client.execute(whole, deadline: .distantFuture) }
+    }
+
+    /// RFC 3986, §2.3: everything but unreserved characters is percent-encoded.
+    static func encoded(_ text: String) -> String {
+        let unreserved = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
+        let digits = Array("0123456789ABCDEF".utf8)
+        return String(
+            decoding: text.utf8.flatMap { byte in
+                unreserved.contains(byte)
+                    ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }, as: UTF8.self)
+    }
+
+    private static func text(of query: [(name: String, value: String)]) -> String {
+        query.isEmpty ? "" : "?" + query.map { "\($0.name)=\(encoded($0.value))" }.joined(separator: "&")
+    }
+
+    /// Turns whatever the network throws into ``BlobServerError``.
+    static func mappingErrors<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch {
+            if Task.isCancelled { throw CancellationError() }
+            throw BlobServerError(network: error)
+        }
+    }
+}
+
+extension BlobServerError {
+    fileprivate init(network error: any Error) {
+        switch error {
+        case let error as BlobServerError: self = error
+        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):
+            self = .untrusted("it was not signed by an authority that is trusted here")
+        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+            self = .untrusted("it is for another host")
+        case let error as HTTPClientError: self = .connection(Self.text(of: error))
+        case is ChannelError: self = .connection("the connection broke")
+        case let error as IOError: self = .connection("the connection broke: \(Errno(rawValue: error.errnoCode))")
+        case let error as NIOConnectionError: self = .connection(Self.text(of: error))
+        default: self = .connection("the connection broke: \(error)")
+        }
+    }
+
+    private static func text(of error: HTTPClientError) -> String {
+        switch error {
+        case .connectTimeout: "the server does not answer"
+        case .readTimeout, .writeTimeout: "the connection has gone silent"
+        case .remoteConnectionClosed: "the connection broke"
+        default: "the connection broke: \(error.shortDescription)"
+        }
+    }
+
+    private static func text(of error: NIOConnectionError) -> String {
+        if error.dnsAError != nil || error.dnsAAAAError != nil, error.connectionErrors.isEmpty {
+            return "there is no host '\(error.host)'"
+        }
+        let reason = error.connectionErrors.first.map { failure in
+            (failure.error as? IOError).map { Errno(rawValue: $0.errnoCode).description } ?? "\(failure.error)"
+        }
+        return "cannot connect to \(error.host), port \(error.port): \(reason ?? "no answer")"
+    }
+}
+
+extension ServerRefusal {
+    /// Reads the API's error body; whatever stands before the server may have answered in another form.
+    init(_ answer: ServerAnswer) {
+        struct Errors: Decodable {
+            struct One: Decodable {
+                var code: String?
+                var message: String?
+            }
+            var errors: [One]
+        }
+        let told = try? JSONDecoder().decode(Errors.self, from: Data(answer.body.readableBytesView)).errors.first
+        let seconds = answer.headers.first(name: "Retry-After").flatMap { Int($0) }
+        self.init(
+            status: answer.status, code: told?.code ?? "", message: told?.message ?? "",
+            retryAfter: seconds.map { .seconds(min(max(0, $0), 86_400)) },
+            requestID: answer.headers.first(name: "X-Request-ID")
+        )
+    }
+}

@@ -1,0 +1,216 @@
+// What a client remembers of its unfinished uploads, so that a later run goes on.
+
+public import BlobCore
+import Crypto
+public import Foundation
+import Glibc
+import Synchronization
+
+/// A folder with a small file for each unfinished upload.
+///
+/// It holds no token. What it says is checked against the server and the file before it is used, and losing it costs
+/// only that an upload begins anew.
+public struct UploadJournal: Sendable {
+    /// An upload that an earlier run has left.
+    public struct Entry: Sendable, Equatable {
+        /// The server's address.
+        public var server: String
+        /// The file's absolute path.
+        public var path: String
+        public var options: UploadOptions
+        public var upload: UploadID
+        /// Bytes of the file.
+        public var size: Int64
+        /// When it was last worked on.
+        public var updated: Date
+    }
+
+    let directory: String
+
+    /// - Parameter directory: is made when it is needed, for this user alone.
+    public init(directory: String) {
+        self.directory = directory
+    }
+
+    /// The folder that the XDG Base Directory Specification names: `$XDG_STATE_HOME/blob/uploads`, and
+    /// `~/.local/state/blob/uploads` without that.
+    public static var standard: UploadJournal {
+        let environment = ProcessInfo.processInfo.environment
+        let given = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        let state = given ?? NSHomeDirectory() + "/.local/state"
+        return UploadJournal(directory: state + "/blob/uploads")
+    }
+
+    /// What earlier runs have left, the oldest first. What is being worked on is left out.
+    public func entries() -> [Entry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.filter { $0.hasSuffix(Self.suffix) }
+            .compactMap { JournalRecord.read(directory + "/" + $0)?.entry }
+            .sorted { $0.updated < $1.updated }
+    }
+
+    /// Forgets an upload, unless somebody works on it.
+    public func remove(_ entry: Entry) {
+        JournalRecord(at: file(entry.server, entry.path, entry.options))?.remove()
+    }
+
+    /// The record of an upload of this file, locked until it is let go; `nil` when somebody else has it, or when there
+    /// is no place for it.
+    func record(server: String, path: String, options: UploadOptions) -> JournalRecord? {
+        try? FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        return JournalRecord(at: file(server, path, options))
+    }
+
+    private static let suffix = ".json"
+
+    private func file(_ server: String, _ path: String, _ options: UploadOptions) -> String {
+        let key = [server, path, options.name ?? "", "\(options.isTemporary)"].joined(separator: "\n")
+        return "\(directory)/\(BlobDigest(SHA256.hash(data: Data(key.utf8))).hex.prefix(32))\(Self.suffix)"
+    }
+}
+
+/// One file of the journal, and the right to write to it.
+///
+/// It is written in place, in one call and less than a page, so that `kill -9` leaves the old or the new. After a power
+/// loss it may be neither: then it does not decode, and the upload begins anew.
+final class JournalRecord: Sendable {
+    struct Contents: Codable, Equatable {
+        var server: String
+        var path: String
+        var name: String?
+        var isTemporary: Bool
+        var file: FileIdentity
+        var upload: String?
+        /// ``RunningDigest/encoded`` of the file's first bytes.
+        var digest: Data?
+        /// When the record was last written to.
+        var updated: Date?
+
+        init(server: String, path: String, options: UploadOptions, file: FileIdentity) {
+            (self.server, self.path, self.file) = (server, path, file)
+            (name, isTemporary) = (options.name, options.isTemporary)
+        }
+    }
+
+    private let path: String
+    private let descriptor: CInt
+    private let contents: Mutex<Contents?>
+    /// The digest's position when it was last noted.
+    private let noted = Mutex<Int64>(0)
+
+    /// Bytes between two notes: what a later run may have to read once more.
+    private static let spacing: Int64 = 16 << 20
+
+    /// Locks a record, which is made if it is not there; `nil` when another process has it.
+    init?(at path: String) {
+        self.path = path
+        while true {
+            let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            guard descriptor >= 0 else { return nil }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                close(descriptor)
+                return nil
+            }
+            // Removed by the one who had the lock before: another file may have the name by now.
+            if Self.isFile(descriptor, at: path) {
+                self.descriptor = descriptor
+                break
+            }
+            close(descriptor)
+        }
+        contents = Mutex(Self.decode(path))
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    private static func isFile(_ descriptor: CInt, at path: String) -> Bool {
+        var (own, other) = (stat(), stat())
+        return fstat(descriptor, &own) == 0 && stat(path, &other) == 0
+            && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+    }
+
+    /// Reads a record that nobody works on.
+    static func read(_ path: String) -> Contents? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else { return nil }
+        return decode(path)
+    }
+
+    private static func decode(_ path: String) -> Contents? {
+        // The first line; a longer one may have been there before.
+        guard let line = FileManager.default.contents(atPath: path)?.split(separator: UInt8(ascii: "\n")).first else {
+            return nil
+        }
+        return try? JSONDecoder().decode(Contents.self, from: line)
+    }
+
+    // MARK: What is noted
+
+    /// What an earlier run began and that is still to be had.
+    var upload: UploadID? { contents.withLock { $0?.upload.flatMap { UploadID(parsing: $0) } } }
+
+    var digest: RunningDigest? { contents.withLock { $0?.digest.flatMap { RunningDigest(encoded: $0) } } }
+
+    /// Keeps what the record says when it is about this very state of the file.
+    ///
+    /// - Returns: whether it was about another.
+    func prepare(_ new: Contents) -> Bool {
+        contents.withLock { contents in
+            guard let old = contents, old.upload != nil else {
+                contents = new
+                return false
+            }
+            if old.file != new.file { contents = new }
+            return old.file != new.file
+        }
+    }
+
+    func began(_ upload: UploadID) {
+        change { $0.upload = upload.description }
+    }
+
+    /// Notes how far the file has been hashed, now and then. Blocks.
+    func note(_ digest: RunningDigest) {
+        guard digest.count - noted.withLock({ $0 }) >= Self.spacing else { return }
+        noted.withLock { $0 = digest.count }
+        change { $0.digest = Data(digest.encoded) }
+    }
+
+    func forget() {
+        noted.withLock { $0 = 0 }
+        change { ($0.upload, $0.digest) = (nil, nil) }
+    }
+
+    func remove() {
+        unlink(path)
+        contents.withLock { $0 = nil }
+    }
+
+    private func change(_ change: (inout Contents) -> Void) {
+        contents.withLock { contents in
+            guard var new = contents else { return }
+            change(&new)
+            new.updated = Date()
+            contents = new
+            guard let line = try? JSONEncoder().encode(new) else { return }
+            // A journal that cannot be written is as good as none.
+            _ = (line + [UInt8(ascii: "\n")]).withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+            _ = ftruncate(descriptor, line.count + 1)
+        }
+    }
+}
+
+extension JournalRecord.Contents {
+    fileprivate var entry: UploadJournal.Entry? {
+        guard let upload = upload.flatMap({ UploadID(parsing: $0) }) else { return nil }
+        return UploadJournal.Entry(
+            server: server, path: path, options: UploadOptions(name: name, isTemporary: isTemporary), upload: upload,
+            size: file.size, updated: updated ?? .distantPast
+        )
+    }
+}

@@ -1,0 +1,227 @@
+// One upload from its first byte to its file, whatever breaks on the way.
+
+import AsyncHTTPClient
+import BlobCore
+import NIOCore
+
+/// What an upload is to become.
+public struct UploadOptions: Sendable, Equatable {
+    /// The name of the file on the server; `nil` for the name of the file that is uploaded, or that of the digest.
+    public var name: String?
+    /// Whether the server may let it go after a time.
+    public var isTemporary: Bool
+
+    public init(name: String? = nil, isTemporary: Bool = false) {
+        self.name = name
+        self.isTemporary = isTemporary
+    }
+}
+
+/// Sends a source's bytes in pieces. After every failure it asks the server how far they came, and goes on from there.
+///
+/// The last piece goes with the completion when it is small, so that a small file takes two requests. Whatever the
+/// server says on the way: at the end its file has the digest of the bytes that were read, or there is an error.
+struct UploadRun {
+    /// What is to be done next.
+    private enum Phase {
+        case begin
+        /// The server's view is asked for: something broke.
+        case ask
+        case send
+        /// The upload is gone: it was completed, and the answer lost, or it was forgotten.
+        case confirm
+    }
+
+    private let calls: Calls
+    private let source: any UploadSource
+    private let options: UploadOptions
+    private let configuration: ClientConfiguration
+    private let record: JournalRecord?
+    private let tell: @Sendable (TransferEvent) -> Void
+
+    private var phase = Phase.begin
+    private var upload: UploadStatus?
+    private var attempts: Attempts
+    /// Whether bytes have gone to the upload.
+    private var hasSent = false
+    /// What the server was asked to complete the upload as.
+    private var completion: BlobDigest?
+    private var timesStartedOver = 0
+
+    /// The largest piece that goes with the completion. It is held in memory.
+    static let lastPieceByteCount: Int64 = 4 << 20
+    /// How often the same bytes may be sent from the first on, because the server lost or changed them.
+    private static let startingOverLimit = 3
+
+    /// - Parameter record: what an earlier run has left, and where this one notes how far it has come.
+    init(
+        calls: Calls, source: any UploadSource, options: UploadOptions, configuration: ClientConfiguration,
+        record: JournalRecord? = nil, tell: @escaping @Sendable (TransferEvent) -> Void
+    ) {
+        (self.calls, self.source, self.options, self.configuration) = (calls, source, options, configuration)
+        (self.record, self.tell) = (record, tell)
+        attempts = Attempts(configuration.retries)
+    }
+
+    mutating func run() async throws -> StoredFile {
+        while true {
+            do {
+                guard var file = try await step() else { continue }
+                file.size = file.size ?? source.size
+                file.name = file.name ?? options.name
+                return file
+            } catch {
+                try await recover(from: error)
+            }
+        }
+    }
+
+    /// - Returns: the file, when the upload is complete.
+    private mutating func step() async throws -> StoredFile? {
+        switch phase {
+        case .begin: try await begin()
+        case .ask: try await ask()
+        case .confirm: return try await confirm()
+        case .send:
+            guard let upload else { preconditionFailure("bytes are sent to an upload") }
+            let (count, isLast) = try await source.available(from: upload.offset, limit: pieceLimit(upload))
+            if isLast && count <= Self.lastPieceByteCount { return try await complete(upload, count) }
+            try await append(isLast ? count - Self.lastPieceByteCount : count, to: upload)
+        }
+        return nil
+    }
+
+    /// A server that tells exact offsets keeps what it received when a connection breaks; of others nothing is known.
+    private func pieceLimit(_ upload: UploadStatus) -> Int64 {
+        upload.isOffsetExact && source is FileSource
+            ? configuration.appendByteCount : configuration.smallAppendByteCount
+    }
+
+    // MARK: Steps
+
+    private mutating func begin() async throws {
+        if let id = record?.upload {
+            hasSent = true
+            try await take(calls.status(of: id))
+        } else {
+            hasSent = false
+            let upload = try await calls.initiate(name: options.name, isTemporary: options.isTemporary)
+            record?.began(upload.id)
+            try take(upload)
+        }
+        if let upload { tell(.began(at: upload.offset, size: source.size)) }
+    }
+
+    private mutating func ask() async throws {
+        guard let known = upload else { return phase = .begin }
+        let now = try await calls.status(of: known.id)
+        if now.offset > known.offset { attempts.progressed() }
+        try take(now)
+        tell(.moved(to: now.offset))
+    }
+
+    /// Goes on from what the server told.
+    private mutating func take(_ now: UploadStatus) throws {
+        // Nothing or one byte: to find out would cost more than that byte.
+        if hasSent && !now.isOffsetExact && now.offset == 0 { return try startOver(.uploadLost) }
+        // More than was sent: it is somebody else's work, or a server's error.
+        if let size = source.size, now.offset > size { return try startOver(.wrongDigest) }
+        upload = now
+        phase = .send
+        source.release(before: now.offset)
+    }
+
+    private mutating func append(_ count: Int64, to upload: UploadStatus) async throws {
+        let end = upload.offset + count
+        let body = PieceBody(source: source, range: upload.offset..<end) { [tell] in tell(.moved(to: $0)) }
+        (phase, hasSent) = (.ask, true)
+        let piece = OutgoingPiece(
+            body: .stream(body, length: .known(count)), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
+        let answer = await Result.catching { try await calls.append(piece, to: upload) }
+        await body.reading.end()
+        let now = try answer.get()
+        // A server that tells something else has to be asked.
+        guard now.offset == end || !now.isOffsetExact && end == 1 else { return }
+        phase = .send
+        self.upload?.offset = end
+        attempts.progressed()
+        source.release(before: end)
+    }
+
+    private mutating func complete(_ upload: UploadStatus, _ count: Int64) async throws -> StoredFile {
+        var bytes = ByteBuffer()
+        while Int64(bytes.readableBytes) < count {
+            let position = upload.offset + Int64(bytes.readableBytes)
+            let part = try await source.read(at: position, count: Int(count) - bytes.readableBytes)
+            bytes.writeImmutableBuffer(part)
+        }
+        let digest = try await wholeDigest()
+        (phase, hasSent, completion) = (.ask, true, digest)
+        let piece = OutgoingPiece(body: .bytes(bytes), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
+        let file = try await calls.complete(upload, with: piece, digest: digest)
+        if let size = source.size { tell(.moved(to: size)) }
+        return file
+    }
+
+    /// The digest of all bytes. Those that an earlier run has sent and not hashed are read for it.
+    private func wholeDigest() async throws -> BlobDigest {
+        let digest = try await source.wholeDigest()
+        if let file = source as? FileSource, !file.isUnchanged() { throw BlobServerError.fileChanged(path: file.path) }
+        return digest
+    }
+
+    private mutating func confirm() async throws -> StoredFile? {
+        guard let upload, let completion else { return nil }
+        do {
+            return try await calls.complete(upload, with: OutgoingPiece(body: .bytes(ByteBuffer())), digest: completion)
+        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+            // A server that does not repeat its answer.
+            if try await calls.blob(completion) != nil { return StoredFile(digest: completion) }
+            try startOver(.uploadLost)
+            return nil
+        }
+    }
+
+    // MARK: When something fails
+
+    private mutating func recover(from error: any Error) async throws {
+        if Task.isCancelled { throw CancellationError() }
+        guard case BlobServerError.refused(let refusal) = error else {
+            return try await attempts.pause(after: error, tell: tell)
+        }
+        switch refusal.status {
+        case 409, 416:
+            // The bytes belong elsewhere. That counts as a try, so that two who quarrel about an upload come to an end.
+            try await attempts.pause(after: BlobServerError.connection("\(refusal)"), tell: tell)
+        case 404 where upload != nil && completion != nil: phase = .confirm
+        case 404 where upload != nil || record?.upload != nil, 410: try startOver(.uploadLost, or: error)
+        case 400 where refusal.code == BlobError.Code.digestInvalid.name && completion != nil:
+            if let upload { try? await calls.destroy(upload.id) }
+            try startOver(.wrongDigest, or: error)
+        default: try await attempts.pause(after: error, tell: tell)
+        }
+    }
+
+    /// - Parameter error: what is thrown when that has happened too often.
+    private mutating func startOver(
+        _ reason: StartingOver,
+        or error: any Error = BlobServerError.unexpectedAnswer("its offsets are not those of this file")
+    ) throws {
+        timesStartedOver += 1
+        guard timesStartedOver < Self.startingOverLimit else { throw error }
+        try source.rewind()
+        record?.forget()
+        (phase, upload, completion) = (.begin, nil, nil)
+        tell(.startingOver(reason))
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate static func catching(_ body: () async throws -> Success) async -> Result {
+        do {
+            return .success(try await body())
+        } catch {
+            return .failure(error)
+        }
+    }
+}

@@ -1,0 +1,286 @@
+// Where an upload's bytes come from, and their digest as they are read.
+
+import BlobCore
+import Foundation
+import NIOCore
+import NIOPosix
+import Synchronization
+import SystemPackage
+
+/// Bytes that can be read more than once, from the last offset that is safe on the server on. Used by one upload, one
+/// call at a time.
+protocol UploadSource: Sendable {
+    /// The number of all bytes, where it is known before the end.
+    var size: Int64? { get }
+
+    /// How many bytes there are from an offset on, at most `limit`, and whether they are the last.
+    func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool)
+
+    /// The bytes from an offset on, at most `count` and at least one.
+    func read(at offset: Int64, count: Int) async throws -> ByteBuffer
+
+    /// The digest of all bytes, once they have been read to their end.
+    func wholeDigest() async throws -> BlobDigest
+
+    /// Bytes before the offset are safe on the server.
+    func release(before offset: Int64)
+
+    /// Makes everything from the beginning readable again, and the digest begin anew.
+    func rewind() throws
+}
+
+/// What tells one state of a file from another.
+struct FileIdentity: Codable, Equatable, Sendable {
+    var size: Int64
+    var inode: UInt64
+    var device: UInt64
+    /// The time of the last change, in nanoseconds since 1970.
+    var changed: Int64
+}
+
+/// A file on a disk.
+final class FileSource: UploadSource {
+    let path: String
+    let identity: FileIdentity
+    private let descriptor: SystemPackage.FileDescriptor
+    /// Of the bytes from the first on; those that are read again are not counted again.
+    private let digest: Mutex<RunningDigest>
+    private let note: @Sendable (RunningDigest) -> Void
+
+    var size: Int64? { identity.size }
+
+    /// - Parameters:
+    ///   - note: is told the digest as it grows, on a thread that may block.
+    init(
+        path: String, note: @escaping @Sendable (RunningDigest) -> Void = { _ in }
+    ) throws(BlobServerError) {
+        self.path = path
+        self.note = note
+        let descriptor: SystemPackage.FileDescriptor
+        do {
+            descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+        } catch {
+            throw .file(path: path, problem: "cannot be opened: \(error)")
+        }
+        do throws(BlobServerError) {
+            identity = try Self.identity(of: descriptor, path)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+        self.descriptor = descriptor
+        digest = Mutex(RunningDigest())
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    private static func identity(of descriptor: SystemPackage.FileDescriptor, _ path: String) throws(BlobServerError)
+        -> FileIdentity
+    {
+        let status: Stat
+        do {
+            status = try descriptor.stat()
+        } catch {
+            throw .file(path: path, problem: "\(error)")
+        }
+        guard status.type == .regular else { throw .file(path: path, problem: "is no file; see 'blob upload --help'") }
+        let changed = status.st_mtim
+        return FileIdentity(
+            size: status.size, inode: UInt64(status.inode.rawValue), device: UInt64(status.deviceID.rawValue),
+            changed: Int64(changed.tv_sec) * 1_000_000_000 + Int64(changed.tv_nsec)
+        )
+    }
+
+    /// Whether the file is still what it was when it was opened, as far as its size and times tell.
+    func isUnchanged() -> Bool {
+        (try? Self.identity(of: descriptor, path)) == identity
+    }
+
+    /// Goes on with a digest that an earlier run computed of the first bytes.
+    func resume(_ known: RunningDigest) {
+        digest.withLock { $0 = known }
+    }
+
+    func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool) {
+        let rest = identity.size - offset
+        return (min(limit, rest), rest <= limit)
+    }
+
+    /// Bytes that the digest does not have yet are read for it first, without being returned.
+    func read(at offset: Int64, count: Int) async throws -> ByteBuffer {
+        try await NIOThreadPool.singleton.runIfActive { [self] in
+            try digest.withLock { digest in
+                try catchUp(to: offset, &digest)
+                let buffer = try readHere(at: offset, count: count, &digest)
+                note(digest)
+                return buffer
+            }
+        }
+    }
+
+    func wholeDigest() async throws -> BlobDigest {
+        try await NIOThreadPool.singleton.runIfActive { [self] in
+            try digest.withLock { digest in
+                try catchUp(to: identity.size, &digest)
+                return digest.digest
+            }
+        }
+    }
+
+    private func catchUp(to offset: Int64, _ digest: inout RunningDigest) throws {
+        while digest.count < offset {
+            _ = try readHere(at: digest.count, count: Int(min(offset - digest.count, 1 << 20)), &digest)
+        }
+    }
+
+    private func readHere(at offset: Int64, count: Int, _ digest: inout RunningDigest) throws -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(capacity: count)
+        var failure: (any Error)?
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
+            do {
+                return try descriptor.read(
+                    fromAbsoluteOffset: offset, into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]))
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw BlobServerError.file(path: path, problem: "cannot be read: \(failure)") }
+        // It has become shorter.
+        guard buffer.readableBytes > 0 else { throw BlobServerError.fileChanged(path: path) }
+        let known = digest.count - offset
+        if known < Int64(buffer.readableBytes) {
+            buffer.withUnsafeReadableBytes {
+                digest.update(UnsafeRawBufferPointer(rebasing: $0[Int(max(0, known))...]))
+            }
+        }
+        return buffer
+    }
+
+    func release(before offset: Int64) {}
+
+    func rewind() throws {
+        digest.withLock { $0 = RunningDigest() }
+    }
+}
+
+/// Bytes that come once. What is not safe on the server yet is kept in memory.
+final class StreamSource: UploadSource {
+    private struct State {
+        var digest = RunningDigest()
+        var held = ByteBuffer()
+        /// The offset of the first byte that is held.
+        var start: Int64 = 0
+        var isAtEnd = false
+    }
+
+    private let next: @Sendable () async throws -> ByteBuffer?
+    private let state = Mutex(State())
+
+    var size: Int64? { state.withLock { $0.isAtEnd ? $0.start + Int64($0.held.readableBytes) : nil } }
+
+    /// - Parameter next: the next bytes; `nil` after the last.
+    init(next: @escaping @Sendable () async throws -> ByteBuffer?) {
+        self.next = next
+    }
+
+    func wholeDigest() async throws -> BlobDigest { state.withLock { $0.digest.digest } }
+
+    func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool) {
+        while true {
+            let (count, isAtEnd) = try state.withLock { state in
+                guard offset >= state.start else { throw BlobServerError.streamLost }
+                return (state.start + Int64(state.held.readableBytes) - offset, state.isAtEnd)
+            }
+            if isAtEnd || count >= limit { return (min(count, limit), isAtEnd && count <= limit) }
+            let bytes = try await next()
+            state.withLock { state in
+                guard let bytes else { return state.isAtEnd = true }
+                bytes.withUnsafeReadableBytes { state.digest.update($0) }
+                state.held.writeImmutableBuffer(bytes)
+            }
+        }
+    }
+
+    func read(at offset: Int64, count: Int) async throws -> ByteBuffer {
+        try state.withLock { state in
+            let skipped = Int(offset - state.start)
+            let length = min(count, state.held.readableBytes - skipped)
+            guard skipped >= 0, length > 0,
+                let slice = state.held.getSlice(at: state.held.readerIndex + skipped, length: length)
+            else { throw BlobServerError.streamLost }
+            return slice
+        }
+    }
+
+    func release(before offset: Int64) {
+        state.withLock { state in
+            let count = Int(min(offset - state.start, Int64(state.held.readableBytes)))
+            guard count > 0 else { return }
+            state.held.moveReaderIndex(forwardBy: count)
+            state.held.discardReadBytes()
+            state.start += Int64(count)
+        }
+    }
+
+    func rewind() throws {
+        // The digest stays: it is of bytes that will not be read again.
+        guard state.withLock({ $0.start == 0 }) else { throw BlobServerError.streamLost }
+    }
+}
+
+/// The bytes of one request, read one step ahead of the network.
+struct PieceBody: AsyncSequence, Sendable {
+    typealias Element = ByteBuffer
+
+    let source: any UploadSource
+    let range: Range<Int64>
+    /// Is told how far the network has taken the bytes.
+    let moved: @Sendable (Int64) -> Void
+    let reading = Reading()
+
+    private static let stepByteCount: Int64 = 256 << 10
+
+    /// The read that is ahead, so that it can be waited for when the request is over.
+    final class Reading: Sendable {
+        private let ahead = Mutex<Task<ByteBuffer, any Error>?>(nil)
+
+        func replace(with next: Task<ByteBuffer, any Error>?) -> Task<ByteBuffer, any Error>? {
+            ahead.withLock { ahead in
+                defer { ahead = next }
+                return ahead
+            }
+        }
+
+        /// Returns when nothing is read any more.
+        func end() async {
+            _ = await replace(with: nil)?.result
+        }
+    }
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let body: PieceBody
+        var position: Int64
+
+        mutating func next() async throws -> ByteBuffer? {
+            body.moved(position)
+            guard position < body.range.upperBound else { return nil }
+            let current = body.reading.replace(with: nil) ?? body.read(at: position)
+            let buffer = try await current.value
+            position += Int64(buffer.readableBytes)
+            if position < body.range.upperBound { _ = body.reading.replace(with: body.read(at: position)) }
+            return buffer
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(body: self, position: range.lowerBound)
+    }
+
+    private func read(at position: Int64) -> Task<ByteBuffer, any Error> {
+        let count = Int(Swift.min(range.upperBound - position, Self.stepByteCount))
+        return Task { [source] in try await source.read(at: position, count: count) }
+    }
+}
