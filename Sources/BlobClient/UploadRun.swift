@@ -137,9 +137,7 @@ struct UploadRun {
         (phase, hasSent) = (.ask, true)
         let piece = OutgoingPiece(
             body: .stream(body, length: .known(count)), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
-        let answer = await Result.catching { try await calls.append(piece, to: upload) }
-        await body.reading.end()
-        let now = try answer.get()
+        let now = try await calls.append(piece, to: upload)
         // A server that tells something else has to be asked.
         guard now.offset == end || !now.isOffsetExact && end == 1 else { return }
         phase = .send
@@ -213,15 +211,5 @@ struct UploadRun {
         record?.forget()
         (phase, upload, completion) = (.begin, nil, nil)
         tell(.startingOver(reason))
-    }
-}
-
-extension Result where Failure == any Error {
-    fileprivate static func catching(_ body: () async throws -> Success) async -> Result {
-        do {
-            return .success(try await body())
-        } catch {
-            return .failure(error)
-        }
     }
 }

@@ -232,6 +232,8 @@ final class StreamSource: UploadSource {
 }
 
 /// The bytes of one request, read one step ahead of the network.
+///
+/// The last read ahead may still be running when the request is over: it does no harm to the source.
 struct PieceBody: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
 
@@ -239,38 +241,20 @@ struct PieceBody: AsyncSequence, Sendable {
     let range: Range<Int64>
     /// Is told how far the network has taken the bytes.
     let moved: @Sendable (Int64) -> Void
-    let reading = Reading()
 
     private static let stepByteCount: Int64 = 256 << 10
-
-    /// The read that is ahead, so that it can be waited for when the request is over.
-    final class Reading: Sendable {
-        private let ahead = Mutex<Task<ByteBuffer, any Error>?>(nil)
-
-        func replace(with next: Task<ByteBuffer, any Error>?) -> Task<ByteBuffer, any Error>? {
-            ahead.withLock { ahead in
-                defer { ahead = next }
-                return ahead
-            }
-        }
-
-        /// Returns when nothing is read any more.
-        func end() async {
-            _ = await replace(with: nil)?.result
-        }
-    }
 
     struct AsyncIterator: AsyncIteratorProtocol {
         let body: PieceBody
         var position: Int64
+        var ahead: Task<ByteBuffer, any Error>?
 
         mutating func next() async throws -> ByteBuffer? {
             body.moved(position)
             guard position < body.range.upperBound else { return nil }
-            let current = body.reading.replace(with: nil) ?? body.read(at: position)
-            let buffer = try await current.value
+            let buffer = try await (ahead ?? body.read(at: position)).value
             position += Int64(buffer.readableBytes)
-            if position < body.range.upperBound { _ = body.reading.replace(with: body.read(at: position)) }
+            ahead = position < body.range.upperBound ? body.read(at: position) : nil
             return buffer
         }
     }
