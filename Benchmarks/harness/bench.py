@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Bench:
         floor = self.scratch / "floor"
         compile_c([SOURCES / "floor.c"], floor)
         nginx, registry = installed_nginx(), installed_registry()
+        self.blob = self.blobd.with_name("blob")
+        self.rclone = shutil.which("rclone")
         self._executables = {
             Blobd: self.blobd if os.access(self.blobd, os.X_OK) else None,
             Nginx: nginx, CachingNginx: nginx, Registry: registry, Floor: floor,
