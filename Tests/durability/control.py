@@ -49,6 +49,8 @@ class Mutation(enum.IntFlag):
     NO_BLOBS_SYNC = 128
     ROW_BEFORE_BYTES = 256
     PUBLISH_BY_RENAME = 512
+    SYNCHRONOUS_NORMAL = 1024  # the WAL is synced before a checkpoint only, as SQLite does at that setting
+    ACKNOWLEDGE_BEFORE_COMMIT = 2048  # a client may hear of its row before the WAL is synced
 
 
 def compile_shim(folder: Path) -> Path:

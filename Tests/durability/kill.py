@@ -30,6 +30,7 @@ class Folder:
     path: Path
     seed: str
     mutations: Mutation = Mutation(0)
+    steps: tuple = STEPS
     ledger: Ledger = field(default_factory=Ledger)
     work: list = field(default_factory=list)  # what is not finished
     slowest: float = 0
@@ -80,7 +81,7 @@ class Folder:
         elif number % 4:
             self.control.arm(action, kinds=WRITE_PATH, at=1 + number // 4 % LAST_CALL)
         else:
-            kind, place = STEPS[number // 4 % len(STEPS)]
+            kind, place = self.steps[number // 4 % len(self.steps)]
             self.control.arm(action, kinds=(kind,), places=(place,), at=chance.randrange(1, 12))
 
     def _kill_while_starting(self, chance: random.Random) -> bool:
@@ -116,13 +117,15 @@ class Folder:
         shutil.rmtree(self.path)
 
 
-def run(tools: Tools, kills: int, seed: int, mutations: Mutation = Mutation(0)) -> tuple[bool, str]:
-    """The part of the test. Returns whether nothing was lost, and the line that says so."""
+def run(tools: Tools, kills: int, seed: int, mutations: Mutation = Mutation(0),
+        steps: tuple = STEPS) -> tuple[bool, str]:
+    """The part of the test; one round in four kills at one of the steps. Returns whether nothing was lost, and the line
+    that says so."""
     started = time.monotonic()
     chance = random.Random(f"kill {seed}")
     slowest, losses, promises, done, number = 0.0, [], 0, 0, 0
     while done < kills and not losses:
-        folder = Folder(tools, tools.scratch / "kill", f"{seed} {number}", mutations)
+        folder = Folder(tools, tools.scratch / "kill", f"{seed} {number}", mutations, steps)
         for _ in range(FOLDER_ROUNDS):
             done += folder.round(number, chance)
             number += 1

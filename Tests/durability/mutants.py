@@ -19,6 +19,8 @@ from recording import SCENARIOS, Tools, record
 CHOSEN = tuple(scenario for scenario in SCENARIOS if scenario.name in ("several", "again", "stopped"))
 STATES = 400  # in which a mutant must be caught, of each scenario
 KILLS = 60
+# Between them, an upload has no name of its own any more and its row does not know of the blob's.
+PUBLISHING = ((Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY))
 # Calls whose errors a careless server ignores.
 IGNORED = (
     (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
@@ -79,7 +81,7 @@ def _lose_power(tools: Tools, mutation: Mutation, seed: int) -> Catch:
 
 
 def _kill(tools: Tools, mutation: Mutation, seed: int) -> Catch:
-    is_good, lines = kill.run(tools, KILLS, seed, mutation)
+    is_good, lines = kill.run(tools, KILLS, seed, mutation, PUBLISHING)
     return Catch(f"kill, {_name(mutation)}", "" if is_good else lines.splitlines()[0])
 
 

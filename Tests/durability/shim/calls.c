@@ -131,7 +131,7 @@ static int sync_file(enum kind kind, int fd) {
     }
     int result = syscall(number, fd);
     if (result == 0) {
-        note(kind, &file, file.inode, 0, NULL, NULL, 0);
+        if (!is_put_off(&file)) note(kind, &file, file.inode, 0, NULL, NULL, 0);
         if (file.place == UPLOAD) upload_of(file.inode)->from = upload_of(file.inode)->to = 0;
         if (file.place == WAL) note_deferred();
     }

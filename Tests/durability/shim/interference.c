@@ -124,10 +124,35 @@ void forget_upload(uint64_t inode) { *upload_of(inode) = (struct upload){.inode 
 
 // MARK: The trace
 
+static bool is_header_last = true; // of what was written to the WAL
+static struct file late;           // the WAL, whose sync is not in the trace yet
+static bool is_late;
+
+bool is_put_off(const struct file *file) {
+    if (file->place != WAL || !(control->mutations & (SYNCHRONOUS_NORMAL | ACKNOWLEDGE_BEFORE_COMMIT))) return false;
+    // SQLite syncs the header of a WAL that begins anew before there is a frame, and does so at NORMAL, too.
+    if (is_header_last) return false;
+    late = *file;
+    return is_late = true;
+}
+
+/// Writes down the sync that was put off, if it is due before this operation. A server that answers before its commit is
+/// on the disk still syncs before it does anything else: what it removes after a commit, it removes after the sync.
+/// SQLite at NORMAL syncs the WAL before it copies from it into the database. A process that is killed before has never
+/// synced.
+static void note_late(enum kind kind, enum place place) {
+    bool changes_database = place == DATABASE && (kind == WRITE || kind == TRUNCATE || kind == ALLOCATE);
+    if (!is_late || !(control->mutations & ACKNOWLEDGE_BEFORE_COMMIT || changes_database)) return;
+    is_late = false;
+    note(DATA_SYNC, &late, late.inode, 0, NULL, NULL, 0);
+}
+
 void note(enum kind kind, const struct file *file, uint64_t inode, int64_t offset, const char *target,
                  const void *data, size_t count) {
     if (trace < 0) return;
     int kept = errno;
+    note_late(kind, file->place);
+    if (kind == WRITE && file->place == WAL) is_header_last = offset == 0;
     struct record head = {.kind = kind, .place = file->place, .path_length = strlen(file->path),
                           .target_length = target ? strlen(target) : 0, .data_length = count, .inode = inode,
                           .offset = offset};

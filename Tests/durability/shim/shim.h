@@ -18,7 +18,7 @@ enum action { FAIL, SHORT, KILL_BEFORE, KILL_AFTER, SWALLOW, LOSE, LOSE_SILENTLY
 enum mutation {
     NO_UPLOAD_SYNC = 1, NO_NAME_COUNT_SYNC = 2, NO_UPLOADS_SYNC = 4, NO_BLOB_DIRECTORY_SYNC = 8, NO_WAL_SYNC = 16,
     NO_DATABASE_SYNC = 32, NO_DATA_DIRECTORY_SYNC = 64, NO_BLOBS_SYNC = 128, ROW_BEFORE_BYTES = 256,
-    PUBLISH_BY_RENAME = 512
+    PUBLISH_BY_RENAME = 512, SYNCHRONOUS_NORMAL = 1024, ACKNOWLEDGE_BEFORE_COMMIT = 2048
 };
 
 struct control {
@@ -77,6 +77,9 @@ void forget_upload(uint64_t inode);
 /// Appends a record to the trace. Keeps errno.
 void note(enum kind kind, const struct file *file, uint64_t inode, int64_t offset, const char *target, const void *data,
           size_t count);
+
+/// SYNCHRONOUS_NORMAL, ACKNOWLEDGE_BEFORE_COMMIT: whether a sync of the WAL that was made comes into the trace later.
+bool is_put_off(const struct file *file);
 
 /// Takes the lock for one call and decides what becomes of it. `count`: what a write is about to write, which may be
 /// made less.
