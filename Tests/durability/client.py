@@ -43,7 +43,7 @@ class Uploader:
         answer = self._connection.ask("POST", f"/api/blobs/uploads?filename={promise.name}{temporary}")
         if answer.status != 202:
             raise Refused("start", answer)
-        self._told("started", (answer.headers["PortSIP-Upload-ID"], answer.headers["PortSIP-Upload-Token"]))
+        self._told("started", (answer.headers["portsip-upload-id"], answer.headers["portsip-upload-token"]))
 
     def append(self, start: int, end: int):
         self._told("sending", end)

@@ -12,7 +12,7 @@ import workers
 from checker import check_folder
 from filesystem import FileSystem
 from ledger import Ledger
-from rebuild import fingerprint, rebuild
+from rebuild import clear, fingerprint, rebuild
 from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
 
@@ -88,7 +88,7 @@ class Explorer:
             rebuild(system, kept, folder)
             sentences = check_folder(self._tools.blobd, folder / "data", log, ledger)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder)
         self.findings.prints.add(print_)
         self.findings.checks += 1
         if sentences:
