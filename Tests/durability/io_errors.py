@@ -283,10 +283,13 @@ def run(tools: Tools, runs: int, seed: int) -> tuple[bool, str]:
     findings = Findings()
     supply = faults()
     numbers = itertools.count()
-    with workers.pool() as pool:
+    # More than there are processors: half of the time, a run waits for the server's next attempt or for the reclaimer.
+    with workers.pool(2 * workers.COUNT) as pool:
         while findings.runs < runs and not findings.losses:
             batches = -(-(runs - findings.runs) // BATCH)
-            tasks = [(tools, f"batch-{seed}-{next(numbers)}", list(itertools.islice(supply, BATCH))) for _ in range(batches)]
+            chosen = list(itertools.islice(supply, batches * BATCH))
+            # Dealt out like cards, because the calls whose failures take long stand together.
+            tasks = [(tools, f"batch-{seed}-{next(numbers)}", chosen[number::batches]) for number in range(batches)]
             for found in pool.imap_unordered(_carry_out, tasks):
                 findings.add(found)
     never = [f"{kind.name} {place.name}" for kind, place in CALLS if not findings.met[kind, place]]

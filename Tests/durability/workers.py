@@ -8,7 +8,7 @@ from multiprocessing.pool import Pool
 COUNT = max(2, os.cpu_count() or 2)
 
 
-def pool() -> Pool:
+def pool(count: int = COUNT) -> Pool:
     """Workers that end at SIGTERM, as the pool expects of them. The handler that removes the run's folder is not theirs: one
     that ran it in the middle of taking work would keep the pool's lock, and the others would wait for it for ever."""
-    return multiprocessing.get_context("fork").Pool(COUNT, signal.signal, (signal.SIGTERM, signal.SIG_DFL))
+    return multiprocessing.get_context("fork").Pool(count, signal.signal, (signal.SIGTERM, signal.SIG_DFL))
