@@ -16,7 +16,8 @@ from rebuild import clear, fingerprint, rebuild
 from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
 
-TURNS = 6  # of which each has other states
+TURNS = 12  # of which each has other states
+TURNS_OF_TRACES = 3  # what so many turns did not find is not in these traces: others are recorded
 ROUNDS_WITHOUT_NEWS = 24  # after so many without a new state, a trace is taken for exhausted
 LARGE_SHARE = 100  # one in so many states is of a trace with 40 MB
 
@@ -121,11 +122,16 @@ def _explore(arguments: tuple) -> Findings:
     return explore(*arguments)
 
 
-def scenarios(states: int) -> list[tuple[Scenario, str]]:
-    """Which traces are recorded for so many states: each scenario once, and more of them with other work for more states."""
-    repeats = max(1, states // 8000)
-    chosen = [(scenario, str(number)) for number in range(repeats) for scenario in SCENARIOS]
-    return chosen + [(LARGE, "0")]
+def _record(task: tuple[Tools, Scenario, int, int]) -> Path:
+    tools, scenario, number, seed = task
+    return record(tools, scenario, f"{seed} {number}", number=number)
+
+
+def scenarios(states: int, first: int) -> list[tuple[Scenario, int]]:
+    """Which traces are recorded for so many states: each scenario once, and more of them with other work for more states.
+    They are numbered from `first` on. The large one is first, because its states take longest."""
+    numbers = range(first, first + max(1, states // 8000))
+    return [(LARGE, first)] + [(scenario, number) for number in numbers for scenario in SCENARIOS]
 
 
 def _tasks(tools: Tools, trace: Path, states: int, traces: int, seed: int) -> list[tuple]:
@@ -140,18 +146,20 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
     """The part of the test. Returns whether nothing was lost, and the lines that say so. Traces in which something was
     lost are kept in a folder."""
     started = time.monotonic()
-    chosen = scenarios(states)
-    traces = []
-    for scenario, number in chosen:
-        trace = record(tools, scenario, f"{seed} {number}")
-        traces.append(trace.rename(trace.with_stem(f"{trace.stem}-{number}")))
     findings = Findings()
+    recordings, traces = 0, []
     with workers.pool() as pool:
         # The parts of a trace in which little happens have fewer states than their share: others make up for it.
         for turn in range(TURNS):
             missing = states - len(findings.prints)
             if missing <= 0 or findings.losses:
                 break
+            if turn % TURNS_OF_TRACES == 0:
+                for trace in traces:
+                    trace.unlink()
+                chosen = scenarios(missing, recordings)
+                traces = pool.map(_record, [(tools, scenario, number, seed) for scenario, number in chosen], 1)
+                recordings += len(traces)
             tasks = [task for trace in traces for task in _tasks(tools, trace, missing, len(traces) - 1, seed + turn)]
             for found in pool.imap_unordered(_explore, tasks):
                 findings.add(found)
@@ -162,7 +170,7 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
         kept.mkdir(parents=True, exist_ok=True)
         loss.trace = Path(shutil.copy(loss.trace, kept / f"{loss.trace.stem}-seed-{seed}.trace"))
         lines.append(loss.text())
-    lines.append(f"power-loss: {len(findings.prints):,} distinct states of {len(chosen)} traces, "
+    lines.append(f"power-loss: {len(findings.prints):,} distinct states of {recordings} traces, "
                  f"{findings.checks:,} checks, {len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
     return not findings.losses and len(findings.prints) >= states, "\n".join(lines)
 

@@ -49,9 +49,9 @@ SCENARIOS = (
 LARGE = Scenario("large", 4, large=1, clients=2)
 
 
-def record(tools: Tools, scenario: Scenario, seed: str, mutations: Mutation = Mutation(0)) -> Path:
-    """Carries out a scenario and returns its trace."""
-    label = scenario.name.replace(" ", "-")
+def record(tools: Tools, scenario: Scenario, seed: str, mutations: Mutation = Mutation(0), number: int = 0) -> Path:
+    """Carries out a scenario and returns its trace, which is named after the scenario and the number."""
+    label = f"{scenario.name.replace(' ', '-')}-{number}"
     folder = tools.scratch / f"recording-{label}"
     (folder / "root").mkdir(parents=True)
     trace = tools.scratch / f"{label}.trace"
