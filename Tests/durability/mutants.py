@@ -15,8 +15,8 @@ from journal import Kind, Place
 from power_loss import explore
 from recording import SCENARIOS, Tools, record
 
-# Scenarios in which all of the careless ways show, and last one with a single client: what it is told always comes before
-# the server's next operation, however slow the client is, so that no answer that was too early can hide behind others'.
+# Scenarios in which all of the careless ways show, and last one with a single client: what it is told comes before the
+# server's next operation, however slow the client is, so that no answer that was too early hides behind others' work.
 CHOSEN = tuple(scenario for name in ("several", "again", "stopped", "alone") for scenario in SCENARIOS
                if scenario.name == name)
 STATES = 400  # in which a mutant must be caught, of each scenario

@@ -170,6 +170,8 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
         kept.mkdir(parents=True, exist_ok=True)
         loss.trace = Path(shutil.copy(loss.trace, kept / f"{loss.trace.stem}-seed-{seed}.trace"))
         lines.append(loss.text())
+    if len(findings.prints) < states and not findings.losses:
+        lines.append(f"MISSED  {states:,} distinct states were asked for, and there are fewer in {TURNS} turns")
     lines.append(f"power-loss: {len(findings.prints):,} distinct states of {recordings} traces, "
                  f"{findings.checks:,} checks, {len(findings.losses)} lost, {time.monotonic() - started:.0f} s")
     return not findings.losses and len(findings.prints) >= states, "\n".join(lines)

@@ -136,8 +136,8 @@ bool is_put_off(const struct file *file) {
     return is_late = true;
 }
 
-/// Writes down the sync that was put off, if it is due before this operation. A server that answers before its commit is
-/// on the disk still syncs before it does anything else: what it removes after a commit, it removes after the sync.
+/// Writes down the sync that was put off, if it is due before this operation. A server that answers before its commit
+/// is on the disk still syncs before it does anything else: what it removes after a commit, it removes after the sync.
 /// SQLite at NORMAL syncs the WAL before it copies from it into the database. A process that is killed before has never
 /// synced.
 static void note_late(enum kind kind, enum place place) {
