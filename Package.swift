@@ -40,7 +40,7 @@ let package = Package(
     name: "blobd",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "blobd", targets: ["blobd"])
+        .executable(name: "blobd", targets: ["blobd"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -99,13 +99,13 @@ let package = Package(
             resources: [.embedInCode("openapi.json")],
             swiftSettings: swiftSettings
         ),
+        .target(name: "Program", dependencies: [.systemPackage], swiftSettings: swiftSettings),
         .executableTarget(
             name: "blobd",
             dependencies: [
-                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "LocalBackend", .argumentParser, .asn1,
-                .certificateReloading,
-                .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL, .serviceLifecycle,
-                .systemPackage, .unixSignals, .x509,
+                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "LocalBackend", "Program", .argumentParser, .asn1,
+                .certificateReloading, .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL,
+                .serviceLifecycle, .systemPackage, .unixSignals, .x509,
             ],
             swiftSettings: swiftSettings
         ),
@@ -131,7 +131,8 @@ let package = Package(
         .testTarget(
             name: "blobdTests",
             dependencies: [
-                "BlobCore", "BlobStorage", "BlobStorageTesting", "blobd", .argumentParser, .asn1, .certificateReloading,
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "Program", "blobd", .argumentParser, .asn1,
+                .certificateReloading,
                 .crypto, .logging, .metrics, .nioSSL, .systemPackage, .x509,
             ],
             swiftSettings: swiftSettings

@@ -8,6 +8,7 @@ import LocalBackend
 import Logging
 import NIOCore
 import NIOPosix
+import Program
 import ServiceLifecycle
 import Synchronization
 import SystemPackage

@@ -3,6 +3,7 @@
 import BlobCore
 import BlobStorage
 import Foundation
+import Program
 import Synchronization
 
 /// Puts findings on standard output: lines for people with a line of progress, or JSON lines for programs.

@@ -1,10 +1,9 @@
 // Files that are whole or not there.
 
 import Foundation
+import Program
 import SystemPackage
 import Testing
-
-@testable import blobd
 
 struct SmallFileTests {
     @Test func replacing() async throws {

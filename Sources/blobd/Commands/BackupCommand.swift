@@ -6,6 +6,7 @@ import Glibc
 import LocalBackend
 import Logging
 import NIOPosix
+import Program
 import SystemPackage
 
 struct BackupCommand: AsyncParsableCommand {

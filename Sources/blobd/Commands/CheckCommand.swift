@@ -5,6 +5,7 @@ import BlobCore
 import BlobStorage
 import Glibc
 import Logging
+import Program
 
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 // `blobd config`: what the server would run with, and why.
 
 import ArgumentParser
+import Program
 
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

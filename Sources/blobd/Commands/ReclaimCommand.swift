@@ -3,6 +3,7 @@
 import ArgumentParser
 import BlobStorage
 import Logging
+import Program
 
 struct ReclaimCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@
 import ArgumentParser
 import BlobCore
 import Glibc
+import Program
 
 @main
 struct RootCommand: AsyncParsableCommand {
@@ -42,4 +43,8 @@ struct RootCommand: AsyncParsableCommand {
             exit(withError: error)
         }
     }
+}
+
+extension Console {
+    static func complain(_ problem: String) { complain(problem, as: "blobd") }
 }

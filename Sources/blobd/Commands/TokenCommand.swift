@@ -5,6 +5,7 @@ import BlobCore
 import BlobStorage
 import Foundation
 import Logging
+import Program
 
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 // Where settings come from: flags, then the environment, then a file, then the table.
 
 import Configuration
+import Program
 import Synchronization
 import SystemPackage
 

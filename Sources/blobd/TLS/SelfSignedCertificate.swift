@@ -3,6 +3,7 @@
 import Crypto
 import Foundation
 import Glibc
+import Program
 import SwiftASN1
 import SystemPackage
 import X509

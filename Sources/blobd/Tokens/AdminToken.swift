@@ -3,6 +3,7 @@
 import BlobCore
 import BlobStorage
 import Foundation
+import Program
 import SystemPackage
 
 /// The token named `admin`, which has all scopes and whose secret lies in a file that only the server's user reads.

@@ -1,19 +1,19 @@
-// What the program says to the person or script that runs it.
+// What a program says to the person or script that runs it.
 
 import SystemPackage
 
-enum Console {
+public enum Console {
     /// Lets what follows take the place of a terminal's last line.
-    static let lineStart = "\r\u{1B}[K"
+    public static let lineStart = "\r\u{1B}[K"
 
     /// Puts lines on standard output, which carries only what was asked for, at once.
-    static func tell(_ text: String, ending: String = "\n") {
+    public static func tell(_ text: String, ending: String = "\n") {
         write(text + ending, to: .standardOutput)
     }
 
     /// Puts a problem on standard error.
-    static func complain(_ problem: String) {
-        write("blobd: \(problem)\n", to: .standardError)
+    public static func complain(_ problem: String, as program: String) {
+        write("\(program): \(problem)\n", to: .standardError)
     }
 
     private static func write(_ text: String, to descriptor: FileDescriptor) {
@@ -23,7 +23,7 @@ enum Console {
 }
 
 /// Rows of text with their columns aligned, two spaces apart.
-func alignedTable(_ rows: [[String]]) -> String {
+public func alignedTable(_ rows: [[String]]) -> String {
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
     return rows.map { row in
@@ -36,7 +36,7 @@ func alignedTable(_ rows: [[String]]) -> String {
 }
 
 /// A number of bytes for people, such as `1.5 GiB`.
-func sizeText(_ bytes: Int64) -> String {
+public func sizeText(_ bytes: Int64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
     var (value, unit) = (Double(bytes), 0)
     while value >= 1024 && unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }

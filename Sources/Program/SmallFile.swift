@@ -3,11 +3,11 @@
 // These calls block. They are made while the process starts or runs one command, never while it serves.
 
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// Puts a file in the place of what was there. A crash at any point leaves the old file or the new one, and when this
 /// returns the new one is durable. Nobody else can read it on the way, whatever its permissions will be.
-func replaceFile(at path: FilePath, with bytes: [UInt8], permissions: FilePermissions) throws(Errno) {
+public func replaceFile(at path: FilePath, with bytes: [UInt8], permissions: FilePermissions) throws(Errno) {
     let temporary = path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").new")
     // What an earlier try left behind; its absence is the usual case.
     _ = unlink(temporary.string)
@@ -30,7 +30,7 @@ func replaceFile(at path: FilePath, with bytes: [UInt8], permissions: FilePermis
 /// The bytes of a file; `nil` when there is none.
 ///
 /// - Throws: also when it holds more than `limit` bytes.
-func readFile(at path: FilePath, limit: Int) throws(Errno) -> [UInt8]? {
+public func readFile(at path: FilePath, limit: Int) throws(Errno) -> [UInt8]? {
     do {
         return try failing {
             let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
@@ -52,7 +52,7 @@ func readFile(at path: FilePath, limit: Int) throws(Errno) -> [UInt8]? {
 }
 
 /// Removes a file, so that it stays removed after a crash.
-func removeFileDurably(at path: FilePath) throws(Errno) {
+public func removeFileDurably(at path: FilePath) throws(Errno) {
     try check(unlink(path.string))
     try failing { try synchronizeDirectory(of: path) }
 }
