@@ -33,6 +33,12 @@ public final class BlobServer: Sendable {
         await calls.transport.shutdown()
     }
 
+    /// The address without a slash at its end, as the journal has it.
+    public var address: String { calls.transport.url("") }
+
+    /// Where a blob is downloaded.
+    public func url(of digest: BlobDigest) -> String { calls.transport.url("/api/blobs/\(digest)") }
+
     // MARK: Uploads
 
     /// How far an upload has come.

@@ -150,7 +150,10 @@ private final class PartialFile: Sendable {
     init(of blob: BlobDigest, for target: String) throws {
         self.target = target
         let file = FilePath(target)
-        let name = ".\(file.lastComponent?.string ?? "").\(blob.hex.prefix(16)).part"
+        // With what is added to it, it has to stay a name: at most 255 bytes.
+        var start = (file.lastComponent?.string ?? "")[...]
+        while start.utf8.count > 200 { start.removeLast() }
+        let name = ".\(start).\(blob.hex.prefix(16)).part"
         let common = file.removingLastComponent().appending(name).string
         if let descriptor = Self.lock(common, O_CREAT) {
             (path, self.descriptor) = (common, descriptor)
