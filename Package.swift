@@ -40,6 +40,7 @@ let package = Package(
     name: "blobd",
     platforms: [.macOS(.v15)],
     products: [
+        .executable(name: "blob", targets: ["blob"]),
         .executable(name: "blobd", targets: ["blobd"]),
     ],
     dependencies: [
@@ -101,6 +102,13 @@ let package = Package(
         ),
         .target(name: "Program", dependencies: [.systemPackage], swiftSettings: swiftSettings),
         .executableTarget(
+            name: "blob",
+            dependencies: [
+                "BlobClient", "BlobCore", "Program", .argumentParser, .nioCore, .nioPosix, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
             name: "blobd",
             dependencies: [
                 "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "LocalBackend", "Program", .argumentParser, .asn1,
@@ -129,6 +137,11 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
+            name: "blobTests",
+            dependencies: ["BlobClient", "BlobCore", "blob", .argumentParser],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "blobdTests",
             dependencies: [
                 "BlobCore", "BlobStorage", "BlobStorageTesting", "Program", "blobd", .argumentParser, .asn1,
@@ -137,7 +150,7 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "EndToEndTests", dependencies: ["blobd", .crypto], swiftSettings: swiftSettings),
+        .testTarget(name: "EndToEndTests", dependencies: ["blob", "blobd", .crypto], swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]
 )

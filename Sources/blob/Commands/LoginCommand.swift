@@ -1,0 +1,126 @@
+// `blob login` and `blob logout`: which servers there are, and the tokens for them.
+
+import ArgumentParser
+import BlobClient
+import Foundation
+import Program
+import SystemPackage
+
+struct LoginCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "login",
+        abstract: "Store a server and its token, so that other commands find them.",
+        discussion: """
+            Reads the token from standard input, without showing it where that is a terminal, or from the file that \
+            --token-file names; tries it; and stores it in ~/.config/blob/servers.json for you alone. The first server \
+            becomes the default.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("What to call the server; its host name, if not given.", valueName: "NAME"))
+    var name: String?
+
+    @Flag(name: .customLong("default"), help: "Make it the default.")
+    var becomesDefault = false
+
+    @OptionGroup var serverFlags: ServerFlags
+
+    func validate() throws {
+        if let name, !Self.isName(name) {
+            throw ValidationError("A name is 1 to 64 letters, digits, '.', '_' or '-'.")
+        }
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.unicodeScalars.allSatisfy {
+                $0.isASCII && ($0.properties.isAlphabetic || "0123456789._-".unicodeScalars.contains($0))
+            }
+    }
+
+    func run() async throws {
+        let given = try serverFlags.given()
+        let address = try Self.address(given, name: name)
+        guard let host = URLComponents(string: address)?.host, ServerAddress.isAddress(address) else {
+            throw UsageProblem(BlobServerError.invalidAddress(address).description)
+        }
+        if ServerAddress.isOpen(address) {
+            Console.complain("warning: without https, the token can be read by everybody on the way to \(host)")
+        }
+        let name = name ?? (Self.isName(host) ? host : "server")
+        let ca = given.ca.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? given.stored.servers[name]?.ca
+        let token = try await token(given, for: host)
+        let trust: ClientConfiguration.Trust =
+            given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system
+        let choice = ServerChoice(address: address, token: token, trust: trust)
+        let scopes = try await choice.withServer(patience: .short) { try await Self.trying($0) }
+
+        // Read again: another login may have been made while the token was typed.
+        let path = ServerList.path(given.environment)
+        var list = try ServerList(readingFrom: path)
+        list.servers[name] = ServerList.Server(address: address, token: token, ca: ca)
+        if becomesDefault || list.defaultName == nil { list.defaultName = name }
+        try list.write(to: path)
+        let isDefault = list.defaultName == name ? ", the default" : ""
+        Output.tell("\(scopes) Stored as '\(name)'\(isDefault), in \(path).")
+    }
+
+    /// `--server`; or that of the name, to give a server another token; or BLOB_SERVER.
+    private static func address(_ given: GivenSettings, name: String?) throws -> String {
+        let known = name.flatMap { given.stored.servers[$0]?.address }
+        if let server = given.server ?? known { return given.stored.servers[server]?.address ?? server }
+        if let server = given.environment["BLOB_SERVER"], !server.isEmpty { return server }
+        throw UsageProblem("which server? Give --server ADDRESS")
+    }
+
+    private func token(_ given: GivenSettings, for host: String) async throws -> String {
+        if let token = given.token { return token }
+        let isTyped = Terminal.isTerminal(.standardInput)
+        if isTyped {
+            Console.complain("the token for \(host) (it is not shown):")
+            Terminal.hideInput()
+        }
+        defer { Terminal.showInput() }
+        return try GivenSettings.checked(
+            try await StandardInput.line(limit: ServerFlags.byteLimit), from: "standard input")
+    }
+
+    /// - Returns: what to say about the token.
+    /// - Throws: when the server does not know the token.
+    private static func trying(_ server: BlobServer) async throws -> String {
+        var query = FileQuery()
+        query.top = 1
+        do {
+            _ = try await server.files(query)
+            return "The server knows the token."
+        } catch BlobServerError.refused(let refusal) where refusal.status == 401 {
+            throw Problem("the server does not know this token, or it has expired; nothing was stored")
+        } catch BlobServerError.refused(let refusal) where refusal.status == 403 {
+            return "The server knows the token, which may not list files."
+        }
+    }
+}
+
+struct LogoutCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logout",
+        abstract: "Forget a server and its token.",
+        discussion: "The token stays valid; whoever runs the server can revoke it."
+    )
+
+    @Argument(help: ArgumentHelp("As 'blob login' called the server.", valueName: "NAME"))
+    var name: String
+
+    func run() async throws {
+        let path = ServerList.path(ProcessInfo.processInfo.environment)
+        var list = try ServerList(readingFrom: path)
+        guard list.servers.removeValue(forKey: name) != nil else {
+            let names = list.servers.keys.sorted().joined(separator: ", ")
+            throw Problem("no server is called '\(name)'; \(names.isEmpty ? "none is stored" : "there are \(names)")")
+        }
+        if list.defaultName == name { list.defaultName = nil }
+        try list.write(to: path)
+        let others = list.servers.isEmpty || list.defaultName != nil ? "" : " There is no default server now."
+        Output.tell("'\(name)' is forgotten.\(others)")
+    }
+}

@@ -1,0 +1,233 @@
+// `blob status`, `blob cancel` and `blob resume`: what earlier runs have left unfinished.
+
+import ArgumentParser
+import BlobClient
+import BlobCore
+import Foundation
+import Program
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Tell how far uploads have come.",
+        discussion: "Without an id, of all uploads that earlier runs have left unfinished and nobody works on."
+    )
+
+    @Argument(help: ArgumentHelp("The id of an upload.", valueName: "UPLOAD"))
+    var upload: String?
+
+    @Flag(help: "Print JSON, an object on a line for each upload.")
+    var json = false
+
+    @OptionGroup var serverFlags: ServerFlags
+
+    func validate() throws { _ = try upload.map(uploadID) }
+
+    func run() async throws {
+        let given = try serverFlags.given()
+        let entries = UploadJournal.standard.entries()
+        guard let id = try upload.map(uploadID) else {
+            var states: [UploadState] = []
+            for entry in entries { states.append(await UploadState(of: entry, given)) }
+            if states.isEmpty && !json { return Output.tell("Nothing is unfinished.") }
+            return try show(states)
+        }
+        if let entry = entries.first(where: { $0.upload == id }) {
+            return try show([await UploadState(of: entry, given)])
+        }
+        let status = try await given.choice().withServer(patience: .short) { try await $0.status(of: id) }
+        try show([UploadState(status, on: try given.choice().address)])
+    }
+
+    private func show(_ states: [UploadState]) throws {
+        if json { return try states.forEach { try JSONLines.print($0) } }
+        try Output.write(alignedTable([UploadState.heading] + states.map(\.cells)) + "\n")
+    }
+}
+
+/// An upload, as the journal and its server know it.
+struct UploadState: Encodable {
+    var upload: String
+    var server: String
+    var path: String?
+    var size: Int64?
+    /// What is safe on the server.
+    var offset: Int64?
+    var expires: Date?
+    var updated: Date?
+    var error: ReportedEvent.Failure?
+    private var remark: String?
+
+    private enum CodingKeys: CodingKey {
+        case upload, server, path, size, offset, expires, updated, error
+    }
+
+    static let heading = ["upload", "on the server", "size", "file"]
+
+    init(_ status: UploadStatus, on server: String) {
+        (upload, self.server) = (status.id.description, server)
+        (offset, expires) = (status.offset, status.expires)
+    }
+
+    init(of entry: UploadJournal.Entry, _ given: GivenSettings) async {
+        (upload, server, path) = (entry.upload.description, entry.server, entry.path)
+        (size, updated) = (entry.size, entry.updated)
+        do {
+            let status = try await given.choice(at: entry.server).withServer(patience: .short) {
+                try await $0.status(of: entry.upload)
+            }
+            (offset, expires) = (status.offset, status.expires)
+        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+            remark = "gone, begins anew"
+        } catch {
+            self.error = ReportedEvent.Failure(error)
+            remark = DisplayText.safe("\(error)")
+        }
+    }
+
+    var cells: [String] {
+        [
+            upload, remark ?? offset.map(sizeText) ?? "-", size.map(sizeText) ?? "-",
+            DisplayText.safe(path ?? "on \(server)"),
+        ]
+    }
+}
+
+struct CancelCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel",
+        abstract: "Give unfinished uploads up: the server drops what it has received.",
+        discussion: "A file that is being uploaded right now is uploaded anew by whoever does it."
+    )
+
+    @Argument(help: ArgumentHelp("Ids of uploads, as 'blob status' tells them.", valueName: "UPLOAD"))
+    var uploads: [String]
+
+    @Flag(help: "Print JSON, an object on a line for each upload.")
+    var json = false
+
+    @OptionGroup var serverFlags: ServerFlags
+
+    func validate() throws { _ = try uploads.map(uploadID) }
+
+    func run() async throws {
+        let given = try serverFlags.given()
+        let entries = UploadJournal.standard.entries()
+        let areAllDone = try await OneByOne(json: json, done: .cancelled, word: "cancelled").run(uploads) { text in
+            let id = try uploadID(text)
+            guard let entry = entries.first(where: { $0.upload == id }) else {
+                return try await given.choice().withServer(patience: .short) { try await $0.destroy(id) }
+            }
+            try await entry.destroy(given)
+            UploadJournal.standard.remove(entry)
+        }
+        if !areAllDone { throw ExitCode.failure }
+    }
+}
+
+extension UploadJournal.Entry {
+    /// Gives the upload up; nothing when its server has forgotten it.
+    fileprivate func destroy(_ given: GivenSettings) async throws {
+        do {
+            try await given.choice(at: server).withServer(patience: .short) { try await $0.destroy(upload) }
+        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {}
+    }
+}
+
+struct ResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume",
+        abstract: "Finish the uploads that earlier runs have left.",
+        discussion: """
+            Each goes on where it stopped, on its own server. A file that was changed meanwhile is uploaded anew; the \
+            upload of one that is gone is given up.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("Only these files.", valueName: "PATH"), completion: .file())
+    var paths: [String] = []
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("How many files are uploaded at a time, 1 to 64.", valueName: "N"))
+    var jobs = 4
+
+    @OptionGroup var reportFlags: ReportFlags
+    @OptionGroup var serverFlags: ServerFlags
+
+    func validate() throws { try validateJobs(jobs) }
+
+    func run() async throws {
+        let reporter = TransferReporter(style: reportFlags.style)
+        let (given, jobs) = (try serverFlags.given(), jobs)
+        let entries = chosen(reporter)
+        reporter.expect(files: entries.count, bytes: entries.reduce(0) { $0 + $1.size })
+        try await Interruption.cancelling {
+            await reporter.telling {
+                // One server after the other: each has its own token and certificates.
+                for (address, entries) in Dictionary(grouping: entries, by: \.server).sorted(by: { $0.key < $1.key }) {
+                    await Self.resume(entries, on: given.choice(at: address), given, jobs: jobs, reporter)
+                }
+            }
+        }
+        let isInterrupted = reporter.summary.interrupted > 0
+        reporter.finish(hint: isInterrupted ? "'blob resume' goes on where it stopped" : nil)
+        try reporter.succeedOrThrow()
+    }
+
+    /// What is to be finished. A path without an unfinished upload is reported as failed.
+    private func chosen(_ reporter: TransferReporter) -> [UploadJournal.Entry] {
+        let entries = UploadJournal.standard.entries()
+        guard !paths.isEmpty else { return entries }
+        let wanted = paths.map { (path: $0, absolute: URL(fileURLWithPath: $0).standardizedFileURL.path) }
+        for (path, absolute) in wanted where !entries.contains(where: { $0.path == absolute }) {
+            let problem = "no upload of it was left unfinished, or another process works on it"
+            reporter.end(reporter.start(path), with: BlobServerError.file(path: path, problem: problem))
+        }
+        return entries.filter { entry in wanted.contains { $0.absolute == entry.path } }
+    }
+
+    private static func resume(
+        _ entries: [UploadJournal.Entry], on choice: ServerChoice, _ given: GivenSettings, jobs: Int,
+        _ reporter: TransferReporter
+    ) async {
+        do {
+            try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
+                await withTaskGroup(of: Void.self) { group in
+                    for (index, entry) in entries.enumerated() {
+                        if index >= jobs { await group.next() }
+                        if Task.isCancelled { return reporter.endEarly() }
+                        group.addTask { await finish(entry, on: server, given, reporter) }
+                    }
+                }
+            }
+        } catch {
+            for entry in entries { reporter.end(reporter.start(entry.path), with: error) }
+        }
+    }
+
+    private static func finish(
+        _ entry: UploadJournal.Entry, on server: BlobServer, _ given: GivenSettings, _ reporter: TransferReporter
+    ) async {
+        guard FileManager.default.fileExists(atPath: entry.path) else {
+            let id = reporter.start(entry.path)
+            do {
+                try await entry.destroy(given)
+                UploadJournal.standard.remove(entry)
+                let problem = "is gone; its upload was given up"
+                reporter.end(id, with: BlobServerError.file(path: entry.path, problem: problem))
+            } catch {
+                reporter.end(id, with: error)
+            }
+            return
+        }
+        await Uploads(server: server, options: entry.options, skipsExisting: false, reporter: reporter)
+            .upload(entry.path)
+    }
+}
+
+/// - Throws: `ValidationError` for what is no id of an upload.
+private func uploadID(_ text: String) throws -> UploadID {
+    guard let id = UploadID(parsing: text) else {
+        throw ValidationError("'\(DisplayText.safe(text))' is no id of an upload, which 'blob status' tells.")
+    }
+    return id
+}

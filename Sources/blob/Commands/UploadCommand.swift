@@ -1,0 +1,78 @@
+// `blob upload`: files, folders and standard input.
+
+import ArgumentParser
+import BlobClient
+
+struct UploadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "upload",
+        abstract: "Upload files; print the digest and the URL of each.",
+        discussion: """
+            An upload that was interrupted, in whatever way, goes on where it stopped when the same command is run \
+            again, or 'blob resume'. A file that was changed meanwhile is uploaded anew.
+
+            Each file's line on standard output is 'DIGEST  URL  PATH', in the order in which they are done.
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp("Files, folders with --recursive, or '-' for standard input.", valueName: "PATH"),
+        completion: .file())
+    var paths: [String]
+
+    @Flag(name: .shortAndLong, help: "Upload the files in folders; symbolic links in them are passed over.")
+    var recursive = false
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("How many files are uploaded at a time, 1 to 64.", valueName: "N"))
+    var jobs = 4
+
+    @Option(help: ArgumentHelp("The file's name on the server, if there is one file.", valueName: "NAME"))
+    var name: String?
+
+    @Flag(help: "Let the server remove the files after a time.")
+    var temporary = false
+
+    @Flag(help: "Send nothing of a file whose bytes can be downloaded already. Reads each file once more.")
+    var skipExisting = false
+
+    @OptionGroup var reportFlags: ReportFlags
+    @OptionGroup var serverFlags: ServerFlags
+
+    func validate() throws {
+        try validateJobs(jobs)
+        if paths.count(where: { $0 == "-" }) > 1 { throw ValidationError("Standard input can be uploaded once.") }
+        if name != nil && (paths.count > 1 || recursive) { throw ValidationError("--name is for a single file.") }
+        if skipExisting && paths.contains("-") {
+            throw ValidationError("--skip-existing needs the digest first, and standard input cannot be read twice.")
+        }
+    }
+
+    func run() async throws {
+        let reporter = TransferReporter(style: reportFlags.style)
+        let options = UploadOptions(name: name, isTemporary: temporary)
+        let (paths, recursive, jobs, skipExisting) = (paths, recursive, jobs, skipExisting)
+        let choice = try serverFlags.given().choice()
+        try await Interruption.cancelling {
+            try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
+                let uploads = Uploads(server: server, options: options, skipsExisting: skipExisting, reporter: reporter)
+                await reporter.telling {
+                    async let counting: Void = uploads.count(FileWalk(paths, isRecursive: recursive))
+                    await uploads.run(FileWalk(paths, isRecursive: recursive), jobs: jobs)
+                    await counting
+                }
+            }
+        }
+        let isResumable = paths != ["-"]
+        reporter.finish(
+            hint: reporter.summary.interrupted == 0
+                ? nil
+                : isResumable
+                    ? "the same command, or 'blob resume', goes on where it stopped"
+                    : "a stream cannot be gone on with: the same command begins anew")
+        try reporter.succeedOrThrow()
+    }
+}
+
+func validateJobs(_ jobs: Int) throws {
+    guard (1...64).contains(jobs) else { throw ValidationError("--jobs is a number from 1 to 64.") }
+}

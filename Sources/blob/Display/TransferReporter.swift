@@ -1,0 +1,251 @@
+// Tells what happens to the files on their way: on a terminal, in plain lines, or as JSON.
+
+import BlobClient
+import Program
+import Synchronization
+import SystemPackage
+
+/// How transfers are told about.
+enum ReportStyle: Equatable {
+    /// Lines that are drawn again and again.
+    case terminal
+    case plain
+    case json
+    /// Nothing but results and failures.
+    case quiet
+}
+
+/// Where a reporter writes to.
+struct ReportOutput: Sendable {
+    /// Standard output: results.
+    var result: @Sendable (String) -> Void
+    /// Standard error: everything else.
+    var message: @Sendable (String) -> Void
+    var size: @Sendable () -> Terminal.Size
+
+    static let standard = ReportOutput(
+        // Nobody listens any more, but the work goes on: there is no one to tell either.
+        result: { try? Output.write($0) },
+        message: { _ = try? FileDescriptor.standardError.writeAll($0.utf8) },
+        size: { Terminal.size(of: .standardError) }
+    )
+}
+
+/// What came of a file.
+struct TransferResult: Sendable {
+    var digest: String
+    /// What comes after the digest on the line of the result.
+    var rest: [String]
+    var file = StoredFile?.none
+    var size: Int64?
+    /// Nothing had to be moved: it was there.
+    var wasThere = false
+}
+
+/// All calls may come at once, from any thread.
+final class TransferReporter: Sendable {
+    struct Summary: Equatable {
+        var succeeded = 0
+        var failed = 0
+        var interrupted = 0
+    }
+
+    private struct State {
+        var board = TransferBoard()
+        var summary = Summary()
+        var nextID = 0
+        /// Lines that belong above those that are drawn, in their order, and whether each is a result.
+        var waiting: [(text: String, isResult: Bool)] = []
+        var drawn = 0
+    }
+
+    let style: ReportStyle
+    private let output: ReportOutput
+    private let now: @Sendable () -> Duration
+    private let state = Mutex(State())
+
+    /// - Parameter now: the time since the command began.
+    init(style: ReportStyle, output: ReportOutput = .standard, now: @escaping @Sendable () -> Duration) {
+        (self.style, self.output, self.now) = (style, output, now)
+    }
+
+    convenience init(style: ReportStyle) {
+        let start = ContinuousClock.now
+        self.init(style: style) { ContinuousClock.now - start }
+    }
+
+    var summary: Summary { state.withLock { $0.summary } }
+
+    // MARK: What happens
+
+    func expect(files: Int, bytes: Int64?) {
+        state.withLock { $0.board.expected = (files, bytes) }
+    }
+
+    /// - Returns: what the transfer is called in the other calls.
+    func start(_ label: String) -> Int {
+        state.withLock { state in
+            state.nextID += 1
+            state.board.start(state.nextID, label, at: now())
+            return state.nextID
+        }
+    }
+
+    /// Its name is known by now.
+    func rename(_ id: Int, _ label: String) {
+        state.withLock { $0.board.rename(id, label) }
+    }
+
+    /// Shows what is done before bytes move.
+    func remark(_ remark: String, on id: Int) {
+        state.withLock { $0.board.remark(remark, on: id) }
+    }
+
+    func note(_ event: TransferEvent, of id: Int) {
+        state.withLock { state in
+            let now = now()
+            guard let row = state.board.rows[id] else { return }
+            state.board.note(event, of: id, at: now)
+            switch style {
+            case .quiet: break
+            case .json:
+                if case .moved = event {
+                    guard now - row.told >= .seconds(1) else { return }
+                }
+                state.board.markTold(id, at: now)
+                emit(JSONLines.text(ReportedEvent(event, path: row.label)), isResult: true, &state)
+            case .terminal, .plain:
+                guard let line = PlainLine.text(event, row.label, isDrawn: style == .terminal) else { return }
+                state.board.markTold(id, at: now)
+                emit(line, isResult: false, &state)
+            }
+        }
+    }
+
+    func end(_ id: Int, with result: TransferResult) {
+        state.withLock { state in
+            guard let row = state.board.rows[id] else { return }
+            state.board.end(id, isThere: true, size: result.size)
+            state.summary.succeeded += 1
+            if style == .json {
+                return emit(JSONLines.text(ReportedEvent(result, path: row.label)), isResult: true, &state)
+            }
+            if style == .plain {
+                let took = now() - row.started
+                emit(PlainLine.ended(row.label, result, took: took), isResult: false, &state)
+            } else if result.wasThere && style == .terminal {
+                emit(PlainLine.ended(row.label, result, took: nil), isResult: false, &state)
+            }
+            let line = ([result.digest] + result.rest.map { DisplayText.safe($0) }).joined(separator: "  ")
+            emit(line, isResult: true, &state)
+        }
+    }
+
+    /// It is done, and what came of it has been printed.
+    func endQuietly(_ id: Int) {
+        state.withLock { state in
+            state.board.end(id, isThere: true)
+            state.summary.succeeded += 1
+        }
+    }
+
+    func end(_ id: Int, with error: any Error) {
+        state.withLock { state in
+            guard let row = state.board.rows[id] else { return }
+            state.board.end(id, isThere: false)
+            guard !(error is CancellationError) else { return state.summary.interrupted += 1 }
+            state.summary.failed += 1
+            if style == .json {
+                var event = ReportedEvent(.failed, path: row.label)
+                event.error = ReportedEvent.Failure(error)
+                return emit(JSONLines.text(event), isResult: true, &state)
+            }
+            let text = ErrorText(error, isNamed: true).whole
+            emit("blob: \(DisplayText.safe(row.label)): \(text)", isResult: false, &state)
+        }
+    }
+
+    /// An interruption came before all files had their turn.
+    func endEarly() {
+        state.withLock { $0.summary.interrupted += 1 }
+    }
+
+    /// Something in a folder that is not uploaded, and why.
+    func passOver(_ path: String, _ reason: String) {
+        state.withLock { state in
+            switch style {
+            case .quiet: break
+            case .json:
+                var event = ReportedEvent(.passedOver, path: path)
+                event.reason = reason
+                emit(JSONLines.text(event), isResult: true, &state)
+            case .terminal, .plain:
+                emit("\(DisplayText.safe(path)): passed over, it \(reason)", isResult: false, &state)
+            }
+        }
+    }
+
+    /// The last that is told: numbers, and how to go on after an interruption.
+    func finish(hint: String?) {
+        state.withLock { state in
+            let (summary, moved, seconds) = (state.summary, state.board.moved, now())
+            if style == .json {
+                emit(JSONLines.text(ReportedEvent(summary, bytes: moved, took: seconds)), isResult: true, &state)
+            } else if style != .quiet {
+                emit(PlainLine.summary(summary, bytes: moved, took: seconds), isResult: false, &state)
+            }
+            if let hint { emit("blob: interrupted; \(hint)", isResult: false, &state) }
+            flush(&state, isDrawing: false)
+        }
+    }
+
+    // MARK: Writing
+
+    /// Draws, or tells of what takes long, until the task is cancelled.
+    func keepTelling() async {
+        let pause = style == .terminal ? Duration.milliseconds(100) : .seconds(1)
+        guard style == .terminal || style == .plain else { return }
+        while (try? await Task.sleep(for: pause)) != nil { tick() }
+    }
+
+    /// One step of ``keepTelling()``.
+    func tick() {
+        state.withLock { state in
+            if style == .terminal { return flush(&state, isDrawing: true) }
+            guard style == .plain else { return }
+            let now = now()
+            for (id, row) in state.board.rows.sorted(by: { $0.key < $1.key }) where now - row.told >= .seconds(10) {
+                state.board.markTold(id, at: now)
+                emit(PlainLine.progress(row, at: now), isResult: false, &state)
+            }
+        }
+    }
+
+    private func emit(_ line: String, isResult: Bool, _ state: inout State) {
+        // A terminal is written to ten times a second, however many files there are.
+        if style == .terminal { return state.waiting.append((line, isResult)) }
+        (isResult ? output.result : output.message)(line + "\n")
+    }
+
+    private func flush(_ state: inout State, isDrawing: Bool) {
+        guard style == .terminal else { return }
+        var text = state.drawn > 0 ? "\r\u{1B}[\(state.drawn)A" : ""
+        // Lines that are only drawn again do not flicker.
+        if state.drawn > 0 && (!state.waiting.isEmpty || !isDrawing) { text += "\u{1B}[J" }
+        for (line, isResult) in state.waiting {
+            guard isResult else {
+                text += line + "\n"
+                continue
+            }
+            if !text.isEmpty { output.message(text) }
+            text = ""
+            output.result(line + "\n")
+        }
+        state.waiting = []
+        let size = output.size()
+        let lines = isDrawing ? state.board.lines(columns: size.columns, rows: size.rows, at: now()) : []
+        text += lines.map { $0 + "\u{1B}[K\n" }.joined() + (isDrawing && state.drawn > lines.count ? "\u{1B}[J" : "")
+        state.drawn = lines.count
+        if !text.isEmpty { output.message(text) }
+    }
+}

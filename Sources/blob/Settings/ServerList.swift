@@ -1,0 +1,106 @@
+// The servers that `blob login` has stored.
+
+import Foundation
+import Glibc
+import Program
+import SystemPackage
+
+/// What the file of servers says. It holds tokens: only its owner may read it.
+struct ServerList: Codable, Equatable {
+    struct Server: Codable, Equatable {
+        var address: String
+        var token: String?
+        /// The absolute path of the certificates that are trusted.
+        var ca: String?
+    }
+
+    var servers: [String: Server] = [:]
+    /// The name of the one that is meant when none is named.
+    var defaultName: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case servers
+        case defaultName = "default"
+    }
+
+    private static let byteLimit = 1 << 20
+
+    /// The name and the server at this address; the default if it has several names.
+    func server(at address: String) -> (name: String, server: Server)? {
+        let wanted = ServerAddress.normalized(address)
+        let found = servers.filter { ServerAddress.normalized($0.value.address) == wanted }
+        let first = found.first { $0.key == defaultName } ?? found.min { $0.key < $1.key }
+        return first.map { ($0.key, $0.value) }
+    }
+
+    // MARK: The file
+
+    /// `$XDG_CONFIG_HOME/blob/servers.json`, and below `~/.config` without that.
+    static func path(_ environment: [String: String]) -> FilePath {
+        let given = environment["XDG_CONFIG_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        return FilePath(given ?? (environment["HOME"] ?? NSHomeDirectory()) + "/.config").appending("blob/servers.json")
+    }
+
+    /// - Returns: an empty list when there is no file.
+    init(readingFrom path: FilePath) throws {
+        let bytes: [UInt8]?
+        do {
+            bytes = try readFile(at: path, limit: Self.byteLimit)
+        } catch {
+            throw UsageProblem("\(path) cannot be read: \(error)")
+        }
+        guard let bytes else {
+            self.init()
+            return
+        }
+        do {
+            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
+        } catch {
+            throw UsageProblem("\(path) is not a file that 'blob login' wrote; mend it, or remove it and log in again")
+        }
+    }
+
+    init() {}
+
+    /// Puts the list in the place of the one that was there, for its owner alone.
+    func write(to path: FilePath) throws {
+        let folder = path.removingLastComponent().string
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Problem("\(folder) cannot be made: \(error.localizedDescription)")
+        }
+        _ = chmod(folder, 0o700)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        do {
+            let bytes = Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
+            try replaceFile(at: path, with: bytes, permissions: .ownerReadWrite)
+        } catch {
+            throw Problem("\(path) cannot be written: \(error)")
+        }
+    }
+}
+
+enum ServerAddress {
+    /// An address in the one form in which two are compared: RFC 3986, §6.2.2.1 and §6.2.3.
+    static func normalized(_ address: String) -> String {
+        guard var parts = URLComponents(string: address) else { return address }
+        parts.scheme = parts.scheme?.lowercased()
+        parts.host = parts.host?.lowercased()
+        if (parts.scheme, parts.port) == ("http", 80) || (parts.scheme, parts.port) == ("https", 443) {
+            parts.port = nil
+        }
+        while parts.path.hasSuffix("/") { parts.path.removeLast() }
+        return parts.string ?? address
+    }
+
+    static func isAddress(_ text: String) -> Bool { text.contains("://") }
+
+    /// Whether what is sent there can be read on the way.
+    static func isOpen(_ address: String) -> Bool {
+        guard let parts = URLComponents(string: address), parts.scheme?.lowercased() == "http" else { return false }
+        return !["127.0.0.1", "localhost", "::1", "[::1]"].contains(parts.host?.lowercased() ?? "")
+    }
+}

@@ -1,0 +1,94 @@
+// Servers, tokens and files of `blob`.
+
+import Foundation
+import Testing
+
+@Suite("blob's servers and files", .inTurn)
+struct BlobServerTests {
+    @Test("login stores a token that the server knows, for its owner alone; then no variable is needed; logout forgets")
+    func login() async throws {
+        let blob = try await BlobTool.shared()
+        _ = try blob.home.write(Array("\(blob.token)\n".utf8), to: "token")
+        let none = ["BLOB_SERVER", "BLOB_TOKEN"]
+        let unknown = try await blob.run(["list"], without: none)
+        #expect(unknown.end == .code(2) && unknown.errors.contains("--server") && unknown.errors.contains("blob login"))
+
+        let login = "$blob login here --server \(blob.server.address)"
+        let wrong = try await blob.shell("echo wrong | \(login)", without: none)
+        #expect(wrong.end == .code(1) && wrong.errors.contains("does not know this token"), "\(wrong)")
+        let file = blob.home.path + "/config/blob/servers.json"
+        #expect(!FileManager.default.fileExists(atPath: file))
+
+        let right = try await blob.shell("umask 0; \(login) <token", without: none)
+        #expect(right.end == .code(0) && !(right.output + right.errors).contains(blob.token), "\(right)")
+        let modes = try [file, blob.home.path + "/config/blob"].map {
+            try FileManager.default.attributesOfItem(atPath: $0)[.posixPermissions] as? Int
+        }
+        #expect(modes == [0o600, 0o700])
+        for flags in [[], ["--server", "here"]] {
+            let list = try await blob.run(["list"] + flags, without: none)
+            #expect(list.end == .code(0) && list.output == "" && list.errors == "", "\(list)")
+        }
+        let logout = try await blob.run(["logout", "here"], without: none)
+        #expect(logout.end == .code(0), "\(logout)")
+        #expect(try await blob.run(["list"], without: none).end == .code(2))
+        #expect(try await blob.run(["logout", "here"], without: none).end == .code(1))
+    }
+
+    @Test("a token that may not list files can be stored too")
+    func uploadOnly() async throws {
+        let blob = try await BlobTool(.shared, scopes: "upload")
+        let login = try await blob.shell("echo $BLOB_TOKEN | $blob login")
+        #expect(login.end == .code(0) && login.errors.contains("may not list"), "\(login)")
+    }
+
+    @Test("errors tell the server's answer and what to do")
+    func errors() async throws {
+        let blob = try await BlobTool.shared()
+        _ = try blob.home.write(Array("wrong".utf8), to: "token")
+        _ = try blob.home.write([1], to: "file")
+        for arguments in [["list"], ["upload", "file"]] {
+            let outcome = try await blob.run(arguments + ["--token-file", "token"])
+            #expect(outcome.end == .code(1), "\(outcome)")
+            #expect(outcome.errors.contains("401 UNAUTHORIZED") && outcome.errors.contains("blob login"), "\(outcome)")
+        }
+    }
+
+    @Test("the token is not among the arguments, in the output or in the journal of a running upload")
+    func secrecy() async throws {
+        let blob = try await BlobTool.shared()
+        // It waits for the rest of its input; the token is known to it by now.
+        let child = try ChildProcess(
+            ["bash", "-c", "(echo begin; sleep 60) | \(BlobTool.executable) upload - --json"], in: blob.home.path,
+            environment: ["BLOB_SERVER": blob.server.address, "BLOB_TOKEN": blob.token, "HOME": blob.home.path])
+        defer { child.signal(SIGKILL) }
+        _ = try await child.output.line(within: .seconds(20)) { $0.contains("began") }
+        let processes = try await ChildProcess.run(["ps", "-eo", "args"], in: blob.home.path)
+        #expect(processes.output.contains("blob upload -") && !processes.output.contains(blob.token))
+        #expect(!child.output.soFar.contains(blob.token) && !child.errors.soFar.contains(blob.token))
+    }
+
+    @Test("files are listed page by page, looked at and deleted")
+    func files() async throws {
+        let blob = try await BlobTool.shared()
+        try FileManager.default.createDirectory(atPath: blob.home.path + "/in", withIntermediateDirectories: true)
+        for number in 100..<225 { _ = try blob.home.write(Array("\(number)".utf8), to: "in/file-\(number)") }
+        let sent = try await blob.run(["upload", "-r", "in", "--jobs", "16", "--quiet"])
+        #expect(sent.end == .code(0) && sent.firstWords.count == 125, "\(sent)")
+
+        let all = try await blob.run(["list", "--order", "name"])
+        let names = all.output.split(separator: "\n").map { $0.split(separator: " ").last.map(String.init) ?? "" }
+        #expect(names == (100..<225).map { "file-\($0)" })
+        let some = try await blob.run(["list", "--search", "file-2", "--order", "name", "--descending", "--limit", "2"])
+        #expect(some.output.contains("file-224") && some.output.contains("file-223"))
+        #expect(some.firstWords.count == 2)
+
+        let id = some.firstWords[0]
+        let info = try await blob.run(["info", id])
+        #expect(info.end == .code(0) && info.output.contains("file-224") && info.output.contains("3 bytes"), "\(info)")
+        let deleted = try await blob.run(["delete", id, id])
+        #expect(deleted.end == .code(1) && deleted.output == "deleted \(id)\n", "\(deleted)")
+        #expect(deleted.errors.contains("404 FILE_UNKNOWN"))
+        #expect(try await blob.run(["list", "--json"]).firstWords.count == 124)
+    }
+}

@@ -1,0 +1,110 @@
+// Where servers and tokens come from.
+
+import BlobClient
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import blob
+
+struct ServerListTests {
+    private static let work = ServerList.Server(address: "https://work.example", token: "w", ca: "/ca.pem")
+    private static let home = ServerList.Server(address: "http://127.0.0.1:8887", token: "h")
+
+    private static var both: ServerList {
+        var list = ServerList()
+        (list.servers, list.defaultName) = (["work": work, "home": home], "home")
+        return list
+    }
+
+    @Test(arguments: [
+        (["HOME": "/h"], "/h/.config/blob/servers.json"),
+        (["HOME": "/h", "XDG_CONFIG_HOME": "/x"], "/x/blob/servers.json"),
+        (["HOME": "/h", "XDG_CONFIG_HOME": "relative"], "/h/.config/blob/servers.json"),
+        (["HOME": "/h", "XDG_CONFIG_HOME": ""], "/h/.config/blob/servers.json"),
+    ])
+    func place(environment: [String: String], path: String) {
+        #expect(ServerList.path(environment) == FilePath(path))
+    }
+
+    @Test func writingAndReading() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "blob-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = FilePath(folder).appending("blob/servers.json")
+        #expect(try ServerList(readingFrom: path) == ServerList())
+        try Self.both.write(to: path)
+        #expect(try ServerList(readingFrom: path) == Self.both)
+        let modes = try [path, path.removingLastComponent()].map {
+            try FileManager.default.attributesOfItem(atPath: $0.string)[.posixPermissions] as? Int
+        }
+        #expect(modes == [0o600, 0o700])
+        try Data("{".utf8).write(to: URL(fileURLWithPath: path.string))
+        #expect(throws: UsageProblem.self) { try ServerList(readingFrom: path) }
+    }
+
+    @Test(arguments: [
+        ("https://Files.Example/", "https://files.example"), ("HTTPS://a:443", "https://a"),
+        ("http://a:80/x/", "http://a/x"),
+        ("http://a:443", "http://a:443"), ("http://a:8887//", "http://a:8887"),
+    ])
+    func normalizing(address: String, normalized: String) {
+        #expect(ServerAddress.normalized(address) == normalized)
+    }
+
+    struct Choosing {
+        var flag: String?
+        var environment: [String: String] = [:]
+        var token: String?
+        /// The address, and the token with it.
+        var chosen: [String?]
+    }
+
+    @Test(arguments: [
+        Choosing(chosen: ["http://127.0.0.1:8887", "h"]),
+        Choosing(environment: ["BLOB_SERVER": "work"], chosen: ["https://work.example", "w"]),
+        Choosing(environment: ["BLOB_SERVER": ""], chosen: ["http://127.0.0.1:8887", "h"]),
+        Choosing(flag: "home", environment: ["BLOB_SERVER": "work"], chosen: ["http://127.0.0.1:8887", "h"]),
+        Choosing(flag: "https://WORK.example/", chosen: ["https://WORK.example/", "w"]),
+        Choosing(flag: "https://other.example", chosen: ["https://other.example", nil]),
+        Choosing(flag: "work", environment: ["BLOB_TOKEN": "e"], chosen: ["https://work.example", "e"]),
+        Choosing(flag: "work", environment: ["BLOB_TOKEN": ""], chosen: ["https://work.example", "w"]),
+        Choosing(environment: ["BLOB_TOKEN": "e"], token: "f", chosen: ["http://127.0.0.1:8887", "f"]),
+    ])
+    func precedence(_ given: Choosing) throws {
+        let settings = GivenSettings(
+            server: given.flag, token: given.token, environment: given.environment, stored: Self.both)
+        let choice = try settings.choice()
+        #expect([choice.address, choice.token] == given.chosen)
+    }
+
+    @Test(arguments: [nil, "elsewhere", "work.example"])
+    func noServer(flag: String?) {
+        var list = Self.both
+        list.defaultName = nil
+        #expect(throws: UsageProblem.self) { try GivenSettings(server: flag, stored: list).choice() }
+    }
+
+    /// What was given for one server does not go to another that the journal knows.
+    @Test func journal() {
+        let settings = GivenSettings(
+            environment: ["BLOB_SERVER": "https://given.example", "BLOB_TOKEN": "given"], stored: Self.both)
+        let tokens = ["https://given.example", "https://work.example", "https://unknown.example"].map {
+            settings.choice(at: $0).token
+        }
+        #expect(tokens == ["given", "w", nil])
+        #expect(settings.choice(at: "https://work.example").trust == .certificates(path: "/ca.pem"))
+    }
+
+    @Test func trust() throws {
+        let stored = try GivenSettings(server: "work", stored: Self.both).choice()
+        let flag = try GivenSettings(server: "work", ca: "/other.pem", stored: Self.both).choice()
+        let insecure = try GivenSettings(server: "work", isInsecure: true, stored: Self.both).choice()
+        let trusts = [stored, flag, insecure].map(\.trust)
+        #expect(trusts == [.certificates(path: "/ca.pem"), .certificates(path: "/other.pem"), .anything])
+    }
+
+    @Test(arguments: [("abc\n", "abc"), ("  x-Y_z=  ", "x-Y_z="), ("", nil), ("a b", nil), ("é", nil), ("a\u{1}", nil)])
+    func tokens(text: String, token: String?) {
+        #expect((try? GivenSettings.checked(text, from: "BLOB_TOKEN")) == token)
+    }
+}
