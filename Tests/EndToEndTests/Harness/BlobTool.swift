@@ -4,7 +4,8 @@ import Foundation
 
 struct BlobTool: Sendable {
     /// Beside the test bundle, where `blobd` is too.
-    static let executable = URL(fileURLWithPath: ServerProcess.executable).deletingLastPathComponent().path + "/blob"
+    static let folder = URL(fileURLWithPath: ServerProcess.executable).deletingLastPathComponent().path
+    static let executable = folder + "/blob"
 
     let server: ServerProcess
     let token: String

@@ -1,4 +1,4 @@
-// The README's curl lines: an upload in two pieces and a download, run word for word as a newcomer would.
+// The README's lines, run word for word as a newcomer would: with curl, and with blob.
 
 import Foundation
 import Testing
@@ -18,10 +18,10 @@ struct ReadmeTests {
         throw Failure("no README.md above \(#filePath)")
     }
 
-    /// The ```sh blocks in which curl is called.
-    private static func curlBlocks() throws -> [String] {
+    /// The ```sh blocks in which a command is called.
+    private static func blocks(calling command: String) throws -> String {
         let blocks = try readme().matches(of: #/(?ms)^```sh\n(.*?)^```/#).map { String($0.1) }
-        return blocks.filter { $0.contains("curl ") }
+        return blocks.filter { $0.contains("\(command) ") }.joined(separator: "\n")
     }
 
     @Test("tells the two commands that do all the set-up before the curl lines")
@@ -35,7 +35,7 @@ struct ReadmeTests {
 
     @Test("its five curl lines upload a file in two pieces and download it")
     func curlLines() async throws {
-        let script = try Self.curlBlocks().joined(separator: "\n")
+        let script = try Self.blocks(calling: "curl")
         let calls = script.matches(of: #/(^|[\s(|])curl\s/#).count
         #expect(calls == 5, "\(script)")
         #expect(script.contains("127.0.0.1:8887") || script.contains("localhost:8887"), "\(script)")
@@ -57,6 +57,26 @@ struct ReadmeTests {
                     let lines = child.errors.soFar.split(separator: "\n")
                     return lines.first { line in parts.allSatisfy { line.contains($0) } }
                 }
+            }
+        }
+    }
+
+    @Test("its lines with blob upload, download and list")
+    func clientLines() async throws {
+        let script = try Self.blocks(calling: "blob")
+        try await withServer { server in
+            let here = "PATH=\(BlobTool.folder):$PATH\n" + script.replacing("8887", with: String(server.port))
+            let home = server.folder.path + "/home"
+            let outcome = try await ChildProcess.run(
+                ["bash", "-euo", "pipefail", "-c", here], in: server.folder.path,
+                environment: ["HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home], within: .seconds(60))
+            #expect(outcome.end == .code(0), "\(outcome)")
+
+            let files = try await server.admin().send(.files()).json
+            // large.bin, the two of the folder, and what came from standard input.
+            #expect(files?["count"]?.integer == 4, "\(outcome)")
+            for name in ["large.bin", "now.txt", "today.txt"] {
+                #expect(outcome.output.contains(name), "the list names it: \(outcome)")
             }
         }
     }
