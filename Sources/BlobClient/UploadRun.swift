@@ -47,6 +47,9 @@ struct UploadRun {
     /// What the server was asked to complete the upload as.
     private var completion: BlobDigest?
     private var timesStartedOver = 0
+    /// The most that was safe on the server since the upload began. Only what is beyond it is progress: a server that
+    /// loses the same bytes again and again is not tried forever.
+    private var furthest: Int64 = 0
 
     /// The largest piece that goes with the completion. It is held in memory.
     static let lastPieceByteCount: Int64 = 4 << 20
@@ -107,23 +110,29 @@ struct UploadRun {
             hasSent = false
             let upload = try await calls.initiate(name: options.name, isTemporary: options.isTemporary)
             record?.began(upload.id)
-            try take(upload)
+            try await take(upload)
         }
-        if let upload { tell(.began(at: upload.offset, size: source.size)) }
+        if let upload {
+            furthest = upload.offset
+            tell(.began(at: upload.offset, size: source.size))
+        }
     }
 
     private mutating func ask() async throws {
         guard let known = upload else { return phase = .begin }
         let now = try await calls.status(of: known.id)
-        if now.offset > known.offset { attempts.progressed() }
-        try take(now)
+        reached(now.offset)
+        try await take(now)
         tell(.moved(to: now.offset))
     }
 
     /// Goes on from what the server told.
-    private mutating func take(_ now: UploadStatus) throws {
-        // Nothing or one byte: to find out would cost more than that byte.
-        if hasSent && !now.isOffsetExact && now.offset == 0 { return try startOver(.uploadLost) }
+    private mutating func take(_ now: UploadStatus) async throws {
+        if hasSent && !now.isOffsetExact && now.offset == 0 {
+            // Nothing or one byte: to find out would cost more than that byte.
+            try? await calls.destroy(now.id)
+            return try startOver(.uploadLost, isLoss: furthest > 0)
+        }
         // More than was sent: it is somebody else's work, or a server's error.
         if let size = source.size, now.offset > size { return try startOver(.wrongDigest) }
         upload = now
@@ -138,12 +147,20 @@ struct UploadRun {
         let piece = OutgoingPiece(
             body: .stream(body, length: .known(count)), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
         let now = try await calls.append(piece, to: upload)
-        // A server that tells something else has to be asked.
-        guard now.offset == end || !now.isOffsetExact && end == 1 else { return }
+        // A server that tells something else has to be asked. That counts as a try.
+        guard now.offset == end || !now.isOffsetExact && end == 1 else {
+            throw BlobServerError.connection("the server kept \(now.offset) bytes, and not \(end)")
+        }
         phase = .send
         self.upload?.offset = end
-        attempts.progressed()
+        reached(end)
         source.release(before: end)
+    }
+
+    private mutating func reached(_ offset: Int64) {
+        guard offset > furthest else { return }
+        furthest = offset
+        attempts.progressed()
     }
 
     private mutating func complete(_ upload: UploadStatus, _ count: Int64) async throws -> StoredFile {
@@ -193,23 +210,26 @@ struct UploadRun {
             try await attempts.pause(after: BlobServerError.connection("\(refusal)"), tell: tell)
         case 404 where upload != nil && completion != nil: phase = .confirm
         case 404 where upload != nil || record?.upload != nil, 410: try startOver(.uploadLost, or: error)
-        case 400 where refusal.code == BlobError.Code.digestInvalid.name && completion != nil:
+        // The reference API gives errors no names.
+        case 400 where completion != nil && ["", BlobError.Code.digestInvalid.name].contains(refusal.code):
             if let upload { try? await calls.destroy(upload.id) }
             try startOver(.wrongDigest, or: error)
         default: try await attempts.pause(after: error, tell: tell)
         }
     }
 
-    /// - Parameter error: what is thrown when that has happened too often.
+    /// - Parameters:
+    ///   - isLoss: whether bytes were lost that had been safe. Otherwise the tries that led here are counted already.
+    ///   - error: what is thrown when that has happened too often.
     private mutating func startOver(
-        _ reason: StartingOver,
+        _ reason: StartingOver, isLoss: Bool = true,
         or error: any Error = BlobServerError.unexpectedAnswer("its offsets are not those of this file")
     ) throws {
-        timesStartedOver += 1
+        if isLoss { timesStartedOver += 1 }
         guard timesStartedOver < Self.startingOverLimit else { throw error }
         try source.rewind()
         record?.forget()
-        (phase, upload, completion) = (.begin, nil, nil)
+        (phase, upload, completion, furthest) = (.begin, nil, nil, 0)
         tell(.startingOver(reason))
     }
 }
