@@ -191,6 +191,16 @@ final class JournalRecord: Sendable {
         contents.withLock { $0 = nil }
     }
 
+    /// Leaves the record to whoever comes next, even while a request that was given up still holds it. One without an
+    /// upload is removed.
+    func letGo() {
+        contents.withLock { contents in
+            if contents?.upload == nil, Self.isFile(descriptor, at: path) { unlink(path) }
+            contents = nil
+            flock(descriptor, LOCK_UN)
+        }
+    }
+
     private func change(_ change: (inout Contents) -> Void) {
         contents.withLock { contents in
             guard var new = contents else { return }

@@ -27,6 +27,7 @@ extension BlobServer {
         var run = UploadRun(
             calls: calls, source: source, options: options, configuration: configuration, record: record, tell: progress
         )
+        defer { record?.letGo() }
         let file = try await run.run()
         record?.remove()
         return file
