@@ -158,7 +158,7 @@ private final class PartialFile: Sendable {
         if let descriptor = Self.lock(common, O_CREAT) {
             (path, self.descriptor) = (common, descriptor)
         } else {
-            path = common + ".\(getpid())"
+            path = common + "." + String(UInt64.random(in: 0 ... .max), radix: 16)
             guard let descriptor = Self.lock(path, O_CREAT | O_EXCL) else {
                 throw BlobServerError.file(path: target, problem: "cannot be written to: \(Errno(rawValue: errno))")
             }
@@ -173,13 +173,22 @@ private final class PartialFile: Sendable {
     }
 
     private static func lock(_ path: String, _ creating: CInt) -> CInt? {
-        let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o666)
-        guard descriptor >= 0 else { return nil }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        while true {
+            let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o666)
+            guard descriptor >= 0 else { return nil }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                close(descriptor)
+                return nil
+            }
+            // Whoever had the lock before may have published the file meanwhile: then it is nobody's part any more.
+            var (own, named) = (stat(), stat())
+            if fstat(descriptor, &own) == 0, stat(path, &named) == 0,
+                (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
+            {
+                return descriptor
+            }
             close(descriptor)
-            return nil
         }
-        return descriptor
     }
 
     private static func digest(of descriptor: CInt) -> RunningDigest {
