@@ -71,7 +71,7 @@ struct Calls: Sendable {
         guard let id = answer.headers.first(name: "PortSIP-Upload-ID").flatMap({ UploadID(parsing: $0) }),
             let token = answer.headers.first(name: "PortSIP-Upload-Token")
         else { throw BlobServerError.unexpectedAnswer("it names no upload") }
-        let expires = answer.headers.first(name: "Upload-Expires").flatMap(Self.date)
+        let expires = answer.headers.first(name: "Upload-Expires").flatMap(Transport.date)
         if let offset = answer.headers.first(name: "Upload-Offset").flatMap({ Int64($0) }), offset >= 0 {
             return UploadStatus(id: id, offset: offset, isOffsetExact: true, expires: expires, token: token)
         }
@@ -80,15 +80,6 @@ struct Calls: Sendable {
         guard last >= 0, last < .max else { throw BlobServerError.unexpectedAnswer("its Range is out of range") }
         return UploadStatus(
             id: id, offset: last == 0 ? 0 : last + 1, isOffsetExact: false, expires: expires, token: token)
-    }
-
-    /// RFC 9110, §5.6.7, in the one form that is still made.
-    private static func date(_ text: String) -> Date? {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = .gmt
-        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-        return formatter.date(from: text)
     }
 
     // MARK: Files

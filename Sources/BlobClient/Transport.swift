@@ -116,6 +116,15 @@ struct Transport: Sendable {
         query.isEmpty ? "" : "?" + query.map { "\($0.name)=\(encoded($0.value))" }.joined(separator: "&")
     }
 
+    /// RFC 9110, §5.6.7, in the one form that is still made.
+    static func date(_ text: String) -> Date? {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = .gmt
+        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        return formatter.date(from: text)
+    }
+
     /// Turns whatever the network throws into ``BlobServerError``.
     static func mappingErrors<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         do {
@@ -137,7 +146,7 @@ extension BlobServerError {
             self = .untrusted("it is for another host")
         case let error as HTTPClientError: self = .connection(Self.text(of: error))
         case is ChannelError: self = .connection("the connection broke")
-        case let error as IOError: self = .connection("the connection broke: \(Errno(rawValue: error.errnoCode))")
+        case let error as IOError: self = .connection(Self.text(of: Errno(rawValue: error.errnoCode)))
         case let error as NIOConnectionError: self = .connection(Self.text(of: error))
         default: self = .connection("the connection broke: \(error)")
         }
@@ -149,6 +158,14 @@ extension BlobServerError {
         case .readTimeout, .writeTimeout: "the connection has gone silent"
         case .remoteConnectionClosed: "the connection broke"
         default: "the connection broke: \(error.shortDescription)"
+        }
+    }
+
+    private static func text(of error: Errno) -> String {
+        switch error {
+        case .connectionRefused, .noRouteToHost, .networkUnreachable, .networkDown:
+            "cannot connect to the server: \(error)"
+        default: "the connection broke: \(error)"
         }
     }
 
@@ -174,11 +191,17 @@ extension ServerRefusal {
             var errors: [One]
         }
         let told = try? JSONDecoder().decode(Errors.self, from: Data(answer.body.readableBytesView)).errors.first
-        let seconds = answer.headers.first(name: "Retry-After").flatMap { Int($0) }
         self.init(
             status: answer.status, code: told?.code ?? "", message: told?.message ?? "",
-            retryAfter: seconds.map { .seconds(min(max(0, $0), 86_400)) },
+            retryAfter: answer.headers.first(name: "Retry-After").flatMap(Self.pause),
             requestID: answer.headers.first(name: "X-Request-ID")
         )
+    }
+
+    /// RFC 9110, §10.2.3: seconds, or a date. At most a day.
+    private static func pause(_ text: String) -> Duration? {
+        let isNumber = !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        let seconds = isNumber ? Double(text) : Transport.date(text)?.timeIntervalSinceNow
+        return seconds.map { .seconds(min(max(0, $0), 86_400)) }
     }
 }
