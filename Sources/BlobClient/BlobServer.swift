@@ -28,6 +28,10 @@ public final class BlobServer: Sendable {
         calls = Calls(transport: try Transport(address: address, token: token, configuration: configuration))
     }
 
+    deinit {
+        calls.transport.abandon()
+    }
+
     /// Closes all connections. Nothing can be asked after it.
     public func shutdown() async {
         await calls.transport.shutdown()

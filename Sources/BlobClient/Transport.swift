@@ -75,6 +75,11 @@ struct Transport: Sendable {
         try? await client.shutdown()
     }
 
+    /// Closes all connections when nobody waits for it.
+    func abandon() {
+        client.shutdown { _ in }
+    }
+
     /// The address of a path, as a person would open it.
     func url(_ path: String) -> String { base + path }
 
