@@ -120,6 +120,11 @@ let package = Package(
 
         .testTarget(name: "BlobCoreTests", dependencies: ["BlobCore"], swiftSettings: swiftSettings),
         .testTarget(
+            name: "BlobClientTests",
+            dependencies: ["BlobClient", "BlobCore", .nioCore, .nioHTTP1, .nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "BlobStorageTests",
             dependencies: ["BlobCore", "BlobStorage", "BlobStorageTesting", .crypto, .logging, .nioCore],
             swiftSettings: swiftSettings
@@ -150,7 +155,10 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "EndToEndTests", dependencies: ["blob", "blobd", .crypto], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["BlobClient", "BlobCore", "blob", "blobd", .crypto, .nioCore, .nioPosix],
+            swiftSettings: swiftSettings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

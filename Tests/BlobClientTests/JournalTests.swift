@@ -1,0 +1,359 @@
+// What a run that was dropped leaves in the journal, and how the next one goes on with it.
+
+@testable import BlobClient
+import BlobCore
+import Foundation
+import Glibc
+import Testing
+
+/// A file, a journal, and a server whose first run was dropped.
+private struct Dropped {
+    let folder: Folder
+    let file: String
+    let journal: UploadJournal
+    let bytes: [UInt8]
+
+    static let pieceByteCount = 1 << 20
+
+    static var configuration: ClientConfiguration {
+        var configuration = ClientConfiguration.quick
+        configuration.smallAppendByteCount = Int64(pieceByteCount)
+        configuration.appendByteCount = Int64(pieceByteCount)
+        return configuration
+    }
+
+    init(_ count: Int, seed: UInt64 = 1) throws {
+        folder = try Folder()
+        bytes = Sample.bytes(count, seed: seed)
+        file = try folder.write(bytes, to: "file")
+        journal = UploadJournal(directory: folder.path + "/state/blob/uploads")
+    }
+
+    var records: [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: journal.directory)) ?? []).sorted()
+    }
+
+    func record() throws -> String {
+        guard let name = records.first, records.count == 1 else { throw Failure("records: \(records)") }
+        return journal.directory + "/" + name
+    }
+
+    /// A run that the server refuses at the n-th append.
+    func drop(_ client: BlobServer) async throws {
+        let error = await #expect(throws: BlobServerError.self) {
+            try await client.upload(file: file, journal: journal)
+        }
+        guard case .refused(let refusal) = error, refusal.status == 401 else {
+            throw Failure("\(String(describing: error))")
+        }
+    }
+
+    /// Appends that succeed, and one that ends the run.
+    static func faults(after count: Int) -> [Fault] {
+        Array(repeating: .nothing, count: count) + [.answer(401)]
+    }
+}
+
+@Suite("The journal", .serialized, .timeLimit(.minutes(1)))
+struct JournalTests {
+    private static let count = 6 << 20
+
+    private func withDropped(
+        _ count: Int = count, after appends: Int = 3, _ manners: Manners = Manners(),
+        _ body: (Dropped, ReferenceServer, BlobServer) async throws -> Void
+    ) async throws {
+        let faults = Dropped.faults(after: appends)
+        try await withStub([.append: faults], manners, Dropped.configuration) { stub, client in
+            let dropped = try Dropped(count)
+            try await dropped.drop(client)
+            try await body(dropped, stub, client)
+        }
+    }
+
+    @Test("the next run goes on from the last byte that is safe", arguments: [false, true])
+    func goesOn(_ isExact: Bool) async throws {
+        try await withDropped(after: 3, Manners(extras: isExact ? [.offsets] : [])) { dropped, stub, client in
+            let before = stub.model.received
+            let log = EventLog()
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(log.start == 3 << 20 && log.timesStartedOver.isEmpty)
+            #expect(stub.model.received - before == 3 << 20, "only what was missing is sent")
+            #expect(stub.model.seen.count { $0 == .initiate } == 1)
+            #expect(dropped.records.isEmpty, "a complete upload is forgotten")
+        }
+    }
+
+    @Test("bytes whose digest is noted are not read again")
+    func notReadAgain() async throws {
+        try await withDropped(40 << 20, after: 35) { dropped, stub, client in
+            // They cannot be read any more: the file's first bytes are others, though nothing else tells.
+            try overwrite(dropped.file, count: 16 << 20)
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal)
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+        }
+    }
+
+    @Test("at most 16 MiB and a piece are read again")
+    func littleReadAgain() async throws {
+        try await withDropped(40 << 20, after: 35) { dropped, stub, client in
+            let record = try JSONSerialization.jsonObject(
+                with: Data(contentsOf: URL(fileURLWithPath: dropped.record())))
+            let noted = (record as? [String: Any])?["digest"] as? String
+            let digest = noted.flatMap { Data(base64Encoded: $0) }.flatMap { RunningDigest(encoded: $0) }
+            #expect((digest?.count ?? 0) >= (35 - 16 - 1) << 20)
+        }
+    }
+
+    /// Other bytes in the same file, with the same times.
+    private func overwrite(_ path: String, count: Int) throws {
+        var status = stat()
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        guard fstat(descriptor, &status) == 0 else { throw Failure("fstat") }
+        let zeros = [UInt8](repeating: 0, count: count)
+        guard pwrite(descriptor, zeros, count, 0) == count else { throw Failure("pwrite") }
+        let times = [status.st_atim, status.st_mtim]
+        guard futimens(descriptor, times) == 0 else { throw Failure("futimens") }
+    }
+
+    @Test("a cancelled run is remembered too")
+    func cancelled() async throws {
+        try await withStub(
+            [.append: [.nothing, .nothing, .silence]], Manners(), Dropped.configuration
+        ) { stub, client in
+            let dropped = try Dropped(Self.count)
+            let task = Task { try await client.upload(file: dropped.file, journal: dropped.journal) }
+            await stub.model.silent.wait()
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            let log = EventLog()
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(log.start == 2 << 20)
+        }
+    }
+
+    // MARK: When it does not fit
+
+    enum Change: CaseIterable, Sendable {
+        case longer, shorter, touched, replaced
+    }
+
+    @Test("another state of the file is uploaded anew", arguments: Change.allCases)
+    func changed(_ change: Change) async throws {
+        try await withDropped { dropped, stub, client in
+            var bytes = dropped.bytes
+            switch change {
+            case .longer: bytes += [1]
+            case .shorter: bytes.removeLast()
+            case .touched: bytes[0] ^= 1
+            case .replaced: bytes = Sample.bytes(Self.count, seed: 2)
+            }
+            if change == .replaced {
+                try Data(bytes).write(to: URL(fileURLWithPath: dropped.file), options: .atomic)
+            } else {
+                // Written in place: the same inode.
+                let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: dropped.file))
+                try handle.write(contentsOf: bytes)
+                try handle.truncate(atOffset: UInt64(bytes.count))
+                try handle.close()
+            }
+            let log = EventLog()
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(log.all.first == .startingOver(.fileChanged) && log.start == 0)
+            #expect(dropped.records.isEmpty)
+        }
+    }
+
+    @Test("a file that is written to while it is uploaded is an error", arguments: [Change.longer, .shorter, .touched])
+    func changedMeanwhile(_ change: Change) async throws {
+        try await withStub([:], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            let error = await #expect(throws: BlobServerError.self) {
+                try await client.upload(file: dropped.file, journal: dropped.journal) { event in
+                    guard case .moved(to: 1 << 20) = event else { return }
+                    switch change {
+                    case .longer: Self.write(to: dropped.file, at: off_t(Self.count))
+                    case .touched, .replaced: Self.write(to: dropped.file, at: 0)
+                    case .shorter: truncate(dropped.file, 2 << 20)
+                    }
+                }
+            }
+            #expect(error == .fileChanged(path: dropped.file))
+            #expect(stub.model.files.isEmpty)
+        }
+    }
+
+    private static func write(to path: String, at offset: off_t) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        pwrite(descriptor, [1], 1, offset)
+        close(descriptor)
+    }
+
+    @Test("an upload that the server has forgotten is begun anew", arguments: Manners.Errors.allCases)
+    func forgotten(_ errors: Manners.Errors) async throws {
+        try await withStub(
+            [.append: Dropped.faults(after: 3), .status: [.forget]], Manners(errors: errors), Dropped.configuration
+        ) { stub, client in
+            let dropped = try Dropped(Self.count)
+            // With a bare 401 there is no difference between the manners.
+            try await dropped.drop(client)
+            let log = EventLog()
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(log.timesStartedOver == [.uploadLost])
+            #expect(dropped.records.isEmpty)
+        }
+    }
+
+    enum Damage: CaseIterable, Sendable {
+        case empty, garbage, half, withoutEnd, otherObject, otherUpload, noUpload, otherDigest, longDigest, noDigest
+        case negativeSize, folder
+    }
+
+    @Test("a damaged record costs no more than a new beginning", arguments: Damage.allCases)
+    func damaged(_ damage: Damage) async throws {
+        try await withDropped(20 << 20, after: 18) { dropped, stub, client in
+            let path = try dropped.record()
+            let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+            guard var record = try JSONSerialization.jsonObject(with: whole) as? [String: Any] else {
+                throw Failure("\(whole)")
+            }
+            #expect(record["digest"] != nil, "there is one to be damaged")
+            switch damage {
+            case .empty: try Data().write(to: URL(fileURLWithPath: path))
+            case .garbage: try Data(Sample.bytes(300)).write(to: URL(fileURLWithPath: path))
+            case .half: try whole.prefix(whole.count / 2).write(to: URL(fileURLWithPath: path))
+            case .withoutEnd: try (whole + whole.prefix(30)).write(to: URL(fileURLWithPath: path))
+            case .otherObject: record = ["a": 1]
+            case .otherUpload: record["upload"] = UploadID().description
+            case .noUpload: record["upload"] = "no id"
+            case .otherDigest:
+                record["digest"] = Data(digest(Sample.bytes(16 << 20, seed: 5)).encoded).base64EncodedString()
+            case .longDigest: record["digest"] = Data(digest(Sample.bytes(21 << 20)).encoded).base64EncodedString()
+            case .noDigest: record["digest"] = "AAAA"
+            case .negativeSize: record["file"] = ["size": -1, "inode": 1, "device": 1, "changed": 1]
+            case .folder:
+                try FileManager.default.removeItem(atPath: path)
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            }
+            if ![.empty, .garbage, .half, .withoutEnd, .folder].contains(damage) {
+                try JSONSerialization.data(withJSONObject: record).write(to: URL(fileURLWithPath: path))
+            }
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal)
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(dropped.records.isEmpty || damage == .folder)
+        }
+    }
+
+    private func digest(_ bytes: [UInt8]) -> RunningDigest {
+        var digest = RunningDigest()
+        bytes.withUnsafeBytes { digest.update($0) }
+        return digest
+    }
+
+    @Test(
+        "there is no place for it: the upload goes on without", arguments: ["/file/below", "/dev/null", "/proc/none"])
+    func noPlace(_ place: String) async throws {
+        try await withStub([:], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            let directory = place == "/file/below" ? dropped.folder.path + place : place
+            let journal = UploadJournal(directory: directory)
+            let file = try await client.upload(file: dropped.file, journal: journal)
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(journal.entries().isEmpty)
+        }
+    }
+
+    // MARK: What is in it
+
+    @Test("two runs of one file at once: each uploads it, one is remembered")
+    func atOnce() async throws {
+        try await withStub([:], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            try await withThrowingTaskGroup(of: StoredFile.self) { group in
+                for _ in 0..<4 {
+                    group.addTask { try await client.upload(file: dropped.file, journal: dropped.journal) }
+                }
+                for try await file in group { #expect(file.digest == BlobDigest(of: dropped.bytes).hex) }
+            }
+            #expect(stub.model.files.count == 4 && stub.model.openUploads == 0)
+            #expect(stub.model.received == 4 * Self.count)
+            #expect(dropped.records.isEmpty)
+        }
+    }
+
+    @Test("it tells what is unfinished, and nobody else, and no secret")
+    func contents() async throws {
+        try await withDropped { dropped, stub, client in
+            let entries = dropped.journal.entries()
+            #expect(entries.count == 1)
+            let entry = try #require(entries.first)
+            #expect(entry.path == dropped.file && entry.server == stub.address)
+            #expect(entry.size == Int64(Self.count) && entry.options == UploadOptions(name: "file"))
+            #expect(abs(entry.updated.timeIntervalSinceNow) < 60)
+            #expect(try await client.status(of: entry.upload).offset == 3 << 20)
+
+            let text = try String(contentsOfFile: dropped.record(), encoding: .utf8)
+            #expect(!text.contains(ReferenceModel.token) && !text.lowercased().contains("token"))
+            #expect(try mode(dropped.record()) == 0o600)
+            for folder in ["", "/..", "/../.."] { #expect(try mode(dropped.journal.directory + folder) == 0o700) }
+
+            dropped.journal.remove(entry)
+            #expect(dropped.journal.entries().isEmpty && dropped.records.isEmpty)
+        }
+    }
+
+    private func mode(_ path: String) throws -> mode_t {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw Failure("stat \(path)") }
+        return status.st_mode & 0o7777
+    }
+
+    @Test("what is being worked on is nobody else's")
+    func locked() async throws {
+        try await withStub([.append: [.nothing, .silence]], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            let task = Task { try await client.upload(file: dropped.file, journal: dropped.journal) }
+            await stub.model.silent.wait()
+            #expect(dropped.journal.entries().isEmpty && dropped.records.count == 1)
+            task.cancel()
+            _ = await task.result
+            #expect(dropped.journal.entries().count == 1)
+        }
+    }
+
+    @Test("another server, another name or another duration is another upload")
+    func keys() async throws {
+        try await withDropped { dropped, stub, client in
+            for options in [UploadOptions(name: "other"), UploadOptions(isTemporary: true)] {
+                let log = EventLog()
+                _ = try await client.upload(file: dropped.file, options: options, journal: dropped.journal) {
+                    log.note($0)
+                }
+                #expect(log.start == 0 && log.timesStartedOver.isEmpty)
+            }
+            try await withStub([:], Manners(), Dropped.configuration) { other, client in
+                _ = try await client.upload(file: dropped.file, journal: dropped.journal)
+                #expect(other.model.received == Self.count)
+            }
+            #expect(dropped.journal.entries().count == 1, "the first one is still to be had")
+        }
+    }
+
+    @Test("nothing is left of an upload that never began, and nothing is noted of small files")
+    func nothing() async throws {
+        try await withStub([.initiate: [.answer(403), .nothing]], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            await #expect(throws: BlobServerError.self) {
+                try await client.upload(file: dropped.file, journal: dropped.journal)
+            }
+            #expect(dropped.records.isEmpty)
+            let small = try Dropped(4 << 20)
+            _ = try await client.upload(file: small.file, journal: small.journal)
+            #expect(!FileManager.default.fileExists(atPath: small.journal.directory))
+        }
+    }
+}
