@@ -33,9 +33,9 @@ struct SelfSignedCertificate {
             subject: name,
             signatureAlgorithm: .ecdsaWithSHA256,
             extensions: Certificate.Extensions {
-                // It vouches for itself and for nothing else, even where somebody trusts it.
+                // It vouches for itself and for nothing else, even where somebody trusts it. No key usage: without the
+                // one for signing certificates BoringSSL, and `blob` with it, would not take it for its own issuer.
                 Critical(BasicConstraints.notCertificateAuthority)
-                Critical(KeyUsage(digitalSignature: true))
                 try ExtendedKeyUsage([.serverAuth])
                 SubjectAlternativeNames(Self.alternativeNames(hostName: hostName))
             },
