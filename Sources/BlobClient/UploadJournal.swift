@@ -49,6 +49,15 @@ public struct UploadJournal: Sendable {
             .sorted { $0.updated < $1.updated }
     }
 
+    /// Whether somebody works on an upload right now.
+    public func isInUse(_ upload: UploadID) -> Bool {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.contains { name in
+            let path = directory + "/" + name
+            return JournalRecord.decode(path)?.upload == upload.description && JournalRecord.read(path) == nil
+        }
+    }
+
     /// Forgets an upload, unless somebody works on it.
     public func remove(_ entry: Entry) {
         JournalRecord(at: file(entry.server, entry.path, entry.options))?.remove()
@@ -141,7 +150,7 @@ final class JournalRecord: Sendable {
         return decode(path)
     }
 
-    private static func decode(_ path: String) -> Contents? {
+    fileprivate static func decode(_ path: String) -> Contents? {
         // The first line; a longer one may have been there before.
         guard let line = FileManager.default.contents(atPath: path)?.split(separator: UInt8(ascii: "\n")).first else {
             return nil

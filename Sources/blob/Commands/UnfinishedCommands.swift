@@ -97,7 +97,7 @@ struct CancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel",
         abstract: "Give unfinished uploads up: the server drops what it has received.",
-        discussion: "A file that is being uploaded right now is uploaded anew by whoever does it."
+        discussion: "What another process uploads right now is refused."
     )
 
     @Argument(help: ArgumentHelp("Ids of uploads, as 'blob status' tells them.", valueName: "UPLOAD"))
@@ -116,6 +116,9 @@ struct CancelCommand: AsyncParsableCommand {
         let areAllDone = try await OneByOne(json: json, done: .cancelled, word: "cancelled").run(uploads) { text in
             let id = try uploadID(text)
             guard let entry = entries.first(where: { $0.upload == id }) else {
+                if UploadJournal.standard.isInUse(id) {
+                    throw Problem("another process works on it; end that first, with SIGINT")
+                }
                 return try await given.choice().withServer(patience: .short) { try await $0.destroy(id) }
             }
             try await entry.destroy(given)

@@ -62,14 +62,15 @@ struct UploadCommand: AsyncParsableCommand {
                 }
             }
         }
-        let isResumable = paths != ["-"]
-        reporter.finish(
-            hint: reporter.summary.interrupted == 0
-                ? nil
-                : isResumable
-                    ? "the same command, or 'blob resume', goes on where it stopped"
-                    : "a stream cannot be gone on with: the same command begins anew")
+        reporter.finish(hint: reporter.summary.interrupted == 0 ? nil : hint)
         try reporter.succeedOrThrow()
+    }
+
+    /// How to go on after an interruption.
+    private var hint: String {
+        if paths == ["-"] { return "a stream cannot be gone on with: the same command begins anew" }
+        if paths.count == 1 && !recursive { return "the same command, or 'blob resume', goes on where it stopped" }
+        return "'blob resume' goes on with what was begun, and the same command with --skip-existing does the rest"
     }
 }
 

@@ -42,7 +42,7 @@ struct TransferResult: Sendable {
     var wasThere = false
 }
 
-/// All calls may come at once, from any thread.
+/// All calls may come at once, from any thread. Whoever reads the lines and stops reading holds the transfers up.
 final class TransferReporter: Sendable {
     struct Summary: Equatable {
         var succeeded = 0
@@ -56,7 +56,8 @@ final class TransferReporter: Sendable {
         var nextID = 0
         /// Lines that belong above those that are drawn, in their order, and whether each is a result.
         var waiting: [(text: String, isResult: Bool)] = []
-        var drawn = 0
+        /// The widths of the lines that are drawn.
+        var drawn: [Int] = []
     }
 
     let style: ReportStyle
@@ -229,9 +230,12 @@ final class TransferReporter: Sendable {
 
     private func flush(_ state: inout State, isDrawing: Bool) {
         guard style == .terminal else { return }
-        var text = state.drawn > 0 ? "\r\u{1B}[\(state.drawn)A" : ""
+        let size = output.size()
+        // In a terminal that has become narrower, a line takes several.
+        let above = state.drawn.reduce(0) { $0 + max(1, ($1 + size.columns - 1) / size.columns) }
+        var text = above > 0 ? "\r\u{1B}[\(above)A" : ""
         // Lines that are only drawn again do not flicker.
-        if state.drawn > 0 && (!state.waiting.isEmpty || !isDrawing) { text += "\u{1B}[J" }
+        if above > 0 && (!state.waiting.isEmpty || !isDrawing || above > state.drawn.count) { text += "\u{1B}[J" }
         for (line, isResult) in state.waiting {
             guard isResult else {
                 text += line + "\n"
@@ -242,10 +246,9 @@ final class TransferReporter: Sendable {
             output.result(line + "\n")
         }
         state.waiting = []
-        let size = output.size()
         let lines = isDrawing ? state.board.lines(columns: size.columns, rows: size.rows, at: now()) : []
-        text += lines.map { $0 + "\u{1B}[K\n" }.joined() + (isDrawing && state.drawn > lines.count ? "\u{1B}[J" : "")
-        state.drawn = lines.count
+        text += lines.map { $0 + "\u{1B}[K\n" }.joined() + (isDrawing && above > lines.count ? "\u{1B}[J" : "")
+        state.drawn = lines.map { DisplayText.width($0) }
         if !text.isEmpty { output.message(text) }
     }
 }

@@ -69,6 +69,28 @@ struct BlobResumeTests {
         }
     }
 
+    @Test("a second process uploads the same file without harm, and what is in use cannot be cancelled")
+    func atOnce() async throws {
+        try await withServer { server in
+            let blob = try await BlobTool(server)
+            let path = try blob.writeSparse("large", byteCount: Self.byteCount)
+            let first = try await beginUpload(blob, path)
+            let entry = try #require(blob.journal().first)
+            let journal = try JSONSerialization.jsonObject(with: Data(entry.utf8)) as? [String: Any]
+            let upload = try #require(journal?["upload"] as? String)
+            let cancelled = try await blob.run(["cancel", upload])
+            #expect(cancelled.end == .code(1) && cancelled.errors.contains("another process"), "\(cancelled)")
+            let second = try blob.start(["upload", path])
+            server.child?.signal(SIGCONT)
+            let ends = [
+                try await first.waitForEnd(within: .seconds(60)), try await second.waitForEnd(within: .seconds(60)),
+            ]
+            #expect(ends == [.code(0), .code(0)])
+            #expect(try await blob.run(["list"]).output.split(separator: "\n").count == 2)
+            #expect(blob.journal().isEmpty)
+        }
+    }
+
     @Test("cancel gives an upload up on the server and forgets it; resume does so with a file that is gone")
     func cancelled() async throws {
         try await withServer { server in

@@ -68,6 +68,26 @@ struct BlobServerTests {
         #expect(!child.output.soFar.contains(blob.token) && !child.errors.soFar.contains(blob.token))
     }
 
+    @Test("a certificate is believed when --ca names it, or with --insecure, which warns")
+    func certificates() async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            let blob = try await BlobTool(server)
+            let refused = try await blob.run(["list"])
+            #expect(refused.end == .code(1) && refused.errors.contains("--ca FILE"), "\(refused)")
+            let certificate = try #require(
+                try server.files().first { $0.path.hasSuffix(".pem") && !$0.path.contains("key") })
+            let trusted = try await blob.run(["list", "--ca", certificate.path])
+            #expect(trusted.end == .code(0) && trusted.errors == "", "\(trusted)")
+            let insecure = try await blob.run(["list", "--insecure"])
+            #expect(insecure.end == .code(0) && insecure.errors.contains("WARNING"), "\(insecure)")
+            // What is stored with the server counts without the flag.
+            let login = try await blob.shell("echo $BLOB_TOKEN | $blob login tls --ca '\(certificate.path)'")
+            #expect(login.end == .code(0), "\(login)")
+            let stored = try await blob.run(["list"], without: ["BLOB_SERVER", "BLOB_TOKEN"])
+            #expect(stored.end == .code(0) && stored.errors == "", "\(stored)")
+        }
+    }
+
     @Test("files are listed page by page, looked at and deleted")
     func files() async throws {
         let blob = try await BlobTool.shared()

@@ -126,7 +126,9 @@ struct BlobTransferTests {
     }
 
     @Test(
-        "help and version are answered on standard output", arguments: [["--help"], ["--version"], ["help", "upload"]])
+        "help and version are answered on standard output",
+        arguments: [["--help"], ["--version"], ["help", "upload"]]
+            + ["bash", "zsh", "fish"].map { ["--generate-completion-script", $0] })
     func help(arguments: [String]) async throws {
         let outcome = try await BlobTool.shared().run(arguments)
         #expect(outcome.end == .code(0) && outcome.output != "" && outcome.errors == "", "\(outcome)")
