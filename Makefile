@@ -18,9 +18,11 @@ build: ## build everything in debug mode, tests too
 	@Scripts/install-packages build
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 
-release:
+release: ## build both executables, and the man page and completions of blob in .build/share
 	@Scripts/install-packages build
 	$(SWIFT) build -c release --product blobd --static-swift-stdlib
+	$(SWIFT) build -c release --product blob --static-swift-stdlib
+	Scripts/make-manual .build/release/blob .build/share
 
 test: build ## run all tests, generated requests against the API's description, then durability
 	@Scripts/install-packages test

@@ -156,7 +156,8 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["BlobClient", "BlobCore", "blob", "blobd", .crypto, .nioCore, .nioPosix],
+            name: "EndToEndTests",
+            dependencies: ["BlobClient", "BlobCore", "blob", "blobd", .crypto, .nioCore, .nioPosix],
             swiftSettings: swiftSettings
         ),
     ],

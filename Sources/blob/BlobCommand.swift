@@ -15,6 +15,9 @@ struct BlobCommand: AsyncParsableCommand {
             'blob login' has stored. The token is read from the file that --token-file names, or else from BLOB_TOKEN, \
             or else it is the stored one of this very server.
 
+            Servers and tokens are stored in ~/.config/blob/servers.json, and notes on unfinished uploads in \
+            ~/.local/state/blob/uploads, or where XDG_CONFIG_HOME and XDG_STATE_HOME say.
+
             Exit codes: 0 all is done, 1 something failed, 2 the command line or the settings are wrong, 130 \
             interrupted.
             """,
