@@ -49,6 +49,11 @@ struct ClockTests {
             let line = try await server.child?.errors.line(within: .seconds(10)) { $0.contains("clock was set") }
             #expect(line != nil, "the jump reached the server, and it said so")
         }
+        let identifier = server.child?.pid
         try await server.kill()
+        // What libfaketime shares with its process's children outlasts a kill.
+        for name in ["faketime_shm_", "sem.faketime_sem_"] {
+            if let identifier { try? FileManager.default.removeItem(atPath: "/dev/shm/\(name)\(identifier)") }
+        }
     }
 }
