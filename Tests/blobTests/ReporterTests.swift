@@ -127,6 +127,16 @@ struct ReporterTests {
         let trial = Trial()
         let reporter = trial.reporter(.plain)
         reporter.end(reporter.start("a"), with: CancellationError())
-        #expect(reporter.summary == TransferReporter.Summary(succeeded: 0, failed: 0, interrupted: 1))
+        #expect(reporter.summary == TransferReporter.Summary(interrupted: 1) && reporter.summary.wasInterrupted)
+        reporter.finish(hint: nil)
+        #expect(trial.messages == "0 files done, 1 interrupted; 0 bytes in 0.0 s, 0 bytes/s\n")
+    }
+
+    /// Whoever interrupts between two files has interrupted, too.
+    @Test func cutShort() {
+        let reporter = Trial().reporter(.quiet)
+        #expect(!reporter.summary.wasInterrupted)
+        reporter.endEarly()
+        #expect(reporter.summary.wasInterrupted && reporter.summary.interrupted == 0)
     }
 }

@@ -65,7 +65,7 @@ struct DownloadCommand: AsyncParsableCommand {
                 }.get()
             }
         }
-        let isInterrupted = reporter.summary.interrupted > 0 && output != "-"
+        let isInterrupted = reporter.summary.wasInterrupted && output != "-"
         reporter.finish(hint: isInterrupted ? "the same command goes on where it stopped" : nil)
         try reporter.succeedOrThrow()
     }

@@ -171,7 +171,7 @@ struct ResumeCommand: AsyncParsableCommand {
                 }
             }
         }
-        let isInterrupted = reporter.summary.interrupted > 0
+        let isInterrupted = reporter.summary.wasInterrupted
         reporter.finish(hint: isInterrupted ? "'blob resume' goes on where it stopped" : nil)
         try reporter.succeedOrThrow()
     }

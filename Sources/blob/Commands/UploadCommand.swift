@@ -62,7 +62,7 @@ struct UploadCommand: AsyncParsableCommand {
                 }
             }
         }
-        reporter.finish(hint: reporter.summary.interrupted == 0 ? nil : hint)
+        reporter.finish(hint: reporter.summary.wasInterrupted ? hint : nil)
         try reporter.succeedOrThrow()
     }
 

@@ -38,7 +38,7 @@ extension TransferReporter {
     /// Ends a command as its transfers ended.
     func succeedOrThrow() throws {
         let summary = summary
-        if summary.interrupted > 0 { throw CancelledTransfers() }
+        if summary.wasInterrupted { throw CancelledTransfers() }
         if summary.failed > 0 { throw ExitCode.failure }
     }
 }

@@ -48,6 +48,10 @@ final class TransferReporter: Sendable {
         var succeeded = 0
         var failed = 0
         var interrupted = 0
+        /// Whether an interruption came before all files had their turn.
+        var isCutShort = false
+
+        var wasInterrupted: Bool { interrupted > 0 || isCutShort }
     }
 
     private struct State {
@@ -168,7 +172,7 @@ final class TransferReporter: Sendable {
 
     /// An interruption came before all files had their turn.
     func endEarly() {
-        state.withLock { $0.summary.interrupted += 1 }
+        state.withLock { $0.summary.isCutShort = true }
     }
 
     /// Something in a folder that is not uploaded, and why.
