@@ -87,6 +87,7 @@ final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        try closeOthers(&actions)
 
         // The threads of Swift's pool block most signals; the child would inherit that and never see SIGTERM.
         var attributes = posix_spawnattr_t()
@@ -106,6 +107,15 @@ final class ChildProcess: Sendable {
         let result = posix_spawn(&pid, words[0], &actions, &attributes, argumentPointers, variablePointers)
         guard result == 0 else { throw Failure("cannot start \(words): \(String(cString: strerror(result)))") }
         return pid
+    }
+
+    /// SwiftNIO's sockets would else stay open in the child, and not end when they are closed here. The function is
+    /// glibc's, which hides it from Swift.
+    private static func closeOthers(_ actions: inout posix_spawn_file_actions_t) throws {
+        typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+        guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { throw Failure("glibc < 2.34") }
+        let result = unsafeBitCast(symbol, to: Function.self)(&actions, 3)
+        guard result == 0 else { throw Failure("addclosefrom: \(String(cString: strerror(result)))") }
     }
 
     private struct Pipe {
