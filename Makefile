@@ -4,7 +4,7 @@ SWIFT ?= swift
 ARGS ?=
 SWIFT_FILES = Sources Tests Package.swift
 # They keep both cores busy for minutes: beside them, others would miss their deadlines.
-LONG_TESTS = RaceTests|ModelSequenceTests
+LONG_TESTS = RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledServerTests
 
 .PHONY: help run build release test durability lint format bench nightly clean
 
@@ -48,6 +48,7 @@ bench: release ## measure beside nginx and docker-registry
 
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
+	CLIENT_RUNS=20000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 100000 --kills 1000 --io-runs 5000
 

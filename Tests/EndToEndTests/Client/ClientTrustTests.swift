@@ -1,0 +1,79 @@
+// Whose certificates the client library believes: a server's own certificate, and what it says about it.
+
+import BlobClient
+import BlobCore
+import NIOCore
+import Synchronization
+import Testing
+
+@Suite("Whom the client trusts", .inTurn)
+struct ClientTrustTests {
+    /// Uploads three bytes. Nothing is tried again.
+    private static func upload(
+        to server: ServerProcess, at address: String, _ trust: ClientConfiguration.Trust
+    ) async throws {
+        var configuration = ClientConfiguration()
+        configuration.trust = trust
+        let client = try BlobServer(address, token: server.adminToken(), configuration: configuration)
+        let isDone = Mutex(false)
+        let isTriedAgain = Mutex(false)
+        defer { #expect(!isTriedAgain.withLock { $0 }) }
+        let progress: @Sendable (TransferEvent) -> Void = { event in
+            if case .retrying = event { isTriedAgain.withLock { $0 = true } }
+        }
+        let file = try await client.upload(progress: progress) {
+            isDone.withLock { isDone in
+                defer { isDone = true }
+                return isDone ? nil : ByteBuffer(bytes: [1, 2, 3])
+            }
+        }
+        #expect(file.digest == BlobDigest(of: [1, 2, 3]).hex)
+        await client.shutdown()
+    }
+
+    /// An authority, and a certificate of it for 127.0.0.1.
+    private static func makeCertificates(in folder: TemporaryFolder) async throws {
+        let usual = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-x509"]
+        let authority = ["-subj", "/CN=authority", "-keyout", "authority.key", "-out", "authority.pem"]
+        let server = [
+            "-CA", "authority.pem", "-CAkey", "authority.key", "-subj", "/CN=server", "-keyout", "key.pem", "-out",
+            "certificate.pem", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE",
+        ]
+        for arguments in [authority, server] {
+            let made = try await ChildProcess.run(["/usr/bin/openssl", "req"] + usual + arguments, in: folder.path)
+            guard made.end == .code(0) else { throw Failure("openssl: \(made.errors)") }
+        }
+    }
+
+    @Test(
+        "nobody that the system does not know, whom a file names for its own host, or anybody when told so",
+        .enabled(if: Needs.openSSL))
+    func trust() async throws {
+        let folder = try TemporaryFolder()
+        try await Self.makeCertificates(in: folder)
+        let names = ["--tls-certificate", "certificate.pem", "--tls-key", "key.pem"]
+        let flags = names.map { $0.hasPrefix("--") ? $0 : folder.path + "/" + $0 } + ["--listen", "0.0.0.0:0"]
+        try await withServer(flags) { server in
+            let address = "https://127.0.0.1:\(server.port)"
+            let authority = ClientConfiguration.Trust.certificates(path: folder.path + "/authority.pem")
+            try await Self.upload(to: server, at: address, authority)
+            try await Self.upload(to: server, at: address, .anything)
+            for (address, trust) in [(address, .system), ("https://127.0.0.2:\(server.port)", authority)] {
+                let error = await #expect(throws: BlobServerError.self) {
+                    try await Self.upload(to: server, at: address, trust)
+                }
+                guard case .untrusted = error else { throw Failure("\(String(describing: error))") }
+                #expect(error?.advice?.contains("--ca") == true)
+            }
+        }
+    }
+
+    @Test("a file without certificates is told at once", arguments: ["/nowhere", "/dev/null"])
+    func noCertificates(_ path: String) {
+        var configuration = ClientConfiguration()
+        configuration.trust = .certificates(path: path)
+        #expect(throws: BlobServerError.self) {
+            try BlobServer("https://127.0.0.1:1", configuration: configuration)
+        }
+    }
+}
