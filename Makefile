@@ -4,7 +4,7 @@ SWIFT ?= swift
 ARGS ?=
 SWIFT_FILES = Sources Tests Package.swift
 # They keep both cores busy for minutes: beside them, others would miss their deadlines.
-LONG_TESTS = RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledServerTests
+LONG_TESTS = RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
 
 .PHONY: help run build release test durability lint format bench nightly clean
 

@@ -167,15 +167,13 @@ final class JournalRecord: Sendable {
 
     /// Keeps what the record says when it is about this very state of the file.
     ///
-    /// - Returns: whether it was about another.
-    func prepare(_ new: Contents) -> Bool {
+    /// - Returns: the upload that it was about when the file was another.
+    func prepare(_ new: Contents) -> UploadID? {
         contents.withLock { contents in
-            guard let old = contents, old.upload != nil else {
-                contents = new
-                return false
-            }
-            if old.file != new.file { contents = new }
-            return old.file != new.file
+            let old = contents
+            if let old, old.upload != nil, old.file == new.file { return nil }
+            contents = new
+            return old?.upload.flatMap { UploadID(parsing: $0) }
         }
     }
 

@@ -21,8 +21,13 @@ extension BlobServer {
         var options = options
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         options.name = options.name ?? URL(fileURLWithPath: absolute).lastPathComponent
-        let (source, record) = try await NIOThreadPool.singleton.runIfActive { [calls, options] in
-            try Self.open(absolute, options, journal, server: calls.transport.url(""), progress)
+        let (source, record, abandoned) = try await NIOThreadPool.singleton.runIfActive { [calls, options] in
+            try Self.open(absolute, options, journal, server: calls.transport.url(""))
+        }
+        if let abandoned {
+            progress(.startingOver(.fileChanged))
+            // Otherwise the server lets go of it when its time has come.
+            try? await calls.destroy(abandoned)
         }
         var run = UploadRun(
             calls: calls, source: source, options: options, configuration: configuration, record: record, tell: progress
@@ -47,18 +52,18 @@ extension BlobServer {
         return try await run.run()
     }
 
+    /// - Returns: also the upload of the file as it was at another time, which is of no use any more.
     private static func open(
-        _ path: String, _ options: UploadOptions, _ journal: UploadJournal?, server: String,
-        _ progress: @Sendable (TransferEvent) -> Void
-    ) throws -> (FileSource, JournalRecord?) {
+        _ path: String, _ options: UploadOptions, _ journal: UploadJournal?, server: String
+    ) throws -> (FileSource, JournalRecord?, abandoned: UploadID?) {
         let isSmall = try FileSource(path: path).identity.size <= UploadRun.lastPieceByteCount
         let record = isSmall ? nil : journal?.record(server: server, path: path, options: options)
         let source = try FileSource(path: path) { record?.note($0) }
-        guard let record else { return (source, nil) }
+        guard let record else { return (source, nil, nil) }
         let contents = JournalRecord.Contents(server: server, path: path, options: options, file: source.identity)
-        if record.prepare(contents) { progress(.startingOver(.fileChanged)) }
+        let abandoned = record.prepare(contents)
         if let digest = record.digest, digest.count <= source.identity.size { source.resume(digest) }
-        return (source, record)
+        return (source, record, abandoned)
     }
 
     /// The digest of a file, by which a server would name it.

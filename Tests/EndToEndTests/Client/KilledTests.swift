@@ -1,5 +1,5 @@
-// The server is killed again and again while the library uploads 1 GiB to it: the file arrives, and what was sent twice
-// is what a server may lose.
+// The server, or the client, is killed again and again while 1 GiB is uploaded: the file arrives, and what was sent twice
+// is what one of them may lose.
 
 import BlobClient
 import BlobCore
@@ -9,15 +9,20 @@ import NIOCore
 import Synchronization
 import Testing
 
-@Suite("The client of a server that is killed", .inTurn, .timeLimit(.minutes(10)))
-struct KilledServerTests {
+@Suite("1 GiB, with the server or the client killed", .inTurn, .timeLimit(.minutes(10)))
+struct KilledTests {
     private static let byteCount: Int64 = 1 << 30
     private static let killCount = 20
     /// What a server may lose of an append: 32 MiB between two syncs, what it holds in memory, and on the way to it the
     /// buffers of two sockets: at most 4 MiB of one that sends and 6 MiB of one that receives.
     private static let lostPerKill: Int64 = (32 + 1 + 4 + 6) << 20
 
-    @Test("kill -9 of the server within an upload of 1 GiB")
+    /// Bytes of the file between two states of its digest that the journal gets: what a later run reads again.
+    private static let noteSpacing: Int64 = 16 << 20
+    /// Whatever the file's size, and in a debug build.
+    private static let memoryLimit: Int64 = 128 << 20
+
+    @Test("kill -9 of the server")
     func server() async throws {
         try await withServer { server in
             let path = try Self.file(in: server.folder.path)
@@ -44,13 +49,54 @@ struct KilledServerTests {
             await client.shutdown()
             try await proxy.stop()
             let sent = proxy.counts.up
-            print("\(Self.killCount) kills: \(sent) bytes sent, \((sent - Self.byteCount) >> 20) MiB of them twice")
+            print("\(Self.killCount) kills of the server: \((sent - Self.byteCount) >> 20) MiB sent twice")
             #expect(sent <= Self.byteCount + Int64(Self.killCount) * Self.lostPerKill)
             let direct = try BlobServer(server.address, token: server.adminToken())
             let page = try await direct.files()
             #expect(page.items.map(\.size) == [Self.byteCount] && page.items.map(\.digest) == [file.digest])
             await direct.shutdown()
         }
+    }
+
+    @Test("kill -9 of the client")
+    func client() async throws {
+        try await withServer { server in
+            let tool = try await BlobTool(server)
+            let path = try Self.file(in: tool.home.path)
+            let proxy = try await FaultProxy.start { [port = server.port] in port }
+            let upload = ["upload", path, "--server", proxy.address]
+            var generator = SystemRandomNumberGenerator()
+            let step = Self.byteCount / Int64(Self.killCount + 1)
+            var read: Int64 = 0
+            for number in 1...Self.killCount {
+                let place = Int64(number) * step - Int64.random(in: 0..<step, using: &generator)
+                let child = try tool.start(upload)
+                try await proxy.waitForUp(place, within: .seconds(120))
+                read += try Self.figure("rchar", in: "/proc/\(child.pid)/io")
+                #expect(try Self.figure("VmHWM", in: "/proc/\(child.pid)/status") << 10 <= Self.memoryLimit)
+                child.signal(SIGKILL)
+                #expect(try await child.waitForEnd() == .signal(SIGKILL))
+            }
+            #expect(tool.journal().count == 1 && tool.journal().allSatisfy { !$0.contains(tool.token) })
+            let last = try await tool.run(upload)
+            #expect(last.end == .code(0), "\(last)")
+            #expect(try await last.firstWords == [BlobServer.digest(ofFile: path).hex])
+            #expect(tool.journal() == [])
+            try await proxy.stop()
+            let sent = proxy.counts.up
+            print(
+                "\(Self.killCount) kills of the client: \((sent - Self.byteCount) >> 20) MiB sent twice, \(read >> 20) read"
+            )
+            #expect(sent <= Self.byteCount + Int64(Self.killCount) * Self.lostPerKill)
+            #expect(read <= Self.byteCount + Int64(Self.killCount) * (Self.lostPerKill + Self.noteSpacing))
+        }
+    }
+
+    /// A number that the kernel tells of a process.
+    private static func figure(_ name: String, in file: String) throws -> Int64 {
+        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
+        let line = lines.first { $0.hasPrefix(name + ":") }
+        return try #require(line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int64($0) })
     }
 
     /// Mostly holes, and every 64 KiB a number, so that pieces in another order have another digest.
