@@ -120,10 +120,23 @@ struct UploadRun {
 
     private mutating func ask() async throws {
         guard let known = upload else { return phase = .begin }
-        let now = try await calls.status(of: known.id)
+        let now = try await settled(known)
         reached(now.offset)
         try await take(now)
         tell(.moved(to: now.offset))
+    }
+
+    /// How far the upload has come, when nothing of it is on its way any more.
+    ///
+    /// A server may still be receiving what a broken connection has sent; a piece that is sent before that has come to
+    /// an end would be refused, and sent twice. With blobd, an append of nothing ends what is still running.
+    private func settled(_ known: UploadStatus) async throws -> UploadStatus {
+        guard known.isOffsetExact else { return try await calls.status(of: known.id) }
+        do {
+            return try await calls.append(OutgoingPiece(body: .bytes(ByteBuffer())), to: known)
+        } catch BlobServerError.refused(let refusal) where [409, 416].contains(refusal.status) {
+            return try await calls.status(of: known.id)
+        }
     }
 
     /// Goes on from what the server told.

@@ -170,12 +170,11 @@ struct FaultyRun: CustomStringConvertible {
         return counts
     }
 
-    /// What has to be sent again after a cut. Of an upload a piece; and the next one, when the server has told where it
-    /// stands, then gets late bytes of the connection that broke, and refuses what does not follow them. Of a download
-    /// what the buffers of sockets held, and the HTTP client, when it was told of the end.
+    /// What has to be sent again after a cut. Of an upload a piece. Of a download what the buffers of sockets held, and
+    /// the HTTP client, when it was told of the end.
     private var lostPerCut: Int64 {
         switch kind {
-        case .file, .stream: 2 * Int64(pieceByteCount)
+        case .file, .stream: Int64(pieceByteCount)
         case .download, .piecewiseDownload: 1 << 20
         }
     }

@@ -1,5 +1,5 @@
-// The server, or the client, is killed again and again while 1 GiB is uploaded: the file arrives, and what was sent twice
-// is what one of them may lose.
+// The server, or the client, is killed again and again while 1 GiB is uploaded: the file arrives, and what was sent
+// twice is what one of them may lose.
 
 import BlobClient
 import BlobCore
