@@ -105,7 +105,7 @@ struct UploadRun {
     private mutating func begin() async throws {
         if let id = record?.upload {
             hasSent = true
-            try await take(calls.status(of: id))
+            try await take(settled(calls.status(of: id)))
         } else {
             hasSent = false
             let upload = try await calls.initiate(name: options.name, isTemporary: options.isTemporary)
