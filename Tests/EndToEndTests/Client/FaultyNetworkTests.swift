@@ -1,7 +1,8 @@
-// The client library against the real server through a network that breaks at every place of interest: whatever is
-// sent or fetched ends with the same digest, once, and little is sent twice.
+// The client library, and `blob`, against the real server through a network that breaks at every place of interest:
+// whatever is sent or fetched ends with the same digest, once, and little is sent twice.
 //
-// CLIENT_RUNS is the number of runs; CLIENT_SEED is the first one's seed, or that of the run to be repeated.
+// CLIENT_RUNS is the number of the library's runs, and a fifth of it that of blob's; CLIENT_SEED is the first one's
+// seed, or that of the run to be repeated.
 
 import BlobClient
 import BlobCore
@@ -21,12 +22,17 @@ struct FaultyNetworkTests {
         ProcessInfo.processInfo.environment[name].flatMap { Int($0) }
     }
 
-    @Test("seeded runs")
-    func runs() async throws {
+    @Test("seeded runs of the library")
+    func library() async throws { try await runs(Self.runCount, of: nil) }
+
+    @Test("seeded runs of blob")
+    func command() async throws { try await runs((Self.runCount + 4) / 5, of: .shared()) }
+
+    private func runs(_ count: Int, of tool: BlobTool?) async throws {
         let server = try await ServerProcess.shared
         let direct = try BlobServer(server.address, token: try server.adminToken())
-        let world = FaultyRun.World(server: server, direct: direct, folder: try TemporaryFolder())
-        let runs = Runs(count: Self.runCount)
+        let world = FaultyRun.World(server: server, direct: direct, tool: tool, folder: try TemporaryFolder())
+        let runs = Runs(count: count)
         let start = ContinuousClock.now
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<Self.width {
@@ -37,8 +43,8 @@ struct FaultyNetworkTests {
         }
         await direct.shutdown()
         let sum = runs.sum
-        print("\(Self.runCount) runs in \(ContinuousClock.now - start): \(sum)")
-        #expect(sum.cuts >= Self.runCount / 2, "most runs have a fault")
+        print("\(count) runs in \(ContinuousClock.now - start): \(sum)")
+        #expect(sum.cuts >= count / 2, "most runs have a fault")
     }
 
     private static func run(_ seed: UInt64, _ world: FaultyRun.World, _ runs: Runs) async {
@@ -87,6 +93,8 @@ struct FaultyRun: CustomStringConvertible {
         let server: ServerProcess
         /// Past the proxy.
         let direct: BlobServer
+        /// Does the work in place of the library.
+        let tool: BlobTool?
         let folder: TemporaryFolder
     }
 
@@ -105,11 +113,15 @@ struct FaultyRun: CustomStringConvertible {
     init(seed: UInt64, world: World) {
         var generator = SeededGenerator(seed: seed)
         self.world = world
-        name = "run-\(seed).bin"
-        kind =
-            [.file, .file, .file, .stream, .stream, .download, .download, .piecewiseDownload]
-            .randomElement(using: &generator) ?? .file
-        let piece = [16 << 10, 64 << 10, 256 << 10].randomElement(using: &generator) ?? 64 << 10
+        name = "\(world.tool == nil ? "run" : "blob")-\(seed).bin"
+        let kinds: [Kind] =
+            world.tool == nil
+            ? [.file, .file, .file, .stream, .stream, .download, .download, .piecewiseDownload]
+            : [.file, .file, .download]
+        kind = kinds.randomElement(using: &generator) ?? .file
+        // The command sends files of these sizes in one piece.
+        let piece =
+            world.tool == nil ? [16 << 10, 64 << 10, 256 << 10].randomElement(using: &generator) ?? 64 << 10 : 2 << 20
         pieceByteCount = piece
         count =
             switch Int.random(in: 0..<10, using: &generator) {
@@ -129,7 +141,8 @@ struct FaultyRun: CustomStringConvertible {
             // A download is cut again when it goes on.
             for number in 1..<Int.random(in: 2...4, using: &generator) { faults[number] = .random(using: &generator) }
         }
-        self.faults = faults
+        // For as long as the command waits for one that is silent, no test should.
+        self.faults = world.tool == nil ? faults : faults.filter { $0.value.action != .silence }
         var words = (0..<(count + 7) / 8).map { _ in generator.next() }
         bytes = Array(words.withUnsafeMutableBytes { [count] in $0.prefix(count) })
     }
@@ -153,8 +166,8 @@ struct FaultyRun: CustomStringConvertible {
         let result: Result<Void, any Error>
         do {
             switch kind {
-            case .file, .stream: result = .success(try await upload(client))
-            case .download, .piecewiseDownload: result = .success(try await download(client))
+            case .file, .stream: result = .success(try await upload(client, proxy))
+            case .download, .piecewiseDownload: result = .success(try await download(client, proxy))
             }
         } catch {
             result = .failure(error)
@@ -179,12 +192,26 @@ struct FaultyRun: CustomStringConvertible {
         }
     }
 
-    private func upload(_ client: BlobServer) async throws {
+    /// Runs the command through the proxy.
+    ///
+    /// - Returns: the first word of its first line.
+    private func command(_ tool: BlobTool, _ words: [String], _ proxy: FaultProxy) async throws -> String {
+        let outcome = try await tool.run(words + ["--server", proxy.address])
+        guard outcome.end == .code(0), let word = outcome.firstWords.first else { throw Failure("\(outcome)") }
+        return word
+    }
+
+    private func upload(_ client: BlobServer, _ proxy: FaultProxy) async throws {
         let digest = BlobDigest(of: bytes)
-        let file: StoredFile
+        var file: StoredFile
         if kind == .file {
             let path = try world.folder.write(bytes, to: name)
-            file = try await client.upload(file: path)
+            if let tool = world.tool {
+                file = StoredFile(digest: try BlobDigest(parsing: await command(tool, ["upload", path], proxy)))
+                (file.name, file.size) = (name, Int64(count))
+            } else {
+                file = try await client.upload(file: path)
+            }
             try FileManager.default.removeItem(atPath: path)
         } else {
             let position = Mutex(0)
@@ -206,12 +233,16 @@ struct FaultyRun: CustomStringConvertible {
         }
     }
 
-    private func download(_ client: BlobServer) async throws {
+    private func download(_ client: BlobServer, _ proxy: FaultProxy) async throws {
         let digest = BlobDigest(of: bytes)
         _ = try await world.direct.upload(options: UploadOptions(name: name), next: Self.once(bytes))
         if kind == .download {
             let target = world.folder.path + "/" + name
-            try await client.download(digest, to: target)
+            if let tool = world.tool {
+                _ = try await command(tool, ["download", digest.hex, "-o", target], proxy)
+            } else {
+                try await client.download(digest, to: target)
+            }
             guard try world.folder.read(name) == bytes else { throw Failure("other bytes") }
             try FileManager.default.removeItem(atPath: target)
             let left = try FileManager.default.contentsOfDirectory(atPath: world.folder.path)
