@@ -97,6 +97,9 @@ struct LoginCommand: AsyncParsableCommand {
             throw Problem("the server does not know this token, or it has expired; nothing was stored")
         } catch BlobServerError.refused(let refusal) where refusal.status == 403 {
             return "The server knows the token, which may not list files."
+        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+            // The reference API has no list, nor anything else that only asks.
+            return "The server has no list of files, so the token could not be tried."
         }
     }
 }
