@@ -99,7 +99,7 @@ struct LoginCommand: AsyncParsableCommand {
             return "The server knows the token, which may not list files."
         } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
             // The reference API has no list, nor anything else that only asks.
-            return "The server has no list of files, so the token could not be tried."
+            return "The server has no list of files, so the token could not be tried; see that the address is right."
         }
     }
 }
