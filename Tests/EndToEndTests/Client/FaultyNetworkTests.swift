@@ -1,8 +1,7 @@
 // The client library, and `blob`, against the real server through a network that breaks at every place of interest:
 // whatever is sent or fetched ends with the same digest, once, and little is sent twice.
 //
-// CLIENT_RUNS is the number of the library's runs, and a fifth of it that of blob's; CLIENT_SEED is the first one's
-// seed, or that of the run to be repeated.
+// CLIENT_RUNS is the number of runs of each; CLIENT_SEED is the first one's seed, or that of the run to be repeated.
 
 import BlobClient
 import BlobCore
@@ -26,7 +25,7 @@ struct FaultyNetworkTests {
     func library() async throws { try await runs(Self.runCount, of: nil) }
 
     @Test("seeded runs of blob")
-    func command() async throws { try await runs((Self.runCount + 4) / 5, of: .shared()) }
+    func command() async throws { try await runs(Self.runCount, of: .shared()) }
 
     private func runs(_ count: Int, of tool: BlobTool?) async throws {
         let server = try await ServerProcess.shared
@@ -119,7 +118,7 @@ struct FaultyRun: CustomStringConvertible {
             ? [.file, .file, .file, .stream, .stream, .download, .download, .piecewiseDownload]
             : [.file, .file, .download]
         kind = kinds.randomElement(using: &generator) ?? .file
-        // The command sends files of these sizes in one piece.
+        // The command sends files of these sizes in one piece, with the completion.
         let piece =
             world.tool == nil ? [16 << 10, 64 << 10, 256 << 10].randomElement(using: &generator) ?? 64 << 10 : 2 << 20
         pieceByteCount = piece
@@ -187,7 +186,7 @@ struct FaultyRun: CustomStringConvertible {
     /// the HTTP client, when it was told of the end.
     private var lostPerCut: Int64 {
         switch kind {
-        case .file, .stream: Int64(pieceByteCount)
+        case .file, .stream: world.tool == nil ? Int64(pieceByteCount) : Int64(count)
         case .download, .piecewiseDownload: 1 << 20
         }
     }
