@@ -52,7 +52,6 @@ struct Uploads: Sendable {
         }
     }
 
-    /// - Parameter label: what the file is called in messages, if not by its path.
     func upload(_ path: String) async {
         await report(path) { id in
             if skipsExisting, let there = try await existing(path, id) { return there }

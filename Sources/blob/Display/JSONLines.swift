@@ -22,7 +22,7 @@ enum JSONLines {
 /// Something that happened to a file on its way. Keys without a value are left out.
 struct ReportedEvent: Encodable {
     enum Kind: String, Encodable {
-        case began, moved, retrying, done, skipped, failed, interrupted, finished, deleted, cancelled
+        case began, moved, retrying, done, skipped, failed, finished, deleted, cancelled
         case startingOver = "starting_over"
         case passedOver = "passed_over"
     }
@@ -53,7 +53,6 @@ struct ReportedEvent: Encodable {
     var url: String?
     var id: String?
     var name: String?
-    var upload: String?
     /// Of `finished`.
     var succeeded: Int?
     var failed: Int?
