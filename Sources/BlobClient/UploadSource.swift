@@ -45,17 +45,12 @@ final class FileSource: UploadSource {
     private let descriptor: SystemPackage.FileDescriptor
     /// Of the bytes from the first on; those that are read again are not counted again.
     private let digest: Mutex<RunningDigest>
-    private let note: @Sendable (RunningDigest) -> Void
+    private let note = Mutex<(@Sendable (RunningDigest) -> Void)?>(nil)
 
     var size: Int64? { identity.size }
 
-    /// - Parameters:
-    ///   - note: is told the digest as it grows, on a thread that may block.
-    init(
-        path: String, note: @escaping @Sendable (RunningDigest) -> Void = { _ in }
-    ) throws(BlobServerError) {
+    init(path: String) throws(BlobServerError) {
         self.path = path
-        self.note = note
         let descriptor: SystemPackage.FileDescriptor
         do {
             descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
@@ -98,9 +93,12 @@ final class FileSource: UploadSource {
         (try? Self.identity(of: descriptor, path)) == identity
     }
 
-    /// Goes on with a digest that an earlier run computed of the first bytes.
-    func resume(_ known: RunningDigest) {
-        digest.withLock { $0 = known }
+    /// Goes on with a digest that an earlier run computed of the first bytes, if there is one.
+    ///
+    /// - Parameter note: is told the digest as it grows, on a thread that may block.
+    func resume(_ known: RunningDigest?, note: @escaping @Sendable (RunningDigest) -> Void) {
+        self.note.withLock { $0 = note }
+        if let known { digest.withLock { $0 = known } }
     }
 
     func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool) {
@@ -114,7 +112,7 @@ final class FileSource: UploadSource {
             try digest.withLock { digest in
                 try catchUp(to: offset, &digest)
                 let buffer = try readHere(at: offset, count: count, &digest)
-                note(digest)
+                note.withLock { $0 }?(digest)
                 return buffer
             }
         }

@@ -56,13 +56,14 @@ extension BlobServer {
     private static func open(
         _ path: String, _ options: UploadOptions, _ journal: UploadJournal?, server: String
     ) throws -> (FileSource, JournalRecord?, abandoned: UploadID?) {
-        let isSmall = try FileSource(path: path).identity.size <= UploadRun.lastPieceByteCount
-        let record = isSmall ? nil : journal?.record(server: server, path: path, options: options)
-        let source = try FileSource(path: path) { record?.note($0) }
-        guard let record else { return (source, nil, nil) }
+        let source = try FileSource(path: path)
+        guard source.identity.size > UploadRun.lastPieceByteCount,
+            let record = journal?.record(server: server, path: path, options: options)
+        else { return (source, nil, nil) }
         let contents = JournalRecord.Contents(server: server, path: path, options: options, file: source.identity)
         let abandoned = record.prepare(contents)
-        if let digest = record.digest, digest.count <= source.identity.size { source.resume(digest) }
+        let known = record.digest.flatMap { $0.count <= source.identity.size ? $0 : nil }
+        source.resume(known) { record.note($0) }
         return (source, record, abandoned)
     }
 
