@@ -4,7 +4,11 @@ SWIFT ?= swift
 ARGS ?=
 SWIFT_FILES = Sources Tests Package.swift
 # They keep both cores busy for minutes: beside them, others would miss their deadlines.
-LONG_TESTS = RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
+LONG_TESTS = LocalBackendTests.RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
+# They need a real S3 service and a real PostgreSQL.
+ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests
+# What clients see of a server is the same on every storage.
+STORAGE_TESTS = EndToEndTests.(Append|Complete|CutConnection|Download|File|FileName|Guard|Initiate|OrderOfChecks|Range|RunningAppend|UploadUnknown)Tests
 
 .PHONY: help run build release test durability lint format bench nightly clean
 
@@ -26,8 +30,10 @@ release: ## build both executables, and the man page and completions of blob in 
 
 test: build ## run all tests, generated requests against the API's description, then durability
 	@Scripts/install-packages test
-	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)'
+	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)'
 	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
+	Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(ENGINE_TESTS)'
+	E2E_STORAGE=cloud Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(STORAGE_TESTS)'
 	Tests/schemathesis/run
 	$(MAKE) durability
 

@@ -33,6 +33,7 @@ extension Target.Dependency {
     static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let systemPackage = product(name: "SystemPackage", package: "swift-system")
     static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let xmlCoder = product(name: "XMLCoder", package: "XMLCoder")
     static let x509 = product(name: "X509", package: "swift-certificates")
 }
 
@@ -57,11 +58,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
         .target(name: "CLinux"),
@@ -92,6 +96,21 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
+            name: "S3Client",
+            dependencies: [
+                .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .xmlCoder,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "PostgresPool", dependencies: ["CLibpq", .logging, .metrics], swiftSettings: swiftSettings),
+        .target(
+            name: "CloudBackend",
+            dependencies: [
+                "BlobCore", "BlobStorage", "PostgresPool", "S3Client", .logging, .metrics, .nioCore,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
             name: "BlobHTTP",
             dependencies: [
                 "BlobCore", "BlobStorage", .httpTypes, .logging, .metrics, .nioCore, .nioExtras, .nioHTTP1, .nioHTTP2,
@@ -111,7 +130,9 @@ let package = Package(
         .executableTarget(
             name: "blobd",
             dependencies: [
-                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "LocalBackend", "Program", .argumentParser, .asn1,
+                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "CloudBackend", "LocalBackend", "PostgresPool",
+                "Program",
+                "S3Client", .argumentParser, .asn1,
                 .certificateReloading, .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL,
                 .serviceLifecycle, .systemPackage, .unixSignals, .x509,
             ],
@@ -133,6 +154,20 @@ let package = Package(
             name: "LocalBackendTests",
             dependencies: [
                 "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .nioPosix, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "S3ClientTests",
+            dependencies: ["S3Client", .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "PostgresPoolTests", dependencies: ["PostgresPool", .logging], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "CloudBackendTests",
+            dependencies: [
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "CloudBackend", "PostgresPool", "S3Client", .logging,
+                .nioCore,
             ],
             swiftSettings: swiftSettings
         ),

@@ -15,6 +15,7 @@ struct ContentSender {
         case buffer(ByteBuffer)
         /// Has a descriptor of its own, which is closed when the body was sent.
         case region(FileRegion)
+        case remote(RemoteBytes)
     }
 
     let context: ChannelHandlerContext
@@ -58,6 +59,10 @@ struct ContentSender {
             return .region(
                 FileRegion(fileHandle: handle, readerIndex: Int(range.lowerBound), endIndex: Int(range.upperBound))
             )
+        case .remote(let bytes, _): return .remote(bytes)
+        case .content(.remote, let range):
+            precondition(range.isEmpty, "a route begins to read before it answers")
+            return .empty
         }
     }
 
@@ -76,7 +81,30 @@ struct ContentSender {
             let sent = regionContext.map { send(region, in: $0) } ?? stream(region)
             // The bytes were read, not written: an error of close() has nothing to tell.
             return sent.always { _ in try? region.fileHandle.close() }
+        case .remote(let bytes):
+            return relay(bytes)
         }
+    }
+
+    /// One buffer is fetched while the one before it is written.
+    private func relay(_ bytes: RemoteBytes) -> EventLoopFuture<Void> {
+        let loop = context.eventLoop
+        let this = NIOLoopBound(self, eventLoop: loop)
+        return loop.makeFutureWithTask {
+            var written = loop.makeSucceededVoidFuture()
+            while let buffer = try await bytes.next() {
+                try await written.get()
+                written = loop.flatSubmit { this.value.write(buffer) }
+            }
+            try await written.get()
+        }
+    }
+
+    private func write(_ buffer: ByteBuffer) -> EventLoopFuture<Void> {
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(NIOAny(HTTPResponsePart.body(buffer)), promise: promise)
+        if let onChunk { promise.futureResult.assumeIsolated().whenSuccess(onChunk) }
+        return promise.futureResult
     }
 
     /// The kernel moves the bytes from the page cache to the socket.
@@ -93,12 +121,8 @@ struct ContentSender {
         return fileIO.readChunked(
             fileRegion: region, chunkSize: Self.chunkByteCount, allocator: context.channel.allocator, eventLoop: loop
         ) { buffer in
-            let promise = loop.makePromise(of: Void.self)
-            this.value.context.writeAndFlush(NIOAny(HTTPResponsePart.body(buffer)), promise: promise)
-            if let onChunk = this.value.onChunk {
-                promise.futureResult.assumeIsolated().whenSuccess(onChunk)
-            }
-            defer { previous.value = promise.futureResult }
+            let written = this.value.write(buffer)
+            defer { previous.value = written }
             return previous.value
         }.flatMap { previous.value }
     }

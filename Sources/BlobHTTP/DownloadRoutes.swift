@@ -11,10 +11,13 @@ public struct DownloadPolicy: Sendable {
     public var isPrivate: Bool
     /// The value of `Cross-Origin-Resource-Policy`.
     public var crossOriginResourcePolicy: String
+    /// Whether clients are sent to where the bytes are, where they can fetch them there.
+    public var redirects: Bool
     let clock: any WallClock
 
-    public init(isPrivate: Bool, crossOriginResourcePolicy: String, clock: any WallClock) {
+    public init(isPrivate: Bool, crossOriginResourcePolicy: String, redirects: Bool = false, clock: any WallClock) {
         self.isPrivate = isPrivate
+        self.redirects = redirects
         self.crossOriginResourcePolicy = crossOriginResourcePolicy
         self.clock = clock
     }
@@ -24,7 +27,21 @@ extension API {
     func download(_ name: String, _ request: Request) async throws(BlobError) -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
         let digest = try BlobDigest(parsing: name.removingPercentEncoding ?? name)
-        return policy.answer(to: request, with: try await blobs.open(digest))
+        let opened = try await blobs.open(digest)
+        var answer = policy.answer(to: request, with: opened)
+        guard request.method == .get, case .content(.remote(let remote), let range) = answer.body, !range.isEmpty else {
+            return answer
+        }
+        if policy.redirects, let location = remote.location?(contentDisposition(opened.blob.name)) {
+            return policy.redirection(to: location)
+        }
+        do throws(BlobError) {
+            answer.body = .remote(try await remote.bytes(of: range), count: range.upperBound - range.lowerBound)
+        } catch  where error.code == .blobCorrupt {
+            try await blobs.suspect(digest)
+            throw error
+        }
+        return answer
     }
 }
 
@@ -68,6 +85,16 @@ extension DownloadPolicy {
             fields[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(blob.size)"
             return Response(.partialContent, fields: fields, body: .content(opened.content, range))
         }
+    }
+
+    /// Sends a client to where it can fetch the bytes by itself. The address holds for minutes: nobody may keep it.
+    func redirection(to location: String) -> Response {
+        Response(
+            .temporaryRedirect,
+            fields: [
+                .location: location, .cacheControl: "no-store", .crossOriginResourcePolicy: crossOriginResourcePolicy,
+            ]
+        )
     }
 
     private func cacheControl(_ blob: Blob) -> String {

@@ -12,6 +12,8 @@ struct Response: Sendable {
         case buffer(ByteBuffer)
         /// A part of a blob.
         case content(BlobContent, Range<Int64>)
+        /// Bytes that have begun to come over the network, and their number.
+        case remote(RemoteBytes, count: Int64)
 
         /// In bytes.
         var size: Int64 {
@@ -19,6 +21,7 @@ struct Response: Sendable {
             case .empty: 0
             case .buffer(let buffer): Int64(buffer.readableBytes)
             case .content(_, let range): range.upperBound - range.lowerBound
+            case .remote(_, let count): count
             }
         }
     }

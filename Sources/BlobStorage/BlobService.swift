@@ -44,8 +44,9 @@ public final class BlobService: Sendable {
             throw BlobError(.blobUnknown, "There is no blob of this digest here.")
         }
         let opened = OpenBlob(blob: blob, content: try await content(of: blob))
-        // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires.
-        guard blob.expires == nil else { return opened }
+        // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires; of one
+        // that other nodes serve, too, whenever they remove one.
+        guard blob.expires == nil, !opened.content.isRemote else { return opened }
         letGo(
             memory.withLock { memory in
                 guard memory.generation == generation else { return [:] }
@@ -53,6 +54,11 @@ public final class BlobService: Sendable {
             }
         )
         return opened
+    }
+
+    /// Records that a blob's bytes could not be read: somebody has to look at them.
+    public func suspect(_ digest: BlobDigest) async throws(BlobError) {
+        try await catalog.setCondition(.suspected, of: digest)
     }
 
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
@@ -66,7 +72,7 @@ public final class BlobService: Sendable {
             content = nil
         }
         if let content, content.size == blob.size { return content }
-        try await catalog.setCondition(.suspected, of: blob.digest)
+        try await suspect(blob.digest)
         throw .blobCorrupt
     }
 

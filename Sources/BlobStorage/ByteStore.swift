@@ -38,14 +38,23 @@ public protocol ByteStore: Sendable {
     /// one that is not held.
     func quarantine(_ digest: BlobDigest) async throws(BlobError)
 
+    /// The number of a blob's bytes, asked of what holds them; `nil` when any of them are missing.
+    func size(of digest: BlobDigest) async throws(BlobError) -> Int64?
+
     /// How many bytes are held of an upload; `nil` when nothing is.
     func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64?
 
-    /// The uploads of which anything is held.
+    /// The uploads of which anything is held. A store that knows which of them are open may leave those out.
     func heldUploads() async throws(BlobError) -> [UploadID]
 
-    /// The blobs that are held whose digests begin with this byte.
+    /// The blobs that are held whose digests begin with this byte. A store that knows which of them have a row may
+    /// leave those out.
     func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest]
+
+    /// Lets go of what was left behind and no other call can name.
+    ///
+    /// - Returns: how many such things there were.
+    func sweep() async throws(BlobError) -> Int
 
     /// Whether bytes can be written and read now.
     ///
@@ -54,6 +63,18 @@ public protocol ByteStore: Sendable {
 
     /// Bytes that are free, where the store can tell.
     func availableBytes() async throws(BlobError) -> Int64?
+}
+
+extension ByteStore {
+    public func size(of digest: BlobDigest) async throws(BlobError) -> Int64? {
+        do throws(BlobError) {
+            return try await open(digest).size
+        } catch  where error.code == .blobUnknown {
+            return nil
+        }
+    }
+
+    public func sweep() async throws(BlobError) -> Int { 0 }
 }
 
 /// What bytes turned out to be.
@@ -77,8 +98,14 @@ public protocol UploadWriter: Sendable {
     /// Makes everything that could be written durable, also after an error of ``write(_:)``, and tells how far it goes.
     ///
     /// - Throws: ``BlobError/Code/uploadFailed`` when the storage reports that it lost bytes: nothing written to this
-    ///   upload may be trusted or tried again.
+    ///   upload may be trusted or tried again. Other errors, when bytes that were taken cannot be written after all;
+    ///   the next call tells how far the bytes go that could.
     func flush() async throws(BlobError) -> UploadProgress
+
+    /// Makes bytes durable as far as that does not hold up those to come, and tells how far they go.
+    ///
+    /// - Throws: as ``flush()``.
+    func checkpoint() async throws(BlobError) -> UploadProgress
 
     /// How far the bytes go that were taken, durable or not.
     func progress() async -> UploadProgress
@@ -91,18 +118,29 @@ public protocol UploadWriter: Sendable {
     func publish(as digest: BlobDigest) async throws(BlobError)
 }
 
+extension UploadWriter {
+    public func checkpoint() async throws(BlobError) -> UploadProgress { try await flush() }
+}
+
 /// A blob's bytes, opened, and how best to send them.
 public enum BlobContent: Sendable {
     /// A file of the local disk, for `sendfile` or for reads on a thread pool.
     case file(BlobFile)
     /// Bytes in memory.
     case buffer(ByteBuffer)
+    /// Bytes that come over the network.
+    case remote(RemoteBlob)
 
     /// The number of bytes.
     public var size: Int64 {
         switch self {
         case .file(let file): file.size
         case .buffer(let buffer): Int64(buffer.readableBytes)
+        case .remote(let blob): blob.size
         }
+    }
+
+    var isRemote: Bool {
+        if case .remote = self { true } else { false }
     }
 }

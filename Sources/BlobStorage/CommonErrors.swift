@@ -18,7 +18,7 @@ extension BlobError {
         "A newer request on the same upload ended this one. What had arrived was kept: ask for the upload's status."
     )
 
-    static let blobCorrupt = BlobError(
+    public static let blobCorrupt = BlobError(
         .blobCorrupt,
         "The bytes of this blob are not what was uploaded. Upload them again, or ask the administrator to restore them."
     )

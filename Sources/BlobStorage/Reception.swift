@@ -16,18 +16,23 @@ actor Reception {
     private var quota: Int64?
     private let activity: UploadTurns.Activity
     private var received: Int64 = 0
-    private var unflushed: Int64 = 0
-    private var lastFlush = ContinuousClock.now
+    /// How far the bytes go that the writer took.
+    private var taken: Int64
+    /// Bytes that were taken since the last checkpoint.
+    private var unchecked: Int64 = 0
+    private var lastCheckpoint = ContinuousClock.now
 
-    /// What a crash may make a client send again: this many bytes, or what arrived in this time.
-    private static let flushByteCount: Int64 = 32 * 1024 * 1024
-    private static let flushInterval = Duration.seconds(2)
+    /// What a crash may make a client send again: this many bytes, or what arrived in this time. A writer that may not
+    /// hold up what comes next can make it more.
+    private static let checkpointByteCount: Int64 = 32 * 1024 * 1024
+    private static let checkpointInterval = Duration.seconds(2)
 
     init(
         upload: Upload, writer: any UploadWriter, service: UploadService, rangeLength: Int64?, quota: Int64?,
         activity: UploadTurns.Activity
     ) {
         self.upload = upload
+        taken = upload.offset
         self.writer = writer
         self.service = service
         self.rangeLength = rangeLength
@@ -51,13 +56,28 @@ actor Reception {
         }
     }
 
-    /// Makes everything that arrived durable and records it.
+    /// Makes everything that arrived durable and records it. Where the store cannot take all of it after all, what it
+    /// took is recorded before the error is thrown.
     func keep(announcing: Bool) async throws(BlobError) -> Upload {
-        let progress = try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in
-            try await writer.flush()
+        do throws(BlobError) {
+            return try await record(announcing: announcing) { writer throws(BlobError) in try await writer.flush() }
+        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
+            let upload = try await record(announcing: announcing) { writer throws(BlobError) in
+                try await writer.flush()
+            }
+            throw error.telling(upload.offset)
         }
-        unflushed = 0
-        lastFlush = .now
+    }
+
+    /// Records how far a step of the writer made bytes durable.
+    private func record(
+        announcing: Bool, _ step: @Sendable (any UploadWriter) async throws(BlobError) -> UploadProgress
+    ) async throws(BlobError) -> Upload {
+        let progress = try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in
+            try await step(writer)
+        }
+        unchecked = 0
+        lastCheckpoint = .now
         if progress.offset != upload.offset || announcing && upload.announced != upload.offset {
             upload = try await service.catalog.advance(
                 upload, to: progress, expires: service.expiry, announcing: announcing
@@ -83,18 +103,19 @@ actor Reception {
     /// - Returns: the error when that is not all.
     private func write(_ chunk: [ByteBuffer]) async throws(BlobError) -> BlobError? {
         let count = chunk.reduce(0) { $0 + Int64($1.readableBytes) }
-        let sizeLeft = service.settings.maximumBlobSize - upload.offset - unflushed
-        let quotaLeft = quota.map { $0 - unflushed } ?? .max
+        let sizeLeft = service.settings.maximumBlobSize - taken
+        let quotaLeft = quota.map { $0 - (taken - upload.offset) } ?? .max
         let allowed = max(0, min(sizeLeft, quotaLeft, count))
         received += allowed
-        unflushed += allowed
+        taken += allowed
+        unchecked += allowed
         guard allowed == count else {
             try await writer.write(Self.prefix(allowed, of: chunk))
             return sizeLeft <= quotaLeft ? .tooLarge(service.settings.maximumBlobSize) : .quotaUsedUp
         }
         try await writer.write(chunk)
-        if unflushed >= Self.flushByteCount || lastFlush.duration(to: .now) >= Self.flushInterval {
-            _ = try await keep(announcing: false)
+        if unchecked >= Self.checkpointByteCount || lastCheckpoint.duration(to: .now) >= Self.checkpointInterval {
+            _ = try await record(announcing: false) { writer throws(BlobError) in try await writer.checkpoint() }
             quota = try await service.remainingQuota(of: upload.owner, expecting: 0)
         }
         return nil
@@ -134,7 +155,7 @@ extension BlobError {
     }
 
     /// The same error with the offset as it is after what had arrived was kept.
-    fileprivate func telling(_ offset: Int64) -> BlobError {
+    func telling(_ offset: Int64) -> BlobError {
         if case .content = detail { return self }
         return BlobError(code, message, detail: .offset(offset))
     }

@@ -64,6 +64,7 @@ public final class Reclaimer: Sendable {
         try await discardOrphanedUploads(&round)
         try await removeDyingBlobs(&round)
         try await removeOrphanedBlobs(&round, searchingAll: searchingAll)
+        round.orphans += try await bytes.sweep()
         record(round)
         return round
     }

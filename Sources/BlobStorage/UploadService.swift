@@ -237,15 +237,24 @@ public final class UploadService: Sendable {
         let fileExpires =
             upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
         let file = try await locks.holding(computed) { () throws(BlobError) in
-            try await recordingLoss(of: upload.id) { () throws(BlobError) in
-                try await reception.writer.publish(as: computed)
-            }
+            try await publishBytes(of: reception, as: computed)
             return try await catalog.complete(upload, with: progress, expires: expiry, fileExpires: fileExpires)
         }
         blobs.forget(computed)
         // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
         try? await bytes.discard(upload.id)
         return file
+    }
+
+    /// Publishes; where the store cannot take all bytes after all, what it took is recorded before the error is thrown.
+    private func publishBytes(of reception: Reception, as digest: BlobDigest) async throws(BlobError) {
+        do throws(BlobError) {
+            try await recordingLoss(of: reception.upload.id) { () throws(BlobError) in
+                try await reception.writer.publish(as: digest)
+            }
+        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
+            throw error.telling(try await reception.keep(announcing: true).offset)
+        }
     }
 
     private static func repeating(_ file: File, digest: BlobDigest?) throws(BlobError) -> File {

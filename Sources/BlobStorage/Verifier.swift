@@ -66,12 +66,8 @@ public final class Verifier: Sendable {
         at record: BlobRecord, in bytes: any ByteStore, reading: Bool, pace: @Sendable (Int) async -> Void
     ) async throws(BlobError) -> Verdict {
         guard reading else {
-            do throws(BlobError) {
-                let size = try await bytes.open(record.digest).size
-                return size == record.size ? .sound : .changed(MeasuredBytes(size: size, digest: record.digest))
-            } catch  where error.code == .blobUnknown {
-                return .missing
-            }
+            guard let size = try await bytes.size(of: record.digest) else { return .missing }
+            return size == record.size ? .sound : .changed(MeasuredBytes(size: size, digest: record.digest))
         }
         guard let measured = try await bytes.measure(record.digest, pace: pace) else { return .missing }
         return measured.digest == record.digest ? .sound : .changed(measured)

@@ -6,13 +6,19 @@ import NIOCore
 
 extension BlobContent {
     /// All bytes. Blocks while it reads a file: for the small blobs of tests.
-    func bytes() throws -> [UInt8] {
+    func bytes() async throws -> [UInt8] {
         switch self {
         case .buffer(let buffer): return Array(buffer.readableBytesView)
         case .file(let file):
             let handle = try file.makeHandle()
             defer { try? handle.close() }
             return try handle.withUnsafeFileDescriptor { try Self.read(Int(file.size), from: $0) }
+        case .remote(let blob):
+            guard blob.size > 0 else { return [] }
+            let source = try await blob.bytes(of: 0..<blob.size)
+            var bytes: [UInt8] = []
+            while let buffer = try await source.next() { bytes.append(contentsOf: buffer.readableBytesView) }
+            return bytes
         }
     }
 

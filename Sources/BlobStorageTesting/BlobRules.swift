@@ -86,7 +86,7 @@ extension ByteStoreTrial {
             try await publish(content)
             let opened = try await store.open(BlobDigest(of: content))
             #expect(opened.size == Int64(count))
-            #expect(try opened.bytes() == content)
+            #expect(try await opened.bytes() == content)
         }
     }
 
@@ -104,7 +104,7 @@ extension ByteStoreTrial {
         try await writing(to: newUpload()) { try await $0.publish(as: digest) }
         let opened = try await store.open(digest)
         #expect(opened.size == 0)
-        #expect(try opened.bytes() == [])
+        #expect(try await opened.bytes() == [])
     }
 
     fileprivate func publishFlushesFirst() async throws {
@@ -202,8 +202,8 @@ extension ByteStoreTrial {
         try await store.discard(upload.id)
         try await store.remove(BlobDigest(of: content))
         #expect(opened.size == 1_000_000)
-        #expect(try opened.bytes() == content)
-        #expect(try opened.bytes() == content)
+        #expect(try await opened.bytes() == content)
+        #expect(try await opened.bytes() == content)
     }
 
     fileprivate func removedBlobCanComeBack() async throws {

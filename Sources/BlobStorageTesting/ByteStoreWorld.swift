@@ -138,7 +138,7 @@ extension ByteStoreWorld {
     }
 
     private func compareBlob(_ digest: BlobDigest, with backend: some ByteStore) async throws {
-        let expected = try await Outcome { BlobDigest(of: try model.open(digest).bytes()) }
+        let expected = try await Outcome { BlobDigest(of: try await model.open(digest).bytes()) }
         let actual = try await Outcome { BlobDigest(of: try await backend.open(digest).bytes()) }
         try compare("the digest of the blob \(digest)", expected: expected, actual: actual)
     }

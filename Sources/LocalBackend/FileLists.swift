@@ -55,27 +55,13 @@ enum FileLists {
                 ORDER BY \(column) \(direction), id \(direction) LIMIT :top OFFSET :skip
             """
     }
-
-    /// The LIKE pattern of all texts that hold this one. LIKE takes ASCII letters in either case.
-    ///
-    /// - Returns: `nil` when no name can hold it: SQLite would read a pattern to its first NUL, and refuses endless
-    ///   ones.
-    static func pattern(of text: String) -> String? {
-        guard text.utf8.count <= FileName.maximumByteCount, !text.utf8.contains(0) else { return nil }
-        var pattern = "%"
-        for scalar in text.unicodeScalars {
-            if scalar == "%" || scalar == "_" || scalar == "\\" { pattern.unicodeScalars.append("\\") }
-            pattern.unicodeScalars.append(scalar)
-        }
-        return pattern + "%"
-    }
 }
 
 extension LocalCatalog {
     public func files(_ query: FileQuery) async throws(BlobError) -> FilePage {
         var filter = FileLists.Filter(owner: query.owner)
         if let search = query.search, !search.isEmpty {
-            guard let pattern = FileLists.pattern(of: search) else { return FilePage(count: 0, items: []) }
+            guard let pattern = FileName.pattern(holding: search) else { return FilePage(count: 0, items: []) }
             filter.pattern = pattern
         }
         return try await readSnapshot(isScan: filter.pattern != nil || query.skip > Self.longestQuickSkip) {

@@ -1,41 +1,15 @@
 // Values as rows hold them: times as milliseconds, digests as bytes.
 
 import BlobCore
-import BlobStorage
+public import BlobStorage
 import Foundation
-import GRDB
+public import GRDB
 
-/// Milliseconds since 1970, as all times are stored.
-struct Timestamp: DatabaseValueConvertible, Comparable, Sendable {
-    let milliseconds: Int64
+extension Timestamp: DatabaseValueConvertible {
+    public var databaseValue: DatabaseValue { milliseconds.databaseValue }
 
-    init(milliseconds: Int64) {
-        self.milliseconds = milliseconds
-    }
-
-    /// The nearest millisecond: a stored time that was read back and is stored again stays the same.
-    init(_ date: Date) {
-        milliseconds =
-            Int64(exactly: (date.timeIntervalSince1970 * 1000).rounded()) ?? (date > .distantPast ? .max : .min)
-    }
-
-    var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
-
-    var databaseValue: DatabaseValue { milliseconds.databaseValue }
-
-    static func fromDatabaseValue(_ value: DatabaseValue) -> Timestamp? {
+    public static func fromDatabaseValue(_ value: DatabaseValue) -> Timestamp? {
         Int64.fromDatabaseValue(value).map(Timestamp.init(milliseconds:))
-    }
-
-    static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
-
-    /// The time that was so long before.
-    static func - (time: Timestamp, duration: Duration) -> Timestamp {
-        let (seconds, attoseconds) = duration.components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1000)
-        let distance = overflow ? (seconds < 0 ? .min : .max) : whole &+ attoseconds / 1_000_000_000_000_000
-        let (earlier, underflow) = time.milliseconds.subtractingReportingOverflow(distance)
-        return Timestamp(milliseconds: underflow ? (distance < 0 ? .max : .min) : earlier)
     }
 }
 

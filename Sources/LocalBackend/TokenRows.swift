@@ -18,10 +18,8 @@ enum TokenRows {
 extension AccessToken {
     fileprivate init(row: Row) throws {
         self.init(
-            name: try row.text(0),
-            // A scope that only a newer version knows allows nothing here.
-            scopes: Set(try row.text(1).split(separator: " ").compactMap { Scope(rawValue: String($0)) }),
-            created: try row.time(2), expires: try row.optionalTime(3)
+            name: try row.text(0), scopes: Set(stored: try row.text(1)), created: try row.time(2),
+            expires: try row.optionalTime(3)
         )
     }
 }
@@ -32,8 +30,8 @@ extension LocalCatalog {
             let isNew = try db.change(
                 TokenRows.insert,
                 [
-                    secretDigest.data, token.name, token.scopes.map(\.rawValue).sorted().joined(separator: " "),
-                    Timestamp(token.created), token.expires.map(Timestamp.init),
+                    secretDigest.data, token.name, token.scopes.stored, Timestamp(token.created),
+                    token.expires.map(Timestamp.init),
                 ]
             )
             guard isNew else { throw BlobError(.validationFailed, "There is a token of this name already.") }

@@ -64,10 +64,4 @@ import Testing
         let plan = try await plan(of: "SELECT 1 FROM files WHERE digest = x'00'")
         #expect(plan.contains("SEARCH files USING COVERING INDEX"))
     }
-
-    @Test func searchPatternIsLiteral() {
-        #expect(FileLists.pattern(of: #"50%_a\b"#) == #"%50\%\_a\\b%"#)
-        #expect(FileLists.pattern(of: "a\0b") == nil)
-        #expect(FileLists.pattern(of: String(repeating: "x", count: 256)) == nil)
-    }
 }

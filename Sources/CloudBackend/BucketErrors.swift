@@ -1,0 +1,58 @@
+// What the bucket's errors mean to a caller, in one place.
+
+import BlobCore
+import BlobStorage
+import Logging
+import NIOCore
+import S3Client
+
+extension CloudByteStore {
+    /// Stores an object.
+    func put(_ buffers: [ByteBuffer], digest: BlobDigest, as key: ObjectKey) async -> Result<Void, BlobError> {
+        do throws(S3Error) {
+            return .success(try await bucket.put(key.text, buffers, sha256: digest.bytes))
+        } catch {
+            return .failure(refusal(error))
+        }
+    }
+
+    /// Classifies an error of a call that reads an object which has to be there.
+    func reading(_ error: S3Error) -> BlobError {
+        switch error.kind {
+        case .notFound, .invalidRange, .preconditionFailed:
+            logger.critical("an object is not what its row says", metadata: ["error": "\(error)"])
+            return .blobCorrupt
+        default: return refusal(error)
+        }
+    }
+
+    /// Classifies an error, and logs those that somebody has to act on. No message names a key or an address.
+    func refusal(_ error: S3Error) -> BlobError {
+        switch error.kind {
+        case .throttled:
+            return BlobError(
+                .unavailable, "The storage asks for less work now; try again later.", detail: .retryAfter(seconds: 10)
+            )
+        case .badRequest where error.code == "QuotaExceeded", .entityTooLarge:
+            logger.error("the bucket is full", metadata: ["error": "\(error)"])
+            return BlobError(
+                .insufficientStorage,
+                "The storage has no room for these bytes. What was acknowledged is safe; try again later."
+            )
+        case .unreachable, .timeout, .serverError, .cancelled:
+            logger.warning("the bucket cannot be used now", metadata: ["error": "\(error)"])
+        default:
+            logger.error("the bucket refuses a request", metadata: ["error": "\(error)"])
+        }
+        return BlobError(
+            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
+        )
+    }
+
+    func unavailable(_ error: any Error) -> BlobError {
+        logger.warning("reading from the bucket failed", metadata: ["error": "\(error)"])
+        return BlobError(
+            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
+        )
+    }
+}

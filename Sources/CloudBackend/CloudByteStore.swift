@@ -1,0 +1,167 @@
+// Bytes in a bucket of an S3-compatible store: immutable objects, and rows that say which of them hold what.
+
+public import BlobCore
+public import BlobStorage
+import Foundation
+public import Logging
+import NIOCore
+public import PostgresPool
+public import S3Client
+
+/// Keeps the bytes of uploads and blobs as objects under keys that are used once.
+///
+/// An object is written first, and counts when it has a row; so a node that stops anywhere leaves objects without rows,
+/// and never a row without its object. Nothing is overwritten and nothing is renamed: a node that was paused and goes
+/// on later can only add objects that nobody asks for.
+public final class CloudByteStore: ByteStore {
+    let database: Database
+    let bucket: S3Bucket
+    let logger: Logger
+    let retention: Retention
+    let budget = SegmentBudget()
+    let strays = StraySearch()
+
+    /// How long objects are kept that nothing speaks of.
+    public struct Retention: Sendable {
+        /// How far back the database may be restored: objects that were let go of stay so long.
+        public var restoreWindow: Duration
+        /// The age of an object without a row at which it is taken for one that was left behind.
+        public var strayAge: Duration
+
+        /// - Parameter longestUpload: how long an unfinished upload may live.
+        public init(restoreWindow: Duration, longestUpload: Duration) {
+            self.restoreWindow = restoreWindow
+            strayAge = max(longestUpload, restoreWindow) + .seconds(86_400)
+        }
+    }
+
+    /// - Parameters:
+    ///   - pool: connections to the catalog's database.
+    ///   - bucket: for this server alone.
+    public init(
+        pool: PostgresPool, bucket: S3Bucket, retention: Retention,
+        logger: Logger = Logger(label: "blobd.storage")
+    ) {
+        database = Database(pool: pool, clock: nil, logger: logger)
+        self.bucket = bucket
+        self.retention = retention
+        self.logger = logger
+    }
+
+    public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
+        // Nothing can be written while the bucket is away: better told before the bytes come.
+        if expecting != 0 { try bucketIsThere() }
+        let rows = try await query(
+            "SELECT open_upload($1, $2, $3)", [.uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset)],
+            isRepeatable: true
+        ) { row in try row.flag(0) }
+        guard rows.first == true else { throw .uploadFailed }
+        return CloudUploadWriter(upload: upload, store: self)
+    }
+
+    public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
+        guard let content = try await content(of: digest) else {
+            throw BlobError(.blobUnknown, "The blob's bytes are not here.")
+        }
+        guard content.size > 0 else { return .buffer(ByteBuffer()) }
+        return .remote(
+            RemoteBlob(size: content.size, location: location(of: content)) { [self] range throws(BlobError) in
+                try await PieceReader(content.pieces(in: range), in: self).started()
+            }
+        )
+    }
+
+    public func discard(_ id: UploadID) async throws(BlobError) {
+        try await run("SELECT discard_upload($1)", [.uuid(id.uuid)])
+    }
+
+    public func remove(_ digest: BlobDigest) async throws(BlobError) {
+        try await run("SELECT remove_content($1)", [.bytes(digest.bytes)])
+    }
+
+    public func heldUploads() async throws(BlobError) -> [UploadID] {
+        try await query("SELECT * FROM stray_uploads()", [], isRepeatable: true) { row in UploadID(try row.uuid(0)) }
+    }
+
+    public func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64? {
+        try await query(
+            "SELECT max(start + size) FROM segments WHERE upload = $1", [.uuid(id.uuid)], isRepeatable: true
+        ) { row in try row.optionalInteger(0) }.first.flatMap(\.self)
+    }
+
+    public func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest] {
+        // Live contents have their rows by the schema's own doing: only the others can be without.
+        try await query(
+            "SELECT DISTINCT digest FROM contents WHERE state = 0 AND digest >= $1 AND ($2::bytea IS NULL OR digest < $2)",
+            [.bytes([byte]), .bytes(byte == .max ? nil : [byte + 1])], isRepeatable: true
+        ) { row in try row.digest(0) }
+    }
+
+    public func checkReadiness() async throws(BlobError) {
+        do throws(S3Error) {
+            try await bucket.checkAccess()
+        } catch {
+            throw refusal(error)
+        }
+    }
+
+    public func availableBytes() -> Int64? { nil }
+
+    /// - Throws: ``BlobError/Code/unavailable`` while calls to the bucket fail.
+    private func bucketIsThere() throws(BlobError) {
+        guard bucket.isRefusing else { return }
+        throw BlobError(
+            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
+        )
+    }
+
+    private func location(of content: StoredContent) -> (@Sendable (String) -> String)? {
+        guard content.pieces.count == 1, let piece = content.pieces.first else { return nil }
+        return { [bucket] contentDisposition in
+            bucket.presignedURL(
+                for: piece.key, expiresIn: .seconds(300),
+                responseHeaders: [
+                    "Content-Disposition": contentDisposition, "Content-Type": "application/octet-stream",
+                ]
+            )
+        }
+    }
+}
+
+// MARK: The database
+
+extension CloudByteStore {
+    /// What a digest's bytes consist of; `nil` when it has none.
+    func content(of digest: BlobDigest) async throws(BlobError) -> StoredContent? {
+        let rows = try await query(
+            """
+            SELECT c.id, c.upload, c.size, p.start, p.size, p.name FROM contents c LEFT JOIN pieces p ON p.content = c.id
+                WHERE c.id = (
+                    SELECT id FROM contents WHERE digest = $1 AND state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1
+                ) ORDER BY p.start
+            """,
+            [.bytes(digest.bytes)], isRepeatable: true, as: ContentRow.init
+        )
+        do throws(PostgresError) {
+            return try StoredContent(rows)
+        } catch {
+            throw database.errors.classified(error)
+        }
+    }
+
+    func run(_ sql: String, _ parameters: [PostgresValue]) async throws(BlobError) {
+        _ = try await query(sql, parameters, isRepeatable: true) { _ in }
+    }
+
+    func query<Value>(
+        _ sql: String, _ parameters: [PostgresValue], isRepeatable: Bool, as decode: (PostgresRow) throws -> Value
+    ) async throws(BlobError) -> [Value] {
+        try await database.rows(sql, parameters, isRepeatable: isRepeatable) { row throws(PostgresError) in
+            do {
+                return try decode(row)
+            } catch {
+                throw error as? PostgresError ?? .damagedRow(of: "\(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// Makes one object of a blob's many, inside the store, so that a download can be sent there.
+
+public import BlobCore
+import NIOCore
+import PostgresPool
+import S3Client
+
+extension CloudByteStore {
+    /// For how long a node has a blob to itself that it composes.
+    private static let lease = Duration.seconds(3600)
+    /// S3's limits on what an object can be composed of.
+    private static let mostParts: Int64 = 10_000
+    fileprivate static let leastPartByteCount: Int64 = 5 << 20
+
+    /// Composes the blobs that are in pieces, until there are none or the task is cancelled.
+    public func composeLargeBlobs() async throws(BlobError) {
+        while !Task.isCancelled {
+            let taken = try await query(
+                "SELECT take_content_in_pieces($1, $2)", [.milliseconds(Self.lease), .integer(Self.mostParts)],
+                isRepeatable: false
+            ) { row in try row.optionalBytes(0).flatMap { BlobDigest(bytes: $0) } }
+            guard let digest = taken.first.flatMap(\.self) else { return }
+            guard let content = try await content(of: digest), content.pieces.count > 1 else { continue }
+            let name: String
+            do throws(S3Error) {
+                name = try await compose(content)
+            } catch {
+                throw refusal(error)
+            }
+            try await run("SELECT replace_pieces($1, $2)", [.integer(content.id), .text(name)])
+        }
+    }
+
+    /// - Returns: the name of the object that holds all of a content's bytes.
+    private func compose(_ content: StoredContent) async throws(S3Error) -> String {
+        let name = "composed-\(String(UInt64.random(in: .min ... .max), radix: 16))"
+        let upload = try await bucket.createMultipartUpload(ObjectKey(upload: content.upload, name: name).text)
+        do throws(S3Error) {
+            var parts: [S3Part] = []
+            for group in content.pieces.grouped(ofAtLeast: Self.leastPartByteCount) {
+                parts.append(try await add(group, as: parts.count + 1, to: upload))
+            }
+            try await bucket.completeMultipartUpload(upload, parts: parts)
+            return name
+        } catch {
+            // What is left of it is found by the search for strays.
+            try? await bucket.abortMultipartUpload(upload)
+            throw error
+        }
+    }
+
+    /// A piece that is large enough is copied inside the store; several small ones go through here.
+    private func add(_ pieces: [Piece], as number: Int, to upload: S3MultipartUpload) async throws(S3Error) -> S3Part {
+        if pieces.count == 1, let piece = pieces.first {
+            return try await bucket.copyPart(upload, number: number, from: piece.key, range: piece.requestedRange)
+        }
+        var buffers: [ByteBuffer] = []
+        for piece in pieces {
+            var bytes = try await bucket.get(piece.key, range: piece.requestedRange).makeAsyncIterator()
+            while let buffer = try await bytes.next() { buffers.append(buffer) }
+        }
+        return try await bucket.uploadPart(upload, number: number, buffers)
+    }
+}
+
+extension [Piece] {
+    /// Neighbours together, so that each group but the last holds so many bytes.
+    func grouped(ofAtLeast least: Int64) -> [[Piece]] {
+        var groups: [[Piece]] = []
+        var group: [Piece] = []
+        var byteCount: Int64 = 0
+        for piece in self {
+            group.append(piece)
+            byteCount += piece.byteCount
+            guard byteCount >= least else { continue }
+            groups.append(group)
+            (group, byteCount) = ([], 0)
+        }
+        if !group.isEmpty { groups.append(group) }
+        return groups
+    }
+}

@@ -1,0 +1,94 @@
+// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, but grows with how
+// many are skipped, and a search looks at every name.
+
+public import BlobCore
+public import BlobStorage
+import PostgresPool
+
+/// The SQL of lists. The count and the page are of one moment, and so one statement.
+enum FileLists {
+    /// What a list is narrowed to.
+    struct Filter: Sendable {
+        var hasOwner = false
+        var hasPattern = false
+    }
+
+    /// A page's rows are looked up one by one (`OFFSET 0`), however cheap reading all of a small table may seem.
+    ///
+    /// Its parameters: the time, the rows to show, the rows to skip, the owner, the pattern. One that is not asked for
+    /// is still passed, as NULL.
+    static func page(_ filter: Filter, by order: FileQuery.Order, isDescending: Bool) -> String {
+        let column =
+            switch order {
+            case .name: "name"
+            case .size: "size"
+            case .created: "created"
+            }
+        let direction = isDescending ? "DESC" : "ASC"
+        let condition = condition(filter)
+        return """
+            WITH moment AS MATERIALIZED
+                (SELECT coalesce($1, now_ms()) AS now, $4::TEXT AS owner, lower($5 COLLATE "C") AS pattern)
+            SELECT (\(count(filter)))::BIGINT, file.*
+                FROM moment LEFT JOIN (
+                    SELECT shown.* FROM (
+                        SELECT id AS page_id FROM files WHERE \(condition)
+                            ORDER BY \(column) \(direction), id \(direction) LIMIT $2 OFFSET $3
+                    ) AS page
+                    CROSS JOIN LATERAL (SELECT \(FileRows.columns) FROM files WHERE id = page_id OFFSET 0) AS shown
+                ) AS file ON true
+                ORDER BY \(column) \(direction), id \(direction)
+            """
+    }
+
+    private static func condition(_ filter: Filter) -> String {
+        let terms = [
+            "(expires IS NULL OR expires > (SELECT now FROM moment))",
+            filter.hasOwner ? "owner = $4" : nil,
+            // In this collation, only ASCII letters have another case.
+            filter.hasPattern ? #"lower(name) LIKE (SELECT pattern FROM moment) ESCAPE '\'"# : nil,
+        ]
+        return terms.compactMap(\.self).joined(separator: " AND ")
+    }
+
+    /// Without a search, from the counters. Rows that have expired and were not reclaimed yet are few: the reclaimer
+    /// comes often.
+    private static func count(_ filter: Filter) -> String {
+        if filter.hasPattern { return "SELECT count(*) FROM files WHERE \(condition(filter))" }
+        let counter = filter.hasOwner ? "usage WHERE owner = $4" : "totals"
+        let expired = filter.hasOwner ? "AND owner = $4" : ""
+        return """
+            SELECT (SELECT coalesce(sum(files), 0) FROM \(counter))
+                - (SELECT count(*) FROM files WHERE expires <= coalesce($1, now_ms()) \(expired))
+            """
+    }
+}
+
+extension CloudCatalog {
+    /// How long a search may take that looks at every name, or a page far from the first.
+    private static let scanTimeout = Duration.seconds(60)
+
+    public func files(_ query: FileQuery) async throws(BlobError) -> FilePage {
+        var filter = FileLists.Filter(hasOwner: query.owner != nil)
+        var pattern: String?
+        if let search = query.search, !search.isEmpty {
+            pattern = FileName.pattern(holding: search)
+            guard pattern != nil else { return FilePage(count: 0, items: []) }
+            filter.hasPattern = true
+        }
+        let rows = try await database.rows(
+            FileLists.page(filter, by: query.order, isDescending: query.isDescending),
+            [
+                database.now, .limit(query.top), .integer(max(0, query.skip)), .text(query.owner?.name),
+                .text(pattern),
+            ],
+            timeout: Self.scanTimeout
+        ) { row throws(PostgresError) in
+            (
+                count: try row.integer(0),
+                file: try row.optionalInteger(1) == nil ? nil : try File(row: row, from: 1)
+            )
+        }
+        return FilePage(count: rows.first?.count ?? 0, items: rows.compactMap(\.file))
+    }
+}

@@ -1,0 +1,53 @@
+// The table `tokens`.
+
+public import BlobCore
+public import BlobStorage
+import PostgresPool
+
+enum TokenRows {
+    private static let columns = "name, scopes, created, expires"
+    static let insert = """
+        INSERT INTO tokens (secret_digest, name, scopes, created, expires) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT DO NOTHING RETURNING name
+        """
+    static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = $1"
+    static let selectAll = "SELECT \(columns) FROM tokens ORDER BY name"
+    static let delete = "DELETE FROM tokens WHERE name = $1 RETURNING name"
+}
+
+extension AccessToken {
+    fileprivate init(row: PostgresRow) throws(PostgresError) {
+        self.init(
+            name: try row.text(0), scopes: Set(stored: try row.text(1)), created: try row.time(2),
+            expires: try row.optionalTime(3)
+        )
+    }
+}
+
+extension CloudCatalog {
+    public func createToken(_ token: AccessToken, secretDigest: BlobDigest) async throws(BlobError) {
+        let name = try await database.first(
+            TokenRows.insert,
+            [
+                .digest(secretDigest), .text(token.name), .text(token.scopes.stored), .time(token.created),
+                .time(token.expires),
+            ],
+            isRepeatable: false
+        ) { row throws(PostgresError) in try row.text(0) }
+        guard name != nil else { throw BlobError(.validationFailed, "There is a token of this name already.") }
+    }
+
+    public func token(secretDigest: BlobDigest) async throws(BlobError) -> AccessToken? {
+        try await database.first(TokenRows.select, [.digest(secretDigest)], as: AccessToken.init(row:))
+    }
+
+    public func tokens() async throws(BlobError) -> [AccessToken] {
+        try await database.rows(TokenRows.selectAll, [], as: AccessToken.init(row:))
+    }
+
+    public func revokeToken(named name: String) async throws(BlobError) -> Bool {
+        try await database.first(TokenRows.delete, [.text(name)], isRepeatable: false) {
+            row throws(PostgresError) in try row.text(0)
+        } != nil
+    }
+}

@@ -1,0 +1,28 @@
+// The stored forms that all catalogs share.
+
+import BlobCore
+import BlobStorage
+import Foundation
+import Testing
+
+@Suite struct StoredValuesTests {
+    @Test func searchPatternIsLiteral() {
+        #expect(FileName.pattern(holding: #"50%_a\b"#) == #"%50\%\_a\\b%"#)
+        #expect(FileName.pattern(holding: "a\0b") == nil)
+        #expect(FileName.pattern(holding: String(repeating: "x", count: 256)) == nil)
+    }
+
+    @Test func scopesComeBack() {
+        for scopes in [[], [Scope.admin], Set(Scope.allCases)] { #expect(Set(stored: scopes.stored) == scopes) }
+        #expect(Set(stored: "read fly upload") == [.read, .upload])
+    }
+
+    @Test func timesStayWithinTheirBits() {
+        let moment = Timestamp(milliseconds: 1_750_000_000_125)
+        #expect(Timestamp(moment.date) == moment)
+        #expect(moment - .milliseconds(125) == Timestamp(milliseconds: 1_750_000_000_000))
+        #expect(moment - .seconds(Int64.max) == Timestamp(milliseconds: 1_750_000_000_125 - .max))
+        #expect(Timestamp(milliseconds: -2) - .seconds(Int64.max) == Timestamp(milliseconds: .min))
+        #expect(moment - .seconds(Int64.min) == Timestamp(milliseconds: .max))
+    }
+}

@@ -1,0 +1,144 @@
+// The rules of every byte store, checked on the one of a bucket.
+
+import BlobCore
+import BlobStorage
+import BlobStorageTesting
+import Foundation
+import NIOCore
+import PostgresPool
+import S3Client
+import Testing
+
+@testable import CloudBackend
+
+@Suite(.timeLimit(.minutes(3))) struct CloudByteStoreTests {
+    @Test(arguments: ByteStoreConformance.allCases)
+    func conformance(rule: ByteStoreConformance) async throws {
+        try await withStore { store in try await rule.check { store } }
+    }
+
+    @Test(arguments: UInt64(1)...10)
+    func randomOperations(seed: UInt64) async throws {
+        try await withStore { store in
+            // A node that is started again finds what is in the database and the bucket, and nothing else counts.
+            try await RandomOperations(seed: seed, steps: 200).run(againstByteStore: {
+                CloudByteStore(pool: store.database.pool, bucket: store.bucket, retention: .long)
+            })
+        }
+    }
+
+    @Test func largeUploadIsCutIntoSegments() async throws {
+        try await withStore { store in
+            let bytes = (0..<40).flatMap { [UInt8](repeating: $0, count: 1 << 20) }
+            let upload = Upload.test()
+            let writer = try await store.writer(for: upload, expecting: nil)
+            for start in stride(from: 0, to: bytes.count, by: 1 << 20) {
+                try await writer.write([ByteBuffer(bytes: bytes[start..<start + (1 << 20)])])
+            }
+            try await writer.publish(as: BlobDigest(of: bytes))
+            let content = try #require(try await store.content(of: BlobDigest(of: bytes)))
+            #expect(content.pieces.map(\.byteCount) == [16 << 20, 16 << 20, 8 << 20])
+            for range: Range<Int64> in [
+                0..<1, 0..<41_943_040, 16_777_215..<16_777_217, 16_777_216..<33_554_432, 41_943_039..<41_943_040,
+            ] {
+                let opened = try await store.open(BlobDigest(of: bytes))
+                guard case .remote(let blob) = opened else { throw Unexpected() }
+                let source = try await blob.bytes(of: range)
+                var found: [UInt8] = []
+                while let buffer = try await source.next() { found.append(contentsOf: buffer.readableBytesView) }
+                #expect(found == Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
+            }
+        }
+    }
+
+    @Test func piecesAreComposedAndSwept() async throws {
+        try await withStore(.none) { store in
+            let catalog = CloudCatalog(pool: store.database.pool)
+            // Small ones go through the node, large ones stay in the store.
+            let sizes = [3 << 20, 1, 6 << 20, 5 << 20, 70_000]
+            let bytes = sizes.enumerated().flatMap { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
+            var upload = Upload.test()
+            try await catalog.create(upload, openUploadLimit: 1)
+            upload = try await catalog.claim(upload.id)
+            let writer = try await store.writer(for: upload, expecting: nil)
+            var position = 0
+            for size in sizes {
+                try await writer.write([ByteBuffer(bytes: bytes[position..<position + size])])
+                let progress = try await writer.flush()
+                upload = try await catalog.advance(upload, to: progress, expires: upload.expires, announcing: true)
+                position += size
+            }
+            let digest = BlobDigest(of: bytes)
+            try await writer.publish(as: digest)
+            let file = try await catalog.complete(
+                upload, with: await writer.progress(), expires: upload.expires, fileExpires: nil
+            )
+            #expect(FileID(at: file.created, after: nil) <= file.id)
+            try await store.discard(upload.id)
+            #expect(try await store.content(of: digest)?.pieces.count == 5)
+            _ = try await store.database.pool.query("UPDATE contents SET created = created - 60001")
+            try await store.composeLargeBlobs()
+            let content = try #require(try await store.content(of: digest))
+            #expect(content.pieces.map(\.byteCount) == [Int64(bytes.count)])
+            #expect(try await store.measure(digest) { _ in } == MeasuredBytes(size: Int64(bytes.count), digest: digest))
+            #expect(try await store.size(of: digest) == Int64(bytes.count))
+            #expect(try await store.sweep() == 5)
+            #expect(try await objects(of: upload, in: store) == [content.pieces[0].key])
+
+            try await catalog.destroyFile(file.id, of: nil)
+            #expect(try await catalog.removeBlob(digest, dyingFor: .zero))
+            #expect(try await store.content(of: digest) == nil)
+            #expect(try await store.sweep() == 1)
+            #expect(try await objects(of: upload, in: store).isEmpty)
+        }
+    }
+
+    @Test func objectsWithoutRowsAreSwept() async throws {
+        try await withStore { store in
+            let upload = Upload.test()
+            let key = ObjectKey(upload: upload.id.uuid, name: "1-1-left-behind")
+            try await store.bucket.put(key.text, [ByteBuffer(string: "nobody asks for it")])
+            #expect(try await store.unknown(among: [key]) == [key])
+            // It is a moment old, and could be about to get its row.
+            _ = try await store.sweep()
+            #expect(try await objects(of: upload, in: store) == [key.text])
+        }
+    }
+
+    private func objects(of upload: Upload, in store: CloudByteStore) async throws -> [String] {
+        let prefix = ObjectKey(upload: upload.id.uuid, name: "").text
+        return try await store.bucket.list(prefix: prefix, after: nil, limit: 1000).entries.map(\.key)
+    }
+
+    struct Unexpected: Error {}
+}
+
+extension CloudByteStore.Retention {
+    /// Nobody restores the database.
+    static let none = CloudByteStore.Retention(restoreWindow: .zero, longestUpload: .seconds(86_400))
+    static let long = CloudByteStore.Retention(restoreWindow: .seconds(86_400), longestUpload: .seconds(86_400))
+}
+
+extension Upload {
+    static func test() -> Upload {
+        Upload(id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture)
+    }
+}
+
+/// Runs `body` with a store of its own schema.
+func withStore(
+    _ retention: CloudByteStore.Retention = .long, _ body: (CloudByteStore) async throws -> Void
+) async throws {
+    try await TestSchema.with { schema in
+        try await schema.withPool { pool in
+            let bucket = try Engines.bucket()
+            do {
+                try await body(CloudByteStore(pool: pool, bucket: bucket, retention: retention))
+            } catch {
+                await bucket.shutdown()
+                throw error
+            }
+            await bucket.shutdown()
+        }
+    }
+}

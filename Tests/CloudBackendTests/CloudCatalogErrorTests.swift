@@ -1,0 +1,87 @@
+// What a caller is told when the database fails.
+
+import BlobCore
+import BlobStorage
+import CloudBackend
+import Logging
+import PostgresPool
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct CloudCatalogErrorTests {
+    @Test func unreachableDatabaseIsUnavailableAndSaysWhenToTryAgain() async throws {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let pool = try PostgresPool(url: "postgresql://test@127.0.0.1:1/postgres", logger: logger)
+        let catalog = CloudCatalog(pool: pool, logger: logger)
+        let error = await #expect(throws: BlobError.self) { try await catalog.checkReadiness() }
+        #expect(error?.code == .unavailable)
+        #expect(error?.detail != nil)
+        await pool.close()
+    }
+
+    private static let classes: [(String, BlobError.Code, BlobError.Detail?)] = [
+        ("BD001", .unavailable, .retryAfter(seconds: 1)), ("53100", .insufficientStorage, nil),
+        ("25006", .unavailable, .retryAfter(seconds: 5)),
+    ]
+
+    @Test(arguments: classes)
+    func errorsOfTheDatabaseAreClassified(state: String, code: BlobError.Code, detail: BlobError.Detail?) async throws {
+        try await TestSchema.with { schema in
+            try await schema.withPool(connections: 1) { pool in
+                let catalog = CloudCatalog(pool: pool)
+                let upload = try await catalog.claim(try await catalog.start().id)
+                _ = try await pool.query(
+                    """
+                    CREATE OR REPLACE FUNCTION adopt_content(
+                            p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_was_sound BOOLEAN
+                        ) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = '\(state)'; END $$
+                    """
+                )
+                let error = await #expect(throws: BlobError.self) {
+                    _ = try await catalog.complete(
+                        upload, with: UploadProgress(holding: "text"), expires: upload.expires, fileExpires: nil
+                    )
+                }
+                #expect(error?.code == code)
+                #expect(error?.detail == detail)
+                // It changed nothing.
+                // After 25006 the pool waits a moment before it connects again.
+                while (try? await catalog.upload(upload.id)) == nil { try await Task.sleep(for: .milliseconds(10)) }
+                #expect(try await catalog.upload(upload.id) == upload)
+                #expect(try await catalog.faults() == [])
+            }
+        }
+    }
+
+    @Test func damagedRowIsAnErrorOfItsCall() async throws {
+        try await TestSchema.with { schema in
+            try await schema.withPool(connections: 1) { pool in
+                let catalog = CloudCatalog(pool: pool)
+                let (good, bad) = (try await catalog.start(), try await catalog.start())
+                _ = try await pool.query(
+                    "UPDATE uploads SET digest_state = '\\x00' WHERE id = $1", [.uuid(bad.id.uuid)]
+                )
+                let error = await #expect(throws: BlobError.self) { _ = try await catalog.upload(bad.id) }
+                #expect(error?.code == .unavailable)
+                #expect(error?.message.contains("damaged") == true)
+                #expect(try await catalog.upload(good.id) == good)
+            }
+        }
+    }
+
+    /// Rows that somebody changed behind the triggers' back.
+    @Test(arguments: [
+        "UPDATE totals SET files = files + 1 WHERE slot = 3", "UPDATE usage SET file_bytes = 0",
+        "UPDATE blob_totals SET blobs = 0", "UPDATE blobs SET dying_since = 1", "UPDATE blobs SET size = size + 1",
+    ])
+    func faultsAreFound(damage: String) async throws {
+        try await TestSchema.with { schema in
+            try await schema.withPool(connections: 1) { pool in
+                let catalog = CloudCatalog(pool: pool)
+                _ = try await catalog.add("text")
+                #expect(try await catalog.faults() == [])
+                _ = try await pool.query(damage)
+                #expect(try await !catalog.faults().isEmpty)
+            }
+        }
+    }
+}
