@@ -22,12 +22,10 @@ struct Assembly {
 
     /// Opens the data, serves until SIGTERM or SIGINT, and closes the data again.
     func serve() async throws {
-        let storage = try Storage(
-            at: settings.data, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace, logger: logger
-        )
+        let storage = try await Storage.opened(settings, logger: logger)
         let (catalog, clock) = (storage.catalog, storage.clock)
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
-        let adminToken = try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock)
+        let firstToken = try await firstToken(catalog: catalog, clock: clock)
 
         let api = API(
             uploads: UploadService(
@@ -42,7 +40,8 @@ struct Assembly {
             log: RequestLog(logger: logger),
             policy: DownloadPolicy(
                 isPrivate: settings.privateDownloads,
-                crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue, clock: clock
+                crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,
+                redirects: settings.redirectDownloads, clock: clock
             )
         )
         let isReady = Atomic(false)
@@ -51,7 +50,7 @@ struct Assembly {
             threads: storage.threads, logger: logger
         ) { address in
             isReady.store(true, ordering: .relaxed)
-            Console.tell(welcome(on: address, tls: tls, adminToken: adminToken).text)
+            Console.tell(welcome(on: address, tls: tls, firstToken: firstToken).text)
         }
         do {
             try await group(server, storage, tls).run()
@@ -62,6 +61,17 @@ struct Assembly {
             throw StartFailure("cannot listen on \(settings.listen): \(Self.reason(error))")
         }
         try await storage.close()
+    }
+
+    /// What a newcomer is told about tokens. Nodes that share their tokens make none by themselves: each would have
+    /// nowhere to put it.
+    private func firstToken(catalog: any Catalog, clock: any WallClock) async throws -> Welcome.FirstToken? {
+        switch settings.storage {
+        case .local:
+            try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock).map { .file($0) }
+        case .cloud:
+            try await catalog.tokens().isEmpty ? .missing : nil
+        }
     }
 
     private static func reason(_ error: any Error) -> String {
@@ -94,7 +104,8 @@ struct Assembly {
     private func group(_ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?) -> ServiceGroup {
         let upkeep = Upkeep(
             reclaimer: storage.reclaimer, reclaimInterval: settings.reclaimInterval, verifier: storage.verifier,
-            scrubInterval: settings.scrubInterval, scrubRate: settings.scrubRate, logger: logger
+            scrubInterval: settings.scrubInterval, scrubRate: settings.scrubRate, chores: storage.chores,
+            logger: logger
         )
         var services: [any Service] = [upkeep]
         if let tls { services.append(tls.reloader) }
@@ -107,11 +118,11 @@ struct Assembly {
         return ServiceGroup(configuration: configuration)
     }
 
-    private func welcome(on address: SocketAddress, tls: TLSMaterial?, adminToken: String?) -> Welcome {
+    private func welcome(on address: SocketAddress, tls: TLSMaterial?, firstToken: Welcome.FirstToken?) -> Welcome {
         Welcome(
             address: ListenAddress(host: settings.listen.host, port: address.port ?? settings.listen.port),
             selfSignedCertificate: settings.transport == .selfSigned ? tls?.certificatePath : nil,
-            adminToken: adminToken, isSecure: tls != nil
+            firstToken: firstToken, isSecure: tls != nil
         )
     }
 }

@@ -1,4 +1,4 @@
-// The embedded backend, put together. Only this file knows which backend is used.
+// What a server keeps its data in, put together; here for the embedded backend, beside it for that of many nodes.
 
 import BlobCore
 import BlobStorage
@@ -9,31 +9,35 @@ import NIOCore
 import NIOPosix
 import SystemPackage
 
-/// The data of one directory, opened by the only process that may change its blobs.
+/// Everything that a server keeps, opened by a process that may change it.
 struct Storage {
-    private let directory: DataDirectory
+    let catalog: any Catalog
+    let bytes: any ByteStore
     let clock: any WallClock
-    let catalog: LocalCatalog
+    /// For reading files, where bytes are files.
     let threads: NIOThreadPool
-    let bytes: LocalByteStore
     let blobs: BlobService
     let locks = BlobLocks()
     let reclaimer: Reclaimer
     let verifier: Verifier
+    /// What this backend has to do now and then, beside what all have.
+    let chores: [Chore]
+    private let closing: @Sendable () async throws -> Void
 
     /// - Parameters:
-    ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
     ///   - grace: how long a blob without files is kept.
-    /// - Throws: when another process has the directory, or what is in it cannot be used.
-    init(at path: String, freeSpaceFloor: Int64, grace: Duration, logger: Logger) throws {
-        directory = try DataDirectory(serving: FilePath(path))
-        clock = SteadyClock(logger: logger)
-        catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
-        threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
-        threads.start()
-        bytes = LocalByteStore(
-            directory: directory, threads: threads, freeSpaceFloor: freeSpaceFloor, logger: logger
-        )
+    ///   - closing: lets what was begun finish, and lets go of everything.
+    init(
+        catalog: any Catalog, bytes: any ByteStore, clock: any WallClock, threads: NIOThreadPool, grace: Duration,
+        logger: Logger, chores: [Chore] = [],
+        closing: @escaping @Sendable () async throws -> Void
+    ) {
+        self.catalog = catalog
+        self.bytes = bytes
+        self.clock = clock
+        self.threads = threads
+        self.chores = chores
+        self.closing = closing
         blobs = BlobService(catalog: catalog, bytes: bytes)
         reclaimer = Reclaimer(
             catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace, logger: logger
@@ -41,12 +45,41 @@ struct Storage {
         verifier = Verifier(catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: logger)
     }
 
-    /// Lets what was begun finish, and gives the directory free for others.
-    func close() async throws {
-        await catalog.close()
-        try await threads.shutdownGracefully()
-        // Its lock must outlast whatever writes.
-        withExtendedLifetime(directory) {}
+    /// Lets what was begun finish, and lets go of everything.
+    func close() async throws { try await closing() }
+}
+
+extension Storage {
+    /// What the settings say.
+    static func opened(_ settings: Settings, logger: Logger) async throws -> Storage {
+        switch settings.storage {
+        case .local:
+            try local(
+                at: settings.data, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace, logger: logger
+            )
+        case .cloud(let cloud): try await .cloud(cloud, grace: settings.reclaimGrace, logger: logger)
+        }
+    }
+
+    /// The data of one directory, for the only process that may change its blobs.
+    ///
+    /// - Parameter freeSpaceFloor: bytes of the disk that uploads leave free.
+    /// - Throws: when another process has the directory, or what is in it cannot be used.
+    static func local(at path: String, freeSpaceFloor: Int64, grace: Duration, logger: Logger) throws -> Storage {
+        let directory = try DataDirectory(serving: FilePath(path))
+        let clock = SteadyClock(logger: logger)
+        let catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
+        let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
+        threads.start()
+        let bytes = LocalByteStore(
+            directory: directory, threads: threads, freeSpaceFloor: freeSpaceFloor, logger: logger
+        )
+        return Storage(catalog: catalog, bytes: bytes, clock: clock, threads: threads, grace: grace, logger: logger) {
+            await catalog.close()
+            try await threads.shutdownGracefully()
+            // Its lock must outlast whatever writes.
+            withExtendedLifetime(directory) {}
+        }
     }
 }
 

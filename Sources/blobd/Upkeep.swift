@@ -6,6 +6,12 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
+/// Work that is due again and again.
+struct Chore: Sendable {
+    let interval: Duration
+    let work: @Sendable () async throws(BlobError) -> Void
+}
+
 /// Reclaims and verifies until the server stops: at intervals, and at once when SIGUSR1 asks for it.
 struct Upkeep: Service {
     let reclaimer: Reclaimer
@@ -15,6 +21,7 @@ struct Upkeep: Service {
     let scrubInterval: Duration
     /// In bytes per second.
     let scrubRate: Int64
+    let chores: [Chore]
     let logger: Logger
 
     func run() async throws {
@@ -35,6 +42,14 @@ struct Upkeep: Service {
                         await attempt { () throws(BlobError) in
                             try await verifier.verifySuspected()
                             try await reclaimer.reclaim(searchingAll: true)
+                        }
+                    }
+                }
+                for chore in chores {
+                    group.addTask {
+                        while true {
+                            try await Task.sleep(for: chore.interval)
+                            await attempt(chore.work)
                         }
                     }
                 }

@@ -104,6 +104,10 @@ struct SettingsTests {
             .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .bodyTimeout: "1ms", .idleTimeout: "1ms",
+            .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
+            .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
+            .s3Bucket: "blobs", .s3Addressing: "virtual-host", .s3AccessKey: "AKIA/+=", .s3SecretKey: "s/+=",
+            .s3SessionToken: "t", .s3CertificateAuthority: "ca.pem", .restoreWindow: "0s", .redirectDownloads: "true",
         ]
         #expect(Set(samples.keys) == Set(Setting.allCases).subtracting([.config]))
         let lines = samples.map { "\($0.rawValue): '\($1)'" }.joined(separator: "\n")
@@ -120,6 +124,38 @@ struct SettingsTests {
                 #expect(try Settings(effective).transport == .tls(certificate: "c.pem", key: "k.pem"))
             }
         }
+    }
+
+    private static let cloud: [Setting: String] = [
+        .storage: "cloud", .database: "postgresql://db/blobd", .s3Bucket: "blobs", .s3AccessKey: "id",
+        .s3SecretKey: "s",
+    ]
+
+    @Test(arguments: [Setting.database, .s3Bucket, .s3AccessKey, .s3SecretKey])
+    func cloudNeeds(setting: Setting) async throws {
+        #expect(await problems(flags: Self.cloud) == [])
+        let found = await problems(flags: Self.cloud.filter { $0.key != setting })
+        #expect(found == ["\(setting.rawValue): the storage 'cloud' needs it: \(setting.row.summary)"])
+    }
+
+    @Test func forgottenCloudIsNoticed() async throws {
+        let found = await problems(flags: Self.cloud.filter { $0.key != .storage })
+        #expect(found.count == 4)
+        #expect(
+            found.contains(
+                "s3-bucket: 'blobs' from the flag --s3-bucket is for the storage 'cloud': say so with storage, or leave it out"
+            )
+        )
+        #expect(!found.contains { $0.contains("postgresql") })
+    }
+
+    @Test(arguments: [
+        ("http://10.0.0.7:9000", true), ("https://s3.example.com/", true), ("http://[::1]:9000", true),
+        ("s3.example.com", false), ("ftp://s3.example.com", false), ("https://s3.example.com/bucket", false),
+        ("https://user@s3.example.com", false), ("https://s3.example.com?x", false), ("https://", false),
+    ])
+    func serviceURL(text: String, isGood: Bool) {
+        #expect((ServiceURL(settingText: text) != nil) == isGood)
     }
 
     @Test(arguments: [

@@ -7,16 +7,29 @@ import Testing
 struct WelcomeTests {
     @Test func laterStart() {
         let welcome = Welcome(
-            address: ListenAddress(host: "127.0.0.1", port: 8887), selfSignedCertificate: nil, adminToken: nil,
+            address: ListenAddress(host: "127.0.0.1", port: 8887), selfSignedCertificate: nil, firstToken: nil,
             isSecure: false
         )
         #expect(welcome.text == "blobd is ready on http://127.0.0.1:8887")
     }
 
+    @Test func nodeWithoutTokens() {
+        let welcome = Welcome(
+            address: ListenAddress(host: "127.0.0.1", port: 8887), selfSignedCertificate: nil, firstToken: .missing,
+            isSecure: false
+        )
+        #expect(
+            welcome.text == """
+                blobd is ready on http://127.0.0.1:8887
+                There is no token yet. Make one, with the same settings: blobd token create NAME
+                """
+        )
+    }
+
     @Test func firstStart() {
         let welcome = Welcome(
             address: ListenAddress(host: "::", port: 1), selfSignedCertificate: "/d/tls/certificate.pem",
-            adminToken: "/it's here/admin-token", isSecure: true
+            firstToken: .file("/it's here/admin-token"), isSecure: true
         )
         #expect(
             welcome.text == #"""

@@ -58,6 +58,11 @@ private func transfer(
     let effective = try Settings.effective(flags: flags.given)
     let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
     defer { log.drain() }
+    guard case .local = try StorageSettings(effective) else {
+        throw StartFailure(
+            "the storage 'cloud' is backed up by the means of its database and its bucket: see the operations guide"
+        )
+    }
     let data: String = effective.value(.data)
     let isTerminal = isatty(STDOUT_FILENO) == 1
     let summary = try await NIOThreadPool.singleton.runIfActive {

@@ -14,7 +14,8 @@ struct CheckCommand: AsyncParsableCommand {
         discussion: """
             Bytes that are not what their digest says are moved to 'quarantine' in the data directory and never deleted; \
             downloads of them answer 500 BLOB_CORRUPT until the same content is uploaded again or the file is restored. \
-            Works beside a running server, which then moves them itself.
+            Works beside a running server, which then moves them itself. In the storage 'cloud' they stay where they are, \
+            and are served no more.
 
             Exit codes: 0 everything is well, 1 damage was found, 2 the check could not be made.
             """
@@ -50,6 +51,9 @@ struct CheckCommand: AsyncParsableCommand {
         defer { log.drain() }
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
         let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
+        if case .cloud(let cloud) = try StorageSettings(effective) {
+            return try await check(try await Storage.cloud(cloud, grace: .zero, logger: logger), report)
+        }
         try requireCatalog(in: data)
         if let process = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
@@ -63,7 +67,13 @@ struct CheckCommand: AsyncParsableCommand {
             await visited.close()
             return isWell
         }
-        let storage = try Storage(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger)
+        return try await check(
+            try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), report
+        )
+    }
+
+    /// Checks what this process may change.
+    private func check(_ storage: Storage, _ report: CheckReport) async throws -> Bool {
         let check = Check(catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, report: report)
         let isWell = try await check.run { record, pace throws(BlobError) in
             try await storage.verifier.verify(record, reading: !quick, pace: pace)

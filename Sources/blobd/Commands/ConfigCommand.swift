@@ -23,7 +23,7 @@ struct ConfigCommand: AsyncParsableCommand {
         alignedTable(
             Setting.allCases.map { setting in
                 guard let entry = effective[setting] else { return [setting.rawValue, "-", "not set"] }
-                return [setting.rawValue, entry.text, entry.origin.description]
+                return [setting.rawValue, setting.isSecret ? "(hidden)" : entry.text, entry.origin.description]
             }
         )
     }

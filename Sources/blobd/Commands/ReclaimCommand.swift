@@ -27,15 +27,23 @@ struct ReclaimCommand: AsyncParsableCommand {
         )
         let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
         defer { log.drain() }
-        let data: String = effective.value(.data)
+        let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
+        if case .cloud(let cloud) = try StorageSettings(effective) {
+            return try await reclaim(
+                try await Storage.cloud(cloud, grace: effective.value(.reclaimGrace), logger: logger)
+            )
+        }
         if let server = try server(of: data) {
             wake(server)
             return Console.tell("The server (process \(server)) was asked to reclaim now; its log tells what it did.")
         }
         try requireCatalog(in: data)
-        let storage = try Storage(
-            at: data, freeSpaceFloor: 0, grace: effective.value(.reclaimGrace), logger: Logger(label: "blobd")
+        try await reclaim(
+            try Storage.local(at: data, freeSpaceFloor: 0, grace: effective.value(.reclaimGrace), logger: logger)
         )
+    }
+
+    private func reclaim(_ storage: Storage) async throws {
         let round = try await storage.reclaimer.reclaim(searchingAll: true)
         try await storage.close()
         Console.tell(

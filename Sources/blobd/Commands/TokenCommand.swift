@@ -85,7 +85,7 @@ struct TokenCommand: AsyncParsableCommand {
         func run() async throws {
             let isRevoked = try await withCatalog(dataFlags) { catalog, data in
                 // Before the row: a start must not adopt the secret of a revoked token.
-                if name == AdminToken.name { try AdminToken.removeFile(in: data) }
+                if let data, name == AdminToken.name { try AdminToken.removeFile(in: data) }
                 return try await catalog.revokeToken(named: name)
             }
             guard isRevoked else {
@@ -95,13 +95,26 @@ struct TokenCommand: AsyncParsableCommand {
     }
 }
 
-/// Runs `body` with the catalog of the data directory that the settings name, and the path of that directory.
+/// Runs `body` with the catalog that the settings name, and the path of its data directory, where it has one.
 private func withCatalog<Value: Sendable>(
-    _ flags: DataFlags, _ body: (any Catalog, String) async throws -> Value
+    _ flags: DataFlags, _ body: (any Catalog, String?) async throws -> Value
 ) async throws -> Value {
     let effective = try Settings.effective(flags: flags.given)
     let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
     defer { log.drain() }
-    let data: String = effective.value(.data)
-    return try await visitCatalog(in: data) { try await body($0, data) }
+    switch try StorageSettings(effective) {
+    case .local:
+        let data: String = effective.value(.data)
+        return try await visitCatalog(in: data) { try await body($0, data) }
+    case .cloud(let cloud):
+        let storage = try await Storage.cloud(cloud, grace: .zero, logger: Logger(label: "blobd"))
+        do {
+            let value = try await body(storage.catalog, nil)
+            try await storage.close()
+            return value
+        } catch {
+            try await storage.close()
+            throw error
+        }
+    }
 }

@@ -8,9 +8,17 @@ struct Welcome {
     let address: ListenAddress
     /// The certificate to trust for trying out TLS; `nil` when it needs no mention.
     let selfSignedCertificate: String?
-    /// The file of a first token that this start made; `nil` for every later start.
-    let adminToken: String?
+    /// `nil` where there are tokens already.
+    let firstToken: FirstToken?
     let isSecure: Bool
+
+    /// How a newcomer gets in.
+    enum FirstToken {
+        /// This start made a token and wrote it to a file.
+        case file(String)
+        /// There is none, and somebody has to make one.
+        case missing
+    }
 
     /// The line that scripts wait for comes first; what helps a newcomer follows, and never holds a token.
     var text: String {
@@ -19,7 +27,11 @@ struct Welcome {
         if let selfSignedCertificate {
             lines.append("For clients to trust, the certificate it made: \(absolute(selfSignedCertificate))")
         }
-        if let adminToken {
+        switch firstToken {
+        case nil: break
+        case .missing:
+            lines.append("There is no token yet. Make one, with the same settings: blobd token create NAME")
+        case .file(let adminToken):
             let trust = selfSignedCertificate.map { " --cacert \(quoted(absolute($0)))" } ?? ""
             let path = absolute(adminToken)
             lines.append("A first token with all scopes is in \(path). Try it:")

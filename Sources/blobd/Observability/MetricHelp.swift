@@ -14,5 +14,8 @@ enum MetricHelp {
         "blobd_files": "Files held.",
         "blobd_blob_bytes": "Bytes of all blobs, each counted once.",
         "blobd_disk_free_bytes": "Free bytes of the disk that holds the data.",
+        "blobd_postgres_connections": "Connections to the database.",
+        "blobd_postgres_connections_in_use": "Connections that run a statement.",
+        "blobd_postgres_calls_waiting": "Statements that wait for a connection.",
     ]
 }

@@ -6,6 +6,20 @@ import Logging
 /// variable `BLOBD_MAX_BLOB_SIZE`.
 enum Setting: String, CaseIterable, Sendable {
     case data
+    case storage
+    case database
+    case databaseConnections = "database-connections"
+    case databasePreparedStatements = "database-prepared-statements"
+    case s3Endpoint = "s3-endpoint"
+    case s3Region = "s3-region"
+    case s3Bucket = "s3-bucket"
+    case s3Addressing = "s3-addressing"
+    case s3AccessKey = "s3-access-key"
+    case s3SecretKey = "s3-secret-key"
+    case s3SessionToken = "s3-session-token"
+    case s3CertificateAuthority = "s3-certificate-authority"
+    case restoreWindow = "restore-window"
+    case redirectDownloads = "redirect-downloads"
     case listen
     case config
     case allowPlaintext = "allow-plaintext"
@@ -35,6 +49,20 @@ enum Setting: String, CaseIterable, Sendable {
     var row: Row {
         switch self {
         case .data: Row(String.self, "./data", "Directory that holds everything the server keeps.")
+        case .storage: Row(StorageKind.self, "local", "Where everything is kept: here, or in S3 and PostgreSQL.")
+        case .database: Row(SecretText.self, nil, "URL of the PostgreSQL database, such as postgresql://HOST/NAME.")
+        case .databaseConnections: Row(Int.self, "16", least: "1", "Connections to the database at one time.")
+        case .databasePreparedStatements: Row(Bool.self, "true", "Prepare statements; not every pooler allows it.")
+        case .s3Endpoint: Row(ServiceURL.self, nil, "URL of the S3 service; that of AWS in the region, if not given.")
+        case .s3Region: Row(PlainName.self, "us-east-1", "Region of the bucket.")
+        case .s3Bucket: Row(PlainName.self, nil, "Bucket for this server's objects alone.")
+        case .s3Addressing: Row(S3AddressingChoice.self, "auto", "Bucket in the path or in the host's name.")
+        case .s3AccessKey: Row(PlainName.self, nil, "Id of the key for the bucket.")
+        case .s3SecretKey: Row(SecretText.self, nil, "Secret of the key for the bucket.")
+        case .s3SessionToken: Row(SecretText.self, nil, "Session token, where the key is a temporary one.")
+        case .s3CertificateAuthority: Row(String.self, nil, "Certificates in PEM to trust of the S3 service.")
+        case .restoreWindow: Row(Duration.self, "7d", "How far back the database can be restored without loss.")
+        case .redirectDownloads: Row(Bool.self, "false", "Send downloads to the S3 service where possible.")
         case .listen: Row(ListenAddress.self, "127.0.0.1:8887", "Address to listen on; port 0 takes a free one.")
         case .config: Row(String.self, nil, "File of settings, in YAML or JSON.")
         case .allowPlaintext: Row(Bool.self, "false", "Serve without TLS on an address that others can reach.")
@@ -73,6 +101,7 @@ extension Setting {
         let placeholder: String
         /// What a value looks like, to go on after "must be".
         let form: String
+        let isSecret: Bool
         /// The value of a well-formed text within the limits.
         let parse: (String) -> (any SettingValue)?
 
@@ -81,6 +110,7 @@ extension Setting {
             self.summary = summary
             placeholder = Value.placeholder
             form = Value.form
+            isSecret = Value.self == SecretText.self
             parse = { Value(settingText: $0) }
         }
 
@@ -91,6 +121,7 @@ extension Setting {
             self.summary = summary
             placeholder = Value.placeholder
             form = "\(Value.form), and at least \(least)"
+            isSecret = false
             parse = { text in
                 guard let value = Value(settingText: text), let limit = Value(settingText: least), value >= limit
                 else { return nil }
@@ -100,6 +131,9 @@ extension Setting {
     }
 
     var flag: String { "--\(rawValue)" }
+
+    /// Whether nobody may see the value: it has no flag, which others could see in the list of processes.
+    var isSecret: Bool { row.isSecret }
 
     var environmentName: String {
         Self.environmentPrefix + rawValue.uppercased().replacing("-", with: "_")

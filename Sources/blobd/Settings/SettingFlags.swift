@@ -2,10 +2,21 @@
 
 import ArgumentParser
 
-/// The flags of all settings. Names, help and defaults come from the table; what is written here is only that each
-/// setting has a flag, which a test compares with the table.
+/// The flags of all settings but secrets. Names, help and defaults come from the table; what is written here is only
+/// that each setting has a flag, which a test compares with the table.
 struct SettingFlags: ParsableArguments {
     @Option(.data) var data: GivenSetting?
+    @Option(.storage) var storage: GivenSetting?
+    @Option(.databaseConnections) var databaseConnections: GivenSetting?
+    @Flag(.databasePreparedStatements) var databasePreparedStatements: Bool?
+    @Option(.s3Endpoint) var s3Endpoint: GivenSetting?
+    @Option(.s3Region) var s3Region: GivenSetting?
+    @Option(.s3Bucket) var s3Bucket: GivenSetting?
+    @Option(.s3Addressing) var s3Addressing: GivenSetting?
+    @Option(.s3AccessKey) var s3AccessKey: GivenSetting?
+    @Option(.s3CertificateAuthority) var s3CertificateAuthority: GivenSetting?
+    @Option(.restoreWindow) var restoreWindow: GivenSetting?
+    @Flag(.redirectDownloads) var redirectDownloads: Bool?
     @Option(.listen) var listen: GivenSetting?
     @Option(.config) var config: GivenSetting?
     @Flag(.allowPlaintext) var allowPlaintext: Bool?
@@ -34,11 +45,14 @@ struct SettingFlags: ParsableArguments {
     /// What was given on the command line.
     var given: [Setting: String] {
         let options = [
-            data, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
+            data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
+            s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads,
+            quota, minFreeSpace,
             uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
+            .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,
             .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned, .privateDownloads: privateDownloads,
         ]
         var given = flags.compactMapValues { $0.map(String.init(describing:)) }

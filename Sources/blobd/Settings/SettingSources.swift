@@ -95,7 +95,8 @@ struct EffectiveSettings: Sendable {
                 return nil
             }
             guard let value = row.parse(text) else {
-                problems.append("\(setting.rawValue): '\(text)' \(origin.phrase(for: setting)) must be \(row.form)")
+                let shown = row.isSecret ? "the value" : "'\(text)'"
+                problems.append("\(setting.rawValue): \(shown) \(origin.phrase(for: setting)) must be \(row.form)")
                 return nil
             }
             return Entry(text: text, value: value, origin: origin)

@@ -1,5 +1,6 @@
 // The types of settings: how each is written.
 
+import Foundation
 import Logging
 
 /// A value that a setting can have, written as text.
@@ -23,6 +24,47 @@ extension String: SettingValue {
 
     static var placeholder: String { "PATH" }
     static var form: String { "a path" }
+}
+
+/// A name of letters, digits and a few signs.
+struct PlainName: SettingValue {
+    let text: String
+
+    init?(settingText: String) {
+        guard !settingText.isEmpty, settingText.isPlain(with: "._-+/=") else { return nil }
+        text = settingText
+    }
+
+    static var placeholder: String { "NAME" }
+    static var form: String { "a name of letters, digits, '.', '_', '-', '+', '/' and '='" }
+}
+
+/// A text that nobody may see.
+struct SecretText: SettingValue {
+    let text: String
+
+    init?(settingText: String) {
+        guard !settingText.isEmpty, !settingText.utf8.contains(0) else { return nil }
+        text = settingText
+    }
+
+    static var placeholder: String { "SECRET" }
+    static var form: String { "a text" }
+}
+
+/// The address of a service.
+struct ServiceURL: SettingValue {
+    let url: URL
+
+    init?(settingText: String) {
+        guard let url = URL(string: settingText), ["http", "https"].contains(url.scheme), url.host() != nil,
+            ["", "/"].contains(url.path()), url.query() == nil, url.user() == nil
+        else { return nil }
+        self.url = url
+    }
+
+    static var placeholder: String { "URL" }
+    static var form: String { "an http or https URL without a path, such as https://s3.example.com" }
 }
 
 extension Bool: SettingValue {
@@ -111,6 +153,22 @@ extension SettingChoice {
 
     static var placeholder: String { allCases.map(\.rawValue).joined(separator: "|") }
     static var form: String { "one of " + allCases.map(\.rawValue).joined(separator: ", ") }
+}
+
+/// Where everything is kept.
+enum StorageKind: String, SettingChoice {
+    /// On a disk of this machine.
+    case local
+    /// In an S3-compatible store and PostgreSQL, beside any number of other nodes.
+    case cloud
+}
+
+/// How a bucket is named in requests.
+enum S3AddressingChoice: String, SettingChoice {
+    /// In the host's name at AWS, in the path elsewhere.
+    case auto
+    case path
+    case virtualHost = "virtual-host"
 }
 
 /// Which pages may embed what is downloaded, by the header of that name.

@@ -15,6 +15,8 @@ struct Settings: Sendable {
     }
 
     let data: String
+    let storage: StorageSettings
+    let redirectDownloads: Bool
     let listen: ListenAddress
     let transport: Transport
     /// In bytes.
@@ -44,6 +46,8 @@ struct Settings: Sendable {
     /// - Throws: ``SettingsError`` for settings that contradict each other, all of them at once.
     init(_ effective: EffectiveSettings) throws(SettingsError) {
         data = effective.value(.data)
+        storage = try StorageSettings(effective)
+        redirectDownloads = effective.value(.redirectDownloads)
         listen = effective.value(.listen)
         maxBlobSize = effective.value(.maxBlobSize, as: ByteCount.self).bytes
         maxOpenUploads = effective.value(.maxOpenUploads)
@@ -117,8 +121,9 @@ extension EffectiveSettings {
     }
 
     /// A setting with its value and where it came from, as errors name it.
-    fileprivate func naming(_ setting: Setting) -> String {
+    func naming(_ setting: Setting) -> String {
         guard let entry = self[setting] else { return setting.rawValue }
-        return "\(setting.rawValue): '\(entry.text)' \(entry.origin.phrase(for: setting))"
+        let shown = setting.isSecret ? "the value" : "'\(entry.text)'"
+        return "\(setting.rawValue): \(shown) \(entry.origin.phrase(for: setting))"
     }
 }

@@ -92,9 +92,9 @@ struct OrderOfChecksTests {
 
     @Test(
         "the quota and the free space before the body",
-        arguments: [
-            (["--quota", "4096"], Refusal.denied), (["--min-free-space", "1000000GiB"], .insufficientStorage),
-        ])
+        arguments: [(["--quota", "4096"], Refusal.denied)]
+            // A bucket has no end that could be told beforehand.
+            + (CloudData.isChosen ? [] : [(["--min-free-space", "1000000GiB"], .insufficientStorage)]))
     func storageLimits(_ flags: [String], _ refusal: Refusal) async throws {
         try await withServer { server in
             let owner = try server.admin()

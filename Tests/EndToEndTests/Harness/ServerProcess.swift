@@ -20,6 +20,9 @@ final class ServerProcess: Sendable {
 
     let folder: TemporaryFolder
     private let running = Mutex<Running?>(nil)
+    /// Made by the first start on the storage of many nodes.
+    private let cloud = Mutex<CloudData?>(nil)
+    private let cloudAdmin = Mutex<String?>(nil)
 
     init() throws {
         folder = try TemporaryFolder()
@@ -39,8 +42,12 @@ final class ServerProcess: Sendable {
     func start(_ flags: [String] = [], environment: [String: String] = [:]) async throws {
         let usual = [("--data", data), ("--listen", "127.0.0.1:0"), ("--min-free-space", "0")]
         let kept = usual.filter { !flags.contains($0.0) }.flatMap { [$0.0, $0.1] }
+        if CloudData.isChosen, cloud.withLock({ $0 == nil }) {
+            let made = try await CloudData()
+            cloud.withLock { $0 = made }
+        }
         let child = try ChildProcess(
-            [Self.executable, "serve"] + kept + flags, in: folder.path, environment: environment)
+            [Self.executable, "serve"] + kept + flags, in: folder.path, environment: storage(environment))
         let line = try await child.output.line(within: .seconds(60)) { $0.hasPrefix("blobd is ready on http") }
         guard let line, let address = line.split(separator: " ").last,
             let port = Int(address.split(separator: ":").last ?? "")
@@ -49,6 +56,18 @@ final class ServerProcess: Sendable {
             throw Failure("blobd \(flags) ended with \(end) before it was ready:\n\(try await child.errors.whole())")
         }
         running.withLock { $0 = Running(child: child, address: String(address), port: port) }
+        if CloudData.isChosen, cloudAdmin.withLock({ $0 == nil }) { try await makeCloudAdmin() }
+    }
+
+    /// What a process of the server's needs to find its data, beside a test's own settings.
+    private func storage(_ environment: [String: String]) -> [String: String] {
+        cloud.withLock { $0?.settings ?? [:] }.merging(environment) { _, own in own }
+    }
+
+    /// Nodes make no first token by themselves.
+    private func makeCloudAdmin() async throws {
+        let admin = try await namedClient("admin", "upload,read,delete,admin")
+        cloudAdmin.withLock { $0 = admin.bearer }
     }
 
     /// SIGTERM, then the end that it leads to.
@@ -78,7 +97,8 @@ final class ServerProcess: Sendable {
 
     /// The token that the first start wrote.
     func adminToken() throws -> String {
-        String(decoding: try folder.read("data/admin-token"), as: UTF8.self).trimmingCharacters(
+        if let token = cloudAdmin.withLock({ $0 }) { return token }
+        return String(decoding: try folder.read("data/admin-token"), as: UTF8.self).trimmingCharacters(
             in: .whitespacesAndNewlines)
     }
 
@@ -101,7 +121,8 @@ final class ServerProcess: Sendable {
 
     /// Runs another `blobd` command to its end, in the server's folder.
     func command(_ arguments: [String], environment: [String: String] = [:]) async throws -> ChildProcess.Outcome {
-        try await ChildProcess.run([Self.executable] + arguments, in: folder.path, environment: environment)
+        try await ChildProcess.run(
+            [Self.executable] + arguments, in: folder.path, environment: storage(environment))
     }
 
     private func forget() -> ChildProcess? {

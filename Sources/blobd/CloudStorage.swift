@@ -1,0 +1,80 @@
+// The backend of many nodes, put together: objects in S3, rows in PostgreSQL.
+
+import BlobCore
+import BlobStorage
+import CloudBackend
+import Foundation
+import Logging
+import NIOPosix
+import PostgresPool
+import S3Client
+
+extension Storage {
+    /// The data that a database and a bucket hold, for one of any number of processes.
+    ///
+    /// - Throws: when either cannot be reached, or what is in the database cannot be used.
+    static func cloud(_ settings: CloudSettings, grace: Duration, logger: Logger) async throws -> Storage {
+        var options = PostgresPool.Settings()
+        options.usesPreparedStatements = settings.databasePreparedStatements
+        let pool = try PostgresPool(
+            url: settings.database, connections: settings.databaseConnections, settings: options, logger: logger
+        )
+        do {
+            let bucket = try S3Bucket(S3Configuration(settings), logger: logger)
+            do {
+                return try await cloud(pool, bucket, settings, grace: grace, logger: logger)
+            } catch {
+                await bucket.shutdown()
+                throw error
+            }
+        } catch {
+            await pool.close()
+            throw (error as? S3Error).map { StartFailure("the bucket: \($0.message)") } ?? error
+        }
+    }
+
+    private static func cloud(
+        _ pool: PostgresPool, _ bucket: S3Bucket, _ settings: CloudSettings, grace: Duration, logger: Logger
+    ) async throws -> Storage {
+        try await CloudCatalog.migrate(pool, logger: logger)
+        let clock = try await DatabaseClock(pool: pool, logger: logger)
+        let bytes = CloudByteStore(
+            pool: pool, bucket: bucket,
+            retention: .init(restoreWindow: settings.restoreWindow, longestUpload: settings.uploadExpiry),
+            logger: logger
+        )
+        return Storage(
+            catalog: CloudCatalog(pool: pool, logger: logger), bytes: bytes, clock: clock, threads: .singleton,
+            grace: grace,
+            logger: logger,
+            chores: [
+                Chore(interval: .seconds(60)) { () throws(BlobError) in try await clock.synchronize() },
+                Chore(interval: .seconds(10)) { () throws(BlobError) in try await bytes.composeLargeBlobs() },
+            ],
+            closing: {
+                await bucket.shutdown()
+                await pool.close()
+            }
+        )
+    }
+}
+
+extension S3Configuration {
+    init(_ settings: CloudSettings) {
+        let endpoint = settings.endpoint?.absoluteString ?? "https://s3.\(settings.region).amazonaws.com"
+        self.init(
+            endpoint: endpoint, region: settings.region, bucket: settings.bucket,
+            credentials: Credentials(
+                accessKey: settings.accessKey, secretKey: settings.secretKey, sessionToken: settings.sessionToken
+            )
+        )
+        addressing =
+            switch settings.addressing {
+            case .path: .path
+            case .virtualHost: .virtualHost
+            // A dot in its name would be one too many for Amazon's certificate.
+            case .auto: settings.endpoint == nil && !settings.bucket.contains(".") ? .virtualHost : .path
+            }
+        certificateAuthority = settings.certificateAuthority
+    }
+}

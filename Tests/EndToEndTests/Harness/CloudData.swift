@@ -1,0 +1,34 @@
+// What a server keeps its data in when the tests run on the storage of many nodes: `E2E_STORAGE=cloud`, within
+// `Tests/engines/run`.
+
+import Foundation
+
+/// A schema of its own in the database, and a bucket that all servers share.
+struct CloudData: Sendable {
+    /// The settings of a server.
+    let settings: [String: String]
+    /// The URL of the database, which finds the schema.
+    let database: String
+
+    static let isChosen = ProcessInfo.processInfo.environment["E2E_STORAGE"] == "cloud"
+
+    init() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        func engine(_ name: String) throws -> String {
+            guard let value = environment["BLOBD_TEST_\(name)"] else {
+                throw Failure("start the engines: E2E_STORAGE=cloud Tests/engines/run swift test …")
+            }
+            return value
+        }
+        let server = try engine("POSTGRES")
+        let schema = "e2e_" + UUID().uuidString.lowercased().replacing("-", with: "")
+        let made = try await ChildProcess.run(["psql", "-qc", "CREATE SCHEMA \(schema)", server], in: "/")
+        guard made.end == .code(0) else { throw Failure("psql ended with \(made.end): \(made.errors)") }
+        database = "\(server)?options=-csearch_path%3D\(schema)"
+        settings = [
+            "BLOBD_STORAGE": "cloud", "BLOBD_DATABASE": database, "BLOBD_DATABASE_CONNECTIONS": "4",
+            "BLOBD_S3_ENDPOINT": try engine("S3_ENDPOINT"), "BLOBD_S3_BUCKET": try engine("S3_BUCKET"),
+            "BLOBD_S3_ACCESS_KEY": try engine("S3_ACCESS_KEY"), "BLOBD_S3_SECRET_KEY": try engine("S3_SECRET_KEY"),
+        ]
+    }
+}
