@@ -33,7 +33,8 @@ extension CloudByteStore {
             count += deleted.count
             if deleted.isEmpty { break }
         }
-        return try await count + deleteStrays()
+        count += try await deleteStrays()
+        return try await count + abortStrays()
     }
 
     /// - Returns: those that are gone.
@@ -101,6 +102,19 @@ extension CloudByteStore {
         }
         strays.goOn(after: position)
         return count
+    }
+
+    /// Multipart uploads that a node began and did not complete, of the oldest keys.
+    private func abortStrays() async throws(BlobError) -> Int {
+        let oldest = Date().addingTimeInterval(-(retention.strayAge / .seconds(1)))
+        do throws(S3Error) {
+            let uploads = try await bucket.listMultipartUploads(prefix: ObjectKey.prefix).entries
+            let strays = uploads.filter { $0.initiated < oldest }
+            for stray in strays { try await bucket.abortMultipartUpload(stray.upload) }
+            return strays.count
+        } catch {
+            throw refusal(error)
+        }
     }
 
     private func listed(after key: String) async throws(BlobError) -> S3Page {

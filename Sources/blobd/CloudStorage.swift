@@ -76,5 +76,13 @@ extension S3Configuration {
             case .auto: settings.endpoint == nil && !settings.bucket.contains(".") ? .virtualHost : .path
             }
         certificateAuthority = settings.certificateAuthority
+        // A client is better told soon to come back than kept waiting.
+        connectTimeout = .seconds(3)
+        retries.tries = 4
+        retries.totalTime = .seconds(60)
+        circuitBreaking.failures = 5
+        // Uploads are bounded by memory, each with several segments under way, and downloads by their clients: neither
+        // must wait for the other's connections.
+        connectionLimit = 1024
     }
 }

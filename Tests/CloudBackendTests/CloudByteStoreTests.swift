@@ -93,15 +93,31 @@ import Testing
         }
     }
 
-    @Test func objectsWithoutRowsAreSwept() async throws {
-        try await withStore { store in
+    @Test func whatWasLeftBehindIsSwept() async throws {
+        var retention = CloudByteStore.Retention.none
+        try await withStore(retention, isAlone: true) { young in
+            let bytes = Array("somebody asks for it".utf8)
             let upload = Upload.test()
-            let key = ObjectKey(upload: upload.id.uuid, name: "1-1-left-behind")
-            try await store.bucket.put(key.text, [ByteBuffer(string: "nobody asks for it")])
-            #expect(try await store.unknown(among: [key]) == [key])
-            // It is a moment old, and could be about to get its row.
-            _ = try await store.sweep()
-            #expect(try await objects(of: upload, in: store) == [key.text])
+            let writer = try await young.writer(for: upload, expecting: nil)
+            try await writer.write([ByteBuffer(bytes: bytes)])
+            _ = try await writer.flush()
+            let stray = ObjectKey(upload: UploadID().uuid, name: "1-1-left-behind")
+            try await young.bucket.put(stray.text, [ByteBuffer(string: "nobody asks for it")])
+            try await young.bucket.put("notes.txt", [ByteBuffer(string: "somebody else's")])
+            let multipart = try await young.bucket.createMultipartUpload(stray.text)
+            _ = try await young.bucket.uploadPart(multipart, number: 1, [ByteBuffer(string: "never completed")])
+
+            // It could be about to get its row.
+            #expect(try await young.sweep() == 0)
+            retention.strayAge = .seconds(-5)
+            let old = CloudByteStore(pool: young.database.pool, bucket: young.bucket, retention: retention)
+            #expect(try await old.sweep() == 2)
+            #expect(try await old.sweep() == 0)
+            #expect(try await old.bucket.head(stray.text) == nil)
+            #expect(try await old.bucket.head("notes.txt") != nil)
+            #expect(try await old.bucket.listMultipartUploads(prefix: "").entries.isEmpty)
+            try await old.writer(for: upload.advanced(by: bytes), expecting: 0).publish(as: BlobDigest(of: bytes))
+            #expect(try await old.measure(BlobDigest(of: bytes)) { _ in }?.digest == BlobDigest(of: bytes))
         }
     }
 
@@ -120,6 +136,13 @@ extension CloudByteStore.Retention {
 }
 
 extension Upload {
+    fileprivate func advanced(by bytes: [UInt8]) -> Upload {
+        var upload = self
+        let progress = UploadProgress(holding: String(decoding: bytes, as: UTF8.self))
+        (upload.offset, upload.digest) = (progress.offset, progress.digest)
+        return upload
+    }
+
     static func test() -> Upload {
         Upload(id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture)
     }
@@ -127,11 +150,12 @@ extension Upload {
 
 /// Runs `body` with a store of its own schema.
 func withStore(
-    _ retention: CloudByteStore.Retention = .long, _ body: (CloudByteStore) async throws -> Void
+    _ retention: CloudByteStore.Retention = .long, isAlone: Bool = false,
+    _ body: (CloudByteStore) async throws -> Void
 ) async throws {
     try await TestSchema.with { schema in
         try await schema.withPool { pool in
-            let bucket = try Engines.bucket()
+            let bucket = try Engines.bucket(isAlone: isAlone)
             do {
                 try await body(CloudByteStore(pool: pool, bucket: bucket, retention: retention))
             } catch {

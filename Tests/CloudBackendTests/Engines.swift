@@ -11,12 +11,17 @@ enum Engines {
     }
 
     /// The bucket that all tests share: no two of them use the same key.
-    static func bucket() throws -> S3Bucket {
+    ///
+    /// - Parameter isAlone: whether it is the other one, for a test that deletes what is not its own.
+    static func bucket(isAlone: Bool = false) throws -> S3Bucket {
         let credentials = S3Configuration.Credentials(
             accessKey: try setting("ACCESS_KEY"), secretKey: try setting("SECRET_KEY")
         )
         return try S3Bucket(
-            S3Configuration(endpoint: try setting("ENDPOINT"), bucket: try setting("BUCKET"), credentials: credentials),
+            S3Configuration(
+                endpoint: try setting("ENDPOINT"), bucket: try setting("BUCKET") + (isAlone ? "-alone" : ""),
+                credentials: credentials
+            ),
             logger: Logger(label: "test")
         )
     }
