@@ -51,11 +51,9 @@ public final class CloudByteStore: ByteStore {
     public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         // Nothing can be written while the bucket is away: better told before the bytes come.
         if expecting != 0 { try bucketIsThere() }
-        let rows = try await query(
-            "SELECT open_upload($1, $2, $3)", [.uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset)],
-            isRepeatable: true
-        ) { row in try row.flag(0) }
-        guard rows.first == true else { throw .uploadFailed }
+        try await change(
+            "SELECT open_upload($1, $2, $3)", [.uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset)]
+        )
         return CloudUploadWriter(upload: upload, store: self)
     }
 
@@ -146,6 +144,16 @@ extension CloudByteStore {
             return try StoredContent(rows)
         } catch {
             throw database.errors.classified(error)
+        }
+    }
+
+    /// Calls a function that tells why it did not do what it should.
+    func change(_ sql: String, _ parameters: [PostgresValue]) async throws(BlobError) {
+        let refusals = try await query(sql, parameters, isRepeatable: true) { row in try row.optionalText(0) }
+        switch refusals.first.flatMap(\.self) {
+        case nil: return
+        case "superseded": throw .uploadSuperseded
+        default: throw .uploadFailed
         }
     }
 

@@ -77,12 +77,10 @@ actor CloudUploadWriter: UploadWriter {
         // What is stored of a whole that is not is recorded by the flush that follows.
         try tellFailure()
         let stored = storedSegments()
-        let isWhole = try await store.query(
+        try await store.change(
             "SELECT publish_content($1, $2, $3, $4, $5, $6, $7)",
-            [.uuid(id.uuid), .integer(epoch), .bytes(digest.bytes), .integer(taken.offset)] + Self.columns(of: stored),
-            isRepeatable: true
-        ) { row in try row.flag(0) }.first
-        guard isWhole == true else { throw .uploadFailed }
+            [.uuid(id.uuid), .integer(epoch), .bytes(digest.bytes), .integer(taken.offset)] + Self.columns(of: stored)
+        )
         forget(stored.count)
     }
 

@@ -61,17 +61,27 @@ enum ContentTables {
         """
 
     private static let uploadFunctions = """
-        -- Gets an upload ready to go on at its offset. NULL when it holds less than that.
-        CREATE FUNCTION open_upload(p_upload UUID, p_epoch BIGINT, p_offset BIGINT) RETURNS BOOLEAN
+        -- What a writer finds that holds less than it should: a newer claim, whose holder has put away what this one still
+        -- counted on, or else that bytes are lost.
+        CREATE FUNCTION missing_segments(p_upload UUID, p_epoch BIGINT) RETURNS TEXT LANGUAGE sql AS $$
+            SELECT CASE WHEN EXISTS (SELECT FROM uploads WHERE id = p_upload AND epoch > p_epoch)
+                THEN 'superseded' ELSE 'lost' END
+        $$;
+
+        -- Gets an upload ready to go on at its offset. Tells what is wrong, when it holds less than that.
+        CREATE FUNCTION open_upload(p_upload UUID, p_epoch BIGINT, p_offset BIGINT) RETURNS TEXT
         LANGUAGE plpgsql AS $$ BEGIN
             WITH gone AS (
                 DELETE FROM segments WHERE upload = p_upload AND start >= p_offset AND epoch <= p_epoch RETURNING name
             )
             INSERT INTO released (upload, name, since) SELECT p_upload, name, now_ms() FROM gone
                 ON CONFLICT (upload, name) DO UPDATE SET since = excluded.since;
-            RETURN p_offset = 0 OR EXISTS (
+            IF p_offset = 0 OR EXISTS (
                 SELECT FROM segments WHERE upload = p_upload AND start < p_offset AND start + size = p_offset
-            );
+            ) THEN
+                RETURN NULL;
+            END IF;
+            RETURN missing_segments(p_upload, p_epoch);
         END $$;
 
         CREATE FUNCTION record_segments(
@@ -103,11 +113,11 @@ enum ContentTables {
         """
 
     private static let contentFunctions = """
-        -- Makes an upload's first bytes the content of a digest. False when not all of them are held.
+        -- Makes an upload's first bytes the content of a digest. Tells what is wrong, when not all of them are held.
         CREATE FUNCTION publish_content(
             p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_size BIGINT,
             p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[]
-        ) RETURNS BOOLEAN LANGUAGE plpgsql AS $$ DECLARE
+        ) RETURNS TEXT LANGUAGE plpgsql AS $$ DECLARE
             v_content BIGINT;
             v_position BIGINT := 0;
             v_count INTEGER := 0;
@@ -134,11 +144,11 @@ enum ContentTables {
             IF v_position <> p_size THEN
                 DELETE FROM pieces WHERE content = v_content;
                 DELETE FROM contents WHERE id = v_content;
-                RETURN false;
+                RETURN missing_segments(p_upload, p_epoch);
             END IF;
             UPDATE contents SET piece_count = v_count WHERE id = v_content;
             UPDATE uploads SET content = v_content WHERE id = p_upload AND epoch = p_epoch AND state = 0;
-            RETURN true;
+            RETURN NULL;
         END $$;
 
         -- Makes what an upload published the live content of its digest, in the transaction that completes the upload and
