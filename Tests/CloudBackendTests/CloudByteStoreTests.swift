@@ -94,8 +94,11 @@ import Testing
     }
 
     @Test func whatWasLeftBehindIsSwept() async throws {
-        var retention = CloudByteStore.Retention.none
-        try await withStore(retention, isAlone: true) { young in
+        try await withStore(.none, isAlone: true) { young in
+            var retention = CloudByteStore.Retention.none
+            retention.strayAge = .seconds(-5)
+            let old = CloudByteStore(pool: young.database.pool, bucket: young.bucket, retention: retention)
+            _ = try await old.sweep()
             let bytes = Array("somebody asks for it".utf8)
             let upload = Upload.test()
             let writer = try await young.writer(for: upload, expecting: nil)
@@ -109,8 +112,6 @@ import Testing
 
             // It could be about to get its row.
             #expect(try await young.sweep() == 0)
-            retention.strayAge = .seconds(-5)
-            let old = CloudByteStore(pool: young.database.pool, bucket: young.bucket, retention: retention)
             #expect(try await old.sweep() == 2)
             #expect(try await old.sweep() == 0)
             #expect(try await old.bucket.head(stray.text) == nil)
