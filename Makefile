@@ -10,7 +10,7 @@ ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests
 # What clients see of a server is the same on every storage.
 STORAGE_TESTS = EndToEndTests.(Append|Complete|CutConnection|Download|File|FileName|Guard|Initiate|OrderOfChecks|Range|RunningAppend|UploadUnknown)Tests
 
-.PHONY: help run build release test durability lint format bench nightly clean
+.PHONY: help run build release test durability cluster lint format bench nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ release: ## build both executables, and the man page and completions of blob in 
 	$(SWIFT) build -c release --product blob --static-swift-stdlib
 	Scripts/make-manual .build/release/blob .build/share
 
-test: build ## run all tests, generated requests against the API's description, then durability
+test: build ## run all tests, generated requests against the API's description, then durability and cluster
 	@Scripts/install-packages test
 	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)'
 	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
@@ -36,9 +36,14 @@ test: build ## run all tests, generated requests against the API's description, 
 	E2E_STORAGE=cloud Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(STORAGE_TESTS)'
 	Tests/schemathesis/run
 	$(MAKE) durability
+	$(MAKE) cluster
 
 durability: release ## take the power away, kill it, let its disk fail: nothing may be lost
 	Tests/durability/run $(ARGS)
+
+cluster: release ## break nodes, their S3 store and their database: nothing may be lost
+	@Scripts/install-packages test
+	Tests/cluster/run $(ARGS)
 
 lint: ## check format, lengths and what is forbidden
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
@@ -57,6 +62,8 @@ nightly: test bench ## everything that takes long
 	CLIENT_RUNS=20000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 100000 --kills 1000 --io-runs 5000
+	Tests/cluster/run --failovers 1000 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
+		--pooler-uploads 1000
 
 clean: ## remove what was built; ./data stays
 	rm -rf .build Benchmarks/build

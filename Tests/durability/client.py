@@ -13,6 +13,7 @@ class Refused(Exception):
 
     def __init__(self, step: str, answer: Answer):
         super().__init__(f"{step}: {answer.text()}")
+        self.answer = answer
         self.status = answer.status
 
 

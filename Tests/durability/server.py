@@ -1,9 +1,10 @@
-"""One blobd process, with or without the shim, and one client's connection to it."""
+"""One blobd process, with or without the shim, and one client's connection to it or to what stands before several."""
 
 import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -37,13 +38,26 @@ class Environment:
         return {name: str(path) for name, path in named.items() if path is not None}
 
 
+def clean_environment() -> dict[str, str]:
+    """A setting that the caller's shell happens to export must not change what is tested."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BLOBD_")}
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where requests go, and what lets them in: the part of a server that its clients need."""
+
+    port: int
+    token: str
+
+
 class Server:
     """A running server. Its output is in `log`, so that a failure can be looked at."""
 
-    def __init__(self, blobd: Path, data: Path, log: Path, shim: Environment | None = None, settings=()):
-        # A setting that the caller's shell happens to export must not change what is tested.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("BLOBD_")}
-        environment |= shim.variables() if shim else {}
+    def __init__(self, blobd: Path, data: Path, log: Path, shim: Environment | None = None, settings=(),
+                 variables: dict[str, str] | None = None, port: int = 0, token: str = ""):
+        """`variables`: of the environment. Without a `token`, it is the first one, which the server leaves in `data`."""
+        environment = clean_environment() | (shim.variables() if shim else {}) | (variables or {})
         self.data = data
         self.log = log
         started = time.monotonic()
@@ -51,7 +65,7 @@ class Server:
             # With setpriv, a test that is killed leaves no server behind.
             self._child = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", str(blobd), "serve", "--data", str(data),
-                 "--listen", "127.0.0.1:0", "--min-free-space", "0", "--log-level", "warning", *settings],
+                 "--listen", f"127.0.0.1:{port}", "--min-free-space", "0", "--log-level", "warning", *settings],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
         self.port = 0
         while not self.port:
@@ -64,7 +78,7 @@ class Server:
                 time.sleep(0.002)
         self.start_seconds = time.monotonic() - started
         try:
-            self.token = (data / "admin-token").read_text().strip()
+            self.token = token or (data / "admin-token").read_text().strip()
         except FileNotFoundError as error:
             self.kill()
             raise ServerFailed("the file with the first token is gone") from error
@@ -75,6 +89,13 @@ class Server:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")[-1500:]
+
+    def pause(self):
+        """SIGSTOP: everything stays as it is, and its connections stay open, until it goes on or is killed."""
+        self._child.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._child.send_signal(signal.SIGCONT)
 
     def kill(self):
         """kill -9, and waits for the end."""
@@ -115,7 +136,7 @@ class Connection:
     """A client's connection, made anew when it broke. By hand, and no more of HTTP than the server's answers have: a state
     takes some forty requests, and http.client spends most of a request's time on the headers of its answer."""
 
-    def __init__(self, server: Server, timeout: float = 30):
+    def __init__(self, server: Server | Door, timeout: float = 30):
         self._port, self._timeout = server.port, timeout
         self._fields = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
         self._socket: socket.socket | None = None
@@ -132,7 +153,9 @@ class Connection:
                 self._answers = self._socket.makefile("rb")
             self._socket.sendall(head)
             if body:
-                self._socket.sendall(body)
+                # An answer may come before the body's end, which nobody reads then.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._socket.sendall(body)
             answer = self._read()
         except (OSError, ValueError) as error:
             self.close()
@@ -162,6 +185,12 @@ class Connection:
         if not line.endswith(b"\r\n"):
             raise ConnectionError("the connection ended")
         return line[:-2].decode("latin-1")
+
+    def hang_up(self):
+        """Breaks the connection under a request that waits in another thread."""
+        if connection := self._socket:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         if self._socket:

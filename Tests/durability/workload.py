@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from client import Note, Refused, Uploader
@@ -28,12 +29,12 @@ class Plan:
     fate: str
 
 
-def plans(label: str, count: int, seed: str, large: int = 0) -> list[Plan]:
+def plans(label: str, count: int, seed: str, large: int = 0, sizes: Sequence[int] = SIZES) -> list[Plan]:
     """Uploads of a trace; always the same for the same arguments. The last `large` are of 40 MB."""
     chance = random.Random(f"{label} {seed}")
     result = []
     for number in range(count):
-        size = LARGE if number >= count - large else chance.choice(SIZES)
+        size = LARGE if number >= count - large else chance.choice(sizes)
         # Every third has bytes that another one may have too.
         key = f"{seed} shared {size}" if number % 3 == 0 else f"{seed} {label} {number}"
         pieces = chance.choice((1, 1, 2, 3, 4)) if size != LARGE else 2

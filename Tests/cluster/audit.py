@@ -1,0 +1,107 @@
+"""What must hold when everything is whole again: all that clients were told is there, rows and objects agree, and when
+everything is deleted nothing stays behind."""
+
+import time
+
+from checker import Checker
+from cluster import Cluster, CommandFailed
+from ledger import Ledger
+from s3_proxy import Proxy
+from server import Connection
+
+NEEDED = """
+    SELECT 'segments/' || upload || '/' || name FROM segments
+    UNION SELECT 'segments/' || upload || '/' || name FROM contents JOIN pieces ON content = id
+"""
+RELEASED = "SELECT 'segments/' || upload || '/' || name FROM released"
+# Everything in the database is so much older at once: leases are over, and what is left alone for a day is due.
+AGE = """
+    UPDATE contents SET created = created - 10 * 86400000, leased = 0;
+    UPDATE released SET leased = 0;
+    UPDATE uploads SET expires = 0;
+"""
+COUNTS = {name: f"SELECT count(*) FROM {name}" for name in
+          ("uploads", "segments", "contents", "pieces", "released", "files", "blobs")}
+COUNTS |= {f"{column} in {table}": f"SELECT coalesce(sum({column}), 0) FROM {table}" for table, column in (
+    ("usage", "files"), ("usage", "file_bytes"), ("file_totals", "files"), ("blob_totals", "blobs"),
+    ("blob_totals", "blob_bytes"))}
+
+
+class Audit:
+    """A last look at a cluster. `losses` are sentences."""
+
+    def __init__(self, cluster: Cluster):
+        self._cluster = cluster
+        self.losses: list[str] = []
+        self.strays = 0  # objects without a row, before they were taken for old
+
+    def check(self, ledger: Ledger) -> "Audit":
+        """Holds the cluster to its promises, through one node after the other, and completes what is open."""
+        for node in self._cluster.nodes:
+            node.start_seconds = 0  # what a start may take is the subject of another test
+            is_last = node is self._cluster.nodes[-1]
+            self.losses += Checker(node, ledger).check(resumes=is_last, looks_into_folder=False)
+        try:
+            self._cluster.run("check", "--quick")
+        except CommandFailed as error:
+            self.losses.append(str(error))
+        self.compare()
+        return self
+
+    def compare(self):
+        """Every object that a row speaks of has to be there. The others are counted."""
+        objects = self._cluster.bucket.keys()
+        needed = {row[0] for row in self._cluster.query(NEEDED)}
+        released = {row[0] for row in self._cluster.query(RELEASED)}
+        missing = needed - self._cluster.bucket.keys()
+        if missing:
+            self.losses.append(f"{len(missing)} objects that rows speak of are not in the bucket: {sorted(missing)[:3]}")
+        self.strays = len(objects - needed - released)
+
+    def delete_everything(self):
+        """All files by their owner, through the balancer."""
+        connection = Connection(self._cluster.door)
+        while True:
+            answer = connection.ask("GET", "/api/files?top=100")
+            if answer.status != 200:
+                self.losses.append(f"the files cannot be listed: {answer.text()}")
+                break
+            items = answer.json()["items"]
+            if not items:
+                break
+            for item in items:
+                answer = connection.ask("POST", f"/api/files/{item['id']}/destroy")
+                if answer.status not in (204, 404):
+                    self.losses.append(f"a file cannot be deleted: {answer.text()}")
+                    connection.close()
+                    return
+        connection.close()
+
+    def expect_empty_soon(self, seconds: float = 20):
+        """The nodes by themselves leave nothing."""
+        end = time.monotonic() + seconds
+        while (left := self._cluster.bucket.keys()) and time.monotonic() < end:
+            time.sleep(0.5)
+        if left:
+            self.losses.append(f"{len(left)} objects are left {seconds:.0f} s after the last file: {sorted(left)[:3]}; "
+                               f"rows: {self._rows()}")
+
+    def expect_empty_in_old_age(self):
+        """With all files deleted and the nodes gone, a sweep that takes everything that is left for old leaves nothing."""
+        for node in self._cluster.nodes:
+            node.kill()
+        proxy = Proxy(self._cluster.store_port)
+        proxy.ages_lists = True
+        for _ in range(2):
+            self._cluster.query(AGE)
+            self._cluster.run("reclaim", s3_port=proxy.port)
+        proxy.go_away()
+        if left := self._cluster.bucket.keys() | set(self._cluster.bucket.unfinished()):
+            self.losses.append(f"{len(left)} objects stay for ever: {sorted(left)[:3]}")
+        if rows := self._rows():
+            self.losses.append(f"rows stay for ever, or are counted: {rows}")
+
+    def _rows(self) -> dict[str, int]:
+        """What there is of each kind, but for those of which there is nothing."""
+        counts = self._cluster.query("SELECT " + ", ".join(f"({sql})" for sql in COUNTS.values()))[0]
+        return {name: int(count) for name, count in zip(COUNTS, counts) if int(count)}

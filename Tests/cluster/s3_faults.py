@@ -1,0 +1,165 @@
+"""Every call that the nodes make of the S3 store fails in every way, while clients upload, download and delete; and the
+store goes away altogether, and comes back."""
+
+import itertools
+import random
+import threading
+import time
+
+from audit import Audit
+from cluster import NODES, Cluster, CommandFailed, Tools
+from crowd import Crowd, Readers, Record, plans
+from s3_proxy import Fault, Kind, Operation, Proxy
+
+# What the nodes ask for, and what makes them.
+OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKET, Operation.DELETE_MANY,
+              Operation.LIST, Operation.LIST_UPLOADS, Operation.CREATE, Operation.PART, Operation.COPY_PART,
+              Operation.COMPLETE, Operation.ABORT)
+PERSISTENT = 6  # calls with the same fault: more than a node tries
+ROUND = 60.0  # seconds at most for meeting every fault once
+BETWEEN = 0.2  # seconds from one fault to the next of the same call
+AWAY = 6.0  # seconds for which the store is away
+FAST = 10.0  # seconds that a refusal may take while it is
+RECOVERY_LIMIT = 15.0  # seconds after which everything works again
+
+
+class Prober(threading.Thread):
+    """Asks the nodes whether they are ready, checks what they hold, and makes blobs old enough to be composed of their
+    pieces: what the nodes would ask the store for once in a while happens all the time."""
+
+    def __init__(self, cluster: Cluster, record: Record):
+        super().__init__(daemon=True)
+        self._cluster, self._record = cluster, record
+        self._is_stopping = threading.Event()
+        self.start()
+
+    def stop(self):
+        self._is_stopping.set()
+        self.join()
+
+    def run(self):
+        for number in itertools.count():
+            if self._is_stopping.wait(0.3):
+                return
+            status = self._cluster.readiness(number % NODES)
+            if status not in (200, 503):
+                self._record.blame(f"/ready is answered with {status}")
+            self._cluster.query("UPDATE contents SET created = created - 100000 WHERE state = 1 AND piece_count > 1")
+            if number % 4 == 0:
+                self._check()
+
+    def _check(self):
+        try:
+            output = self._cluster.run("check", "--quick")
+        except CommandFailed as error:
+            output = str(error)
+        if "damaged" in output and " 0 damaged" not in output or "has no bytes" in output:
+            self._record.blame(f"what cannot be reached is taken for damaged: {output}")
+
+
+class Injector(threading.Thread):
+    """Makes one operation fail in every way, one after the other: once each, and then for as long as a node tries."""
+
+    def __init__(self, proxy: Proxy, operation: Operation, chance: random.Random, rounds: int):
+        super().__init__(daemon=True)
+        self._proxy = proxy
+        self._is_stopping = threading.Event()
+        kinds = [kind for kind in Kind if kind is not Kind.SLOW or operation is Operation.GET]
+        # A reply that does not come would take longer than anybody has time for, if it did not come six times.
+        again = [kind for kind in kinds if kind is not Kind.SILENT]
+        self.waiting = [fault for _ in range(rounds) for fault in (
+            *(Fault(operation, kind) for kind in chance.sample(kinds, len(kinds))),
+            *(Fault(operation, kind, PERSISTENT) for kind in chance.sample(again, len(again))))]
+        self.start()
+
+    def run(self):
+        while self.waiting:
+            fault = self.waiting[0]
+            self._proxy.arm(fault)
+            while not fault.begun.wait(0.2):
+                if self._is_stopping.is_set():
+                    return
+            self.waiting.pop(0)
+            if self._is_stopping.wait(BETWEEN):
+                return
+
+    def stop(self):
+        self._is_stopping.set()
+        self.join()
+
+
+def inject(proxy: Proxy, seed: int, rounds: int) -> list[Fault]:
+    """Returns the faults that met no call in the time that there is for them."""
+    injectors = [Injector(proxy, operation, random.Random(f"{seed} {operation}"), rounds) for operation in OPERATIONS]
+    end = time.monotonic() + rounds * ROUND
+    for injector in injectors:
+        injector.join(max(0.0, end - time.monotonic()))
+    for injector in injectors:
+        injector.stop()
+    proxy.disarm()
+    return [fault for injector in injectors for fault in injector.waiting]
+
+
+def stay_away(cluster: Cluster, proxy: Proxy, seed: int) -> tuple[Crowd, Record, float]:
+    """Takes the store away from clients at work. Returns what they did and heard, and the seconds until everything
+    worked again."""
+    record = Record()
+    crowd = Crowd(cluster.door, record, plans("away", 10_000, seed))
+    time.sleep(1)
+    proxy.go_away()
+    time.sleep(AWAY)
+    for number in range(NODES):
+        if (status := cluster.readiness(number)) != 503:
+            record.blame(f"without the store, /ready is answered with {status}")
+    began = time.monotonic()
+    proxy.come_back()
+    completed = sum(bool(promise.file) for promise in list(crowd.promises.values()))
+    crowd_limit = began + 2 * RECOVERY_LIMIT
+    while time.monotonic() < crowd_limit:
+        is_ready = all(cluster.readiness(number) == 200 for number in range(NODES))
+        now = sum(bool(promise.file) for promise in list(crowd.promises.values()))
+        if is_ready and now > completed + 3:
+            break
+        time.sleep(0.05)
+    recovery = time.monotonic() - began
+    crowd.stop()
+    crowd.finish(30)
+    return crowd, record, recovery
+
+
+def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
+    """The part of the test. Returns whether nothing was lost, and the lines that say so."""
+    began = time.monotonic()
+    proxy = Proxy(tools.ceph.port)
+    with Cluster(tools, "s3-faults", s3_port=proxy.port) as cluster:
+        record = Record()
+        crowd = Crowd(cluster.door, record, plans("s3", 100_000, seed))
+        readers = Readers(cluster.door, crowd, str(seed))
+        prober = Prober(cluster, record)
+        unmet = inject(proxy, seed, rounds)
+        crowd.stop()
+        crowd.finish(100)
+        readers.stop()
+        prober.stop()
+        away, heard, recovery = stay_away(cluster, proxy, seed)
+        ledger = crowd.ledger
+        ledger.promises |= away.promises
+        audit = Audit(cluster).check(ledger)
+        audit.delete_everything()
+        audit.expect_empty_in_old_age()
+        proxy.go_away()
+        wrong = record.wrong + heard.wrong
+        losses = [f"LOST  {sentence}" for sentence in audit.losses] + [f"WRONG {sentence}" for sentence in wrong]
+        is_fast = heard.slowest_refusal <= FAST and recovery <= RECOVERY_LIMIT
+        missed = sorted({f"{fault.operation.value}: {fault.kind.value}" for fault in unmet
+                         if (fault.operation, fault.kind) not in proxy.injected})
+        cluster.is_good = not losses and is_fast
+    lines = [
+        f"s3-faults: {sum(proxy.injected.values()):,} faults of {len(proxy.injected)} kinds in "
+        f"{sum(proxy.calls.values()):,} calls of {len(proxy.calls)} kinds; "
+        f"{len(ledger.promises):,} uploads, {readers.downloads:,} downloads, {record.text()}; store away: "
+        f"{heard.text()}, all well again after {recovery:.1f} s; {audit.strays} objects without a row; "
+        f"{len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"]
+    if missed:
+        lines.append(f"    met no call: {', '.join(missed)}")
+    return cluster.is_good, "\n".join([*losses[:10], *lines])
