@@ -22,11 +22,12 @@ class Breaker:
     To be run by the main thread: the nodes that it starts end with the thread that started them.
     """
 
-    def __init__(self, cluster: Cluster, wanted: int, seed: int):
+    def __init__(self, cluster: Cluster, wanted: int, seed: int, losses: list[str]):
+        """Ends early when there are `losses`."""
         self.done = 0  # nodes that were broken while they had something to do
         self.kills = self.stops = 0
         self.is_over = False
-        self._cluster, self._wanted = cluster, wanted
+        self._cluster, self._wanted, self._losses = cluster, wanted, losses
         self._chance = random.Random(f"breaker {seed}")
         self._taken_over = 0
         self._back_at = -math.inf  # when the last node that was broken was back; infinity while one is not
@@ -54,7 +55,7 @@ class Breaker:
         """Ends, too, when nobody is left who could go on with anything."""
         try:
             idle = 0
-            while self.done < self._wanted and idle < MOST_IDLE:
+            while self.done < self._wanted and idle < MOST_IDLE and not self._losses:
                 time.sleep(self._chance.uniform(*BETWEEN))
                 before = self._taken_over
                 self._break(self._chance.randrange(NODES), self._chance.choice(KINDS))

@@ -1,10 +1,12 @@
 """Several nodes of blobd on one Ceph and one PostgreSQL, behind nginx."""
 
 import collections
+import re
 import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,10 @@ NODES = 3
 # Nothing is kept for later: what is removed too early, or never, shows.
 SETTINGS = {"restore-window": "0s", "reclaim-grace": "0s", "reclaim-interval": "1s", "scrub-interval": "0s",
             "max-open-uploads": "1000000"}
+# But for connections that end, which is no error of a statement.
+DATABASE_ERROR = re.compile(rb"ERROR: +((?!canceling statement|what was published is gone)[^\n]*)")
 KEPT_LINES = 400  # of each log
+MOST_LINES = 10  # of findings that are printed
 
 
 @dataclass
@@ -43,8 +48,9 @@ class Cluster:
     """The nodes of one part of the test, with a database and a bucket of their own. A context manager."""
 
     def __init__(self, tools: Tools, name: str, settings: dict[str, str] | None = None, s3_port: int | None = None,
-                 ceph: Ceph | None = None, database: str | None = None):
-        """`s3_port` and `database`: the way to both, where something stands before them."""
+                 ceph: Ceph | None = None, database: str | None = None, careless: str = ""):
+        """`s3_port` and `database`: the way to both, where something stands before them. `careless`: SQL that takes away
+        some of the care that the nodes' functions in the database take; what is found then is no news."""
         self.tools = tools
         self.name = name
         self.folder = tools.scratch / name
@@ -59,18 +65,23 @@ class Cluster:
             "s3-secret-key": SECRET_KEY, "data": str(self.folder / "data"),
         } | (settings or {})
         self._ports = free_ports(NODES)
+        self._log_start = tools.postgres.log.stat().st_size
         self._starts: collections.Counter[int] = collections.Counter()
         self.nodes: list[Server] = []
+        self._careless = careless
         self.is_good = True
+        self.findings: list[str] = []
 
     def __enter__(self):
         self.token = self.run("token", "create", "test").strip()
+        if self._careless:
+            self.query(self._careless)
         self.nodes = [self._started(number) for number in range(NODES)]
         self.balancer = Balancer(self.folder / "nginx", self._ports)
         return self
 
     def __exit__(self, kind, *_):
-        if kind or not self.is_good:
+        if kind or not (self.is_good or self._careless):
             self._keep_logs()
         for node in self.nodes:
             node.kill()
@@ -102,6 +113,14 @@ class Cluster:
     def query(self, sql: str) -> list[list[str]]:
         return self.tools.postgres.query(self.name, sql)
 
+    def database_errors(self) -> list[str]:
+        """What the database refused of the nodes, each kind once. Statements that are wrong look like an outage to
+        clients."""
+        with self.tools.postgres.log.open("rb") as log:
+            log.seek(self._log_start)
+            found = collections.Counter(map(bytes.decode, DATABASE_ERROR.findall(log.read())))
+        return [f"{count} times the database says: {text}" for text, count in found.items()]
+
     def readiness(self, number: int) -> int:
         """The status of a node's answer to /ready."""
         try:
@@ -109,6 +128,13 @@ class Cluster:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
+
+    def found(self, losses: list[str], wrong: Iterable[str] = ()) -> list[str]:
+        """Keeps what a part has found, and returns the first of it as lines."""
+        self.findings = [f"LOST  {sentence}" for sentence in losses]
+        self.findings += [f"WRONG {sentence}" for sentence in [*wrong, *self.database_errors()]]
+        more = len(self.findings) - MOST_LINES
+        return self.findings[:MOST_LINES] + ([f"and {more} more"] if more > 0 else [])
 
     def _started(self, number: int) -> Server:
         log = self.folder / f"node-{number}.{self._starts[number]}.log"
@@ -125,9 +151,10 @@ class Cluster:
         kept = self.tools.kept / self.name
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        logs = [*self.folder.glob("*.log"), self.folder / "nginx/error.log", self.tools.scratch / "postgres/log"]
+        logs = [*self.folder.glob("*.log"), self.folder / "nginx/error.log", self.tools.postgres.log]
         for log in logs:
             if log.is_file():
                 lines = log.read_text(errors="replace").splitlines(keepends=True)
                 (kept / (log.name if log.name != "log" else "postgres.log")).write_text("".join(lines[-KEPT_LINES:]))
-        print(f"{self.name}: the ends of the logs are in {kept}", flush=True)
+        (kept / "findings").write_text("".join(f"{line}\n" for line in self.findings))
+        print(f"{self.name}: what was found and the ends of the logs are in {kept}", flush=True)

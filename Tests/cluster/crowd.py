@@ -12,10 +12,9 @@ from client import Refused
 from ledger import Ledger, Promise
 from server import Answer, Connection, Door, Unanswered
 
-SIZES = (0, 1, 511, 4096, 70_000, 70_000, 300_000, 1_500_000, 6_000_000, 12_000_000)
+SIZES = (0, 1, 511, 4096, 70_000, 70_000, 300_000, 1_500_000, 12_000_000, 12_000_001)
 PAUSE = 0.1  # seconds before a client tries again
 PATIENCE = 60.0  # seconds that one request may take
-MOST_WRONG = 10  # sentences that are worth printing
 
 
 @dataclass
@@ -71,11 +70,15 @@ class Watched(Connection):
 class Crowd:
     """Several clients with one list of work. `promises` is what they were told, for the Checker."""
 
-    def __init__(self, door: Door, record: Record, work: list[workload.Plan], clients: int = 6):
+    def __init__(self, door: Door, record: Record, work: list[workload.Plan], clients: int = 6,
+                 pause: float = 0):
+        """`pause`: seconds from the end of one upload to the next."""
         self.record = record
         self.promises: dict[str, Promise] = {}
         self._door = door
         self._waiting = list(reversed(work))
+        self._pause = pause
+        self._working: dict[int, Promise] = {}  # by the thread
         self._is_giving_up = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(clients)]
         for thread in self._threads:
@@ -102,8 +105,7 @@ class Crowd:
             thread.join(max(0.0, end - time.monotonic()))
         if self.is_busy:
             self._is_giving_up.set()
-            open_ = [promise for promise in self.promises.values() if not promise.file and not promise.destroying]
-            self.record.blame(f"clients are not through after {seconds:.0f} s; not completed: {open_[:3]}")
+            self.record.blame(f"clients are not through after {seconds:.0f} s; they work on {list(self._working.values())}")
             for thread in self._threads:
                 thread.join(PATIENCE)
 
@@ -115,13 +117,15 @@ class Crowd:
             except IndexError:
                 break
             promise = self.promises[plan.name] = Promise(plan.name, plan.key, plan.size)
-            while not self._is_giving_up.is_set() and not is_over(plan, promise):
-                if not self._carry_on(plan, connection, promise):
-                    break
+            self._working[threading.get_ident()] = promise
+            while not self._is_giving_up.is_set() and self._carry_on(plan, connection, promise):
+                pass
+            del self._working[threading.get_ident()]
+            time.sleep(self._pause)
         connection.close()
 
     def _carry_on(self, plan: workload.Plan, connection: Watched, promise: Promise) -> bool:
-        """One more try; False when no other will help."""
+        """One more try; whether there has to be another."""
         try:
             workload.carry_out(plan, connection, lambda *_: None, promise)
         except Refused as refusal:
@@ -132,15 +136,11 @@ class Crowd:
         except Exception as error:
             self.record.blame(f"{plan.name}: {type(error).__name__} {error}")
             return False
-        if not is_over(plan, promise):
+        # Who does not mean to complete it leaves it wherever it is.
+        is_over = promise.file or promise.destroying or plan.fate == "leave" and promise.id
+        if not is_over:
             time.sleep(PAUSE)
-        return True
-
-
-def is_over(plan: workload.Plan, promise: Promise) -> bool:
-    if promise.file or promise.destroying:
-        return True
-    return plan.fate == "leave" and bool(promise.id) and (promise.told > 0 or plan.size == 0)
+        return not is_over
 
 
 class Readers:

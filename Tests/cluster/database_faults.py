@@ -81,11 +81,10 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         audit = Audit(cluster).check(crowd.ledger)
         audit.delete_everything()
         audit.expect_empty_in_old_age()
-        losses = [f"LOST  {sentence}" for sentence in audit.losses]
-        losses += [f"WRONG {sentence}" for sentence in record.wrong]
+        losses = cluster.found(audit.losses, record.wrong)
         cluster.is_good = not losses and slowest <= RECOVERY_LIMIT and record.slowest_refusal <= FAST
     return cluster.is_good, "\n".join([
-        *losses[:10],
+        *losses,
         f"postgres: {faults} faults; {len(crowd.promises):,} uploads, {readers.downloads:,} downloads, {record.text()}; "
         f"service back after {slowest:.1f} s at most; {audit.strays} objects without a row; "
         f"{len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"])

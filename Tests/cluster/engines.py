@@ -105,10 +105,14 @@ class Postgres:
         finally:
             session.communicate("COMMIT;\n")
 
+    @property
+    def log(self) -> Path:
+        return self._folder / "log"
+
     def restart(self, mode: str):
         """`immediate` is a crash, after which the log is replayed."""
         command = [*unprivileged(), POSTGRES_PROGRAMS / "pg_ctl", "--silent", "--wait", f"--mode={mode}",
-                   f"--pgdata={self._folder}/data", f"--log={self._folder}/log", "restart"]
+                   f"--pgdata={self._folder}/data", f"--log={self.log}", "restart"]
         subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.DEVNULL)
 
     def terminate(self, database: str, chance: random.Random, share: float) -> int:

@@ -32,11 +32,11 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         audit = Audit(cluster).check(crowd.ledger)
         audit.delete_everything()
         audit.expect_empty_soon()
-        losses = [f"LOST  {sentence}" for sentence in audit.losses] + [f"WRONG {sentence}" for sentence in record.wrong]
+        losses = cluster.found(audit.losses, record.wrong)
         errors = record.unanswered + record.answers[503]
         cluster.is_good = not losses and not errors and not audit.strays
     return cluster.is_good, "\n".join([
-        *losses[:10],
+        *losses,
         f"osd: {rounds} of 3 OSDs killed and brought back; {len(crowd.promises):,} uploads, {readers.downloads:,} "
         f"downloads, {errors} errors, longest pause {record.longest_silence:.1f} s, {audit.strays} objects without a row; "
         f"{len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"])

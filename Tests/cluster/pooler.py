@@ -37,8 +37,8 @@ class Pooler:
         file.chmod(0o644)
         prefix = unprivileged() or ["setpriv"]
         with (folder / "pgbouncer.log").open("wb") as log:
-            self._child = subprocess.Popen([*prefix, "--pdeathsig", "KILL", "/usr/sbin/pgbouncer", file], stdout=log, stderr=log,
-                                           stdin=subprocess.DEVNULL)
+            self._child = subprocess.Popen([*prefix, "--pdeathsig", "KILL", "/usr/sbin/pgbouncer", file],
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         for _ in range(100):
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
@@ -67,11 +67,11 @@ def run(tools: Tools, uploads: int, seed: int) -> tuple[bool, str]:
         audit = Audit(cluster).check(crowd.ledger)
         audit.delete_everything()
         audit.expect_empty_soon()
-        losses = [f"LOST  {sentence}" for sentence in audit.losses] + [f"WRONG {sentence}" for sentence in record.wrong]
+        losses = cluster.found(audit.losses, record.wrong)
         errors = record.unanswered + record.answers[503]
         cluster.is_good = not losses and not errors and not audit.strays
     pooler.stop()
     return cluster.is_good, "\n".join([
-        *losses[:10],
+        *losses,
         f"pooler: {len(crowd.promises):,} uploads, {readers.downloads:,} downloads, {errors} errors, {audit.strays} objects "
         f"without a row; {len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"])

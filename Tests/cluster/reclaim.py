@@ -73,10 +73,10 @@ class Client(threading.Thread):
             self._tally.downloads += 1
 
 
-def run(tools: Tools, seconds: float, seed: int) -> tuple[bool, str]:
+def run(tools: Tools, seconds: float, seed: int, name: str = "reclaim", careless: str = "") -> tuple[bool, str]:
     """The part of the test. Returns whether no file was without its bytes, and the line that says so."""
     began = time.monotonic()
-    with Cluster(tools, "reclaim") as cluster:
+    with Cluster(tools, name, careless=careless) as cluster:
         record, tally = Record(), Tally()
         end = time.monotonic() + seconds
         clients = [Client(cluster, record, tally, f"{seed} {number}", end) for number in range(CLIENTS)]
@@ -90,11 +90,11 @@ def run(tools: Tools, seconds: float, seed: int) -> tuple[bool, str]:
         emptying = time.monotonic()
         audit.expect_empty_soon(EMPTY_LIMIT)
         emptied = time.monotonic() - emptying
-        losses = [f"LOST  {sentence}" for sentence in audit.losses] + [f"WRONG {sentence}" for sentence in record.wrong]
+        losses = cluster.found(audit.losses, record.wrong)
         errors = record.unanswered + record.answers[503]
-        cluster.is_good = not losses and not errors
+        cluster.is_good = not losses and not errors and not audit.strays
     return cluster.is_good, "\n".join([
-        *losses[:10],
-        f"reclaim: {tally.uploads:,} uploads of {len(SIZES)} contents, {tally.downloads:,} downloads, {errors} errors, "
+        *losses,
+        f"{name}: {tally.uploads:,} uploads of {len(SIZES)} contents, {tally.downloads:,} downloads, {errors} errors, "
         f"{audit.strays} objects without a row, the bucket empty after {emptied:.1f} s; {len(losses)} wrong or lost, "
         f"{time.monotonic() - began:.0f} s"])

@@ -1,7 +1,7 @@
 """Every call that the nodes make of the S3 store fails in every way, while clients upload, download and delete; and the
 store goes away altogether, and comes back."""
 
-import itertools
+import json
 import random
 import threading
 import time
@@ -16,45 +16,50 @@ OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKE
               Operation.LIST, Operation.LIST_UPLOADS, Operation.CREATE, Operation.PART, Operation.COPY_PART,
               Operation.COMPLETE, Operation.ABORT)
 PERSISTENT = 6  # calls with the same fault: more than a node tries
-ROUND = 60.0  # seconds at most for meeting every fault once
+ROUND = 50.0  # seconds at most for meeting every fault once
 BETWEEN = 0.2  # seconds from one fault to the next of the same call
 AWAY = 6.0  # seconds for which the store is away
 FAST = 10.0  # seconds that a refusal may take while it is
 RECOVERY_LIMIT = 15.0  # seconds after which everything works again
 
 
-class Prober(threading.Thread):
+class Prober:
     """Asks the nodes whether they are ready, checks what they hold, and makes blobs old enough to be composed of their
     pieces: what the nodes would ask the store for once in a while happens all the time."""
 
     def __init__(self, cluster: Cluster, record: Record):
-        super().__init__(daemon=True)
         self._cluster, self._record = cluster, record
         self._is_stopping = threading.Event()
-        self.start()
+        self._threads = [threading.Thread(target=self._repeat, args=work, daemon=True) for work in (
+            *((0.1, self._ask, number) for number in range(NODES)), (1.0, self._check), (1.0, self._age))]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self):
         self._is_stopping.set()
-        self.join()
+        for thread in self._threads:
+            thread.join()
 
-    def run(self):
-        for number in itertools.count():
-            if self._is_stopping.wait(0.3):
-                return
-            status = self._cluster.readiness(number % NODES)
-            if status not in (200, 503):
-                self._record.blame(f"/ready is answered with {status}")
-            self._cluster.query("UPDATE contents SET created = created - 100000 WHERE state = 1 AND piece_count > 1")
-            if number % 4 == 0:
-                self._check()
+    def _repeat(self, pause: float, work, *arguments):
+        while not self._is_stopping.wait(pause):
+            work(*arguments)
+
+    def _ask(self, number: int):
+        status = self._cluster.readiness(number)
+        if status not in (200, 503):
+            self._record.blame(f"/ready is answered with {status}")
 
     def _check(self):
         try:
             output = self._cluster.run("check", "--quick")
         except CommandFailed as error:
             output = str(error)
-        if "damaged" in output and " 0 damaged" not in output or "has no bytes" in output:
-            self._record.blame(f"what cannot be reached is taken for damaged: {output}")
+        events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        if any(event.get("damaged") or event["event"] in ("damaged", "missing") for event in events):
+            self._record.blame(f"what cannot be reached is taken for damaged: {events}")
+
+    def _age(self):
+        self._cluster.query("UPDATE contents SET created = created - 100000 WHERE state = 1 AND piece_count > 1")
 
 
 class Injector(threading.Thread):
@@ -133,7 +138,7 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
     proxy = Proxy(tools.ceph.port)
     with Cluster(tools, "s3-faults", s3_port=proxy.port) as cluster:
         record = Record()
-        crowd = Crowd(cluster.door, record, plans("s3", 100_000, seed))
+        crowd = Crowd(cluster.door, record, plans("s3", 100_000, seed), pause=0.2)
         readers = Readers(cluster.door, crowd, str(seed))
         prober = Prober(cluster, record)
         unmet = inject(proxy, seed, rounds)
@@ -148,11 +153,11 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         audit.delete_everything()
         audit.expect_empty_in_old_age()
         proxy.go_away()
-        wrong = record.wrong + heard.wrong
-        losses = [f"LOST  {sentence}" for sentence in audit.losses] + [f"WRONG {sentence}" for sentence in wrong]
+        losses = cluster.found(audit.losses, record.wrong + heard.wrong)
         is_fast = heard.slowest_refusal <= FAST and recovery <= RECOVERY_LIMIT
-        missed = sorted({f"{fault.operation.value}: {fault.kind.value}" for fault in unmet
-                         if (fault.operation, fault.kind) not in proxy.injected})
+        missed = [f"{operation.value} {kinds}" for operation in OPERATIONS
+                  if (kinds := sum(1 for kind in {fault.kind for fault in unmet if fault.operation is operation}
+                                   if (operation, kind) not in proxy.injected))]
         cluster.is_good = not losses and is_fast
     lines = [
         f"s3-faults: {sum(proxy.injected.values()):,} faults of {len(proxy.injected)} kinds in "
@@ -161,5 +166,5 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         f"{heard.text()}, all well again after {recovery:.1f} s; {audit.strays} objects without a row; "
         f"{len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"]
     if missed:
-        lines.append(f"    met no call: {', '.join(missed)}")
-    return cluster.is_good, "\n".join([*losses[:10], *lines])
+        lines.append(f"    kinds of faults that met no call: {', '.join(missed)}")
+    return cluster.is_good, "\n".join([*losses, *lines])
