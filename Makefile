@@ -61,7 +61,7 @@ nightly: test bench ## everything that takes long
 	Tests/real-files/run
 	CLIENT_RUNS=20000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
-	Tests/durability/run --states 100000 --kills 1000 --io-runs 5000
+	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000
 	Tests/cluster/run --failovers 1000 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
 		--pooler-uploads 1000
 
