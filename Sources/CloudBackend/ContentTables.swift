@@ -125,10 +125,8 @@ enum ContentTables {
         BEGIN
             PERFORM record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names);
             -- What an earlier attempt published, whose completion did not come to pass.
-            WITH gone AS (
-                DELETE FROM contents WHERE upload = p_upload AND digest = p_digest AND state = 0 RETURNING id
-            )
-            DELETE FROM pieces USING gone WHERE content = gone.id;
+            UPDATE contents SET state = 3, removed = now_ms()
+                WHERE upload = p_upload AND digest = p_digest AND state = 0 AND epoch <= p_epoch;
             INSERT INTO contents (digest, size, upload, epoch, created, piece_count)
                 VALUES (p_digest, p_size, p_upload, p_epoch, now_ms(), 0) RETURNING id INTO v_content;
             WHILE v_position < p_size LOOP
@@ -242,7 +240,8 @@ enum ContentTables {
             LOOP
                 INSERT INTO released (upload, name, since)
                     SELECT v_content.upload, name, v_content.removed FROM pieces WHERE content = v_content.id
-                    ON CONFLICT (upload, name) DO NOTHING;
+                    -- Waits for whoever is about to find that these pieces need it, and to take its row away.
+                    ON CONFLICT (upload, name) DO UPDATE SET since = released.since;
                 DELETE FROM pieces WHERE content = v_content.id;
                 DELETE FROM contents WHERE id = v_content.id;
                 v_count := v_count + 1;
