@@ -122,12 +122,14 @@ class Cluster:
         return [f"{count} times the database says: {text}" for text, count in found.items()]
 
     def readiness(self, number: int) -> int:
-        """The status of a node's answer to /ready."""
+        """The status of a node's answer to /ready; 0 when there is none."""
         try:
             with urllib.request.urlopen(f"{endpoint(self._ports[number])}/ready", timeout=30) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
+        except OSError:
+            return 0
 
     def found(self, losses: list[str], wrong: Iterable[str] = ()) -> list[str]:
         """Keeps what a part has found, and returns the first of it as lines."""

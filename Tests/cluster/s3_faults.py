@@ -15,8 +15,10 @@ from s3_proxy import Fault, Kind, Operation, Proxy
 OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKET, Operation.DELETE_MANY,
               Operation.LIST, Operation.LIST_UPLOADS, Operation.CREATE, Operation.PART, Operation.COPY_PART,
               Operation.COMPLETE, Operation.ABORT)
+# Calls of one piece of work, which is given up where one of them fails for good, and begun anew much later.
+COMPOSING = (Operation.CREATE, Operation.PART, Operation.COPY_PART, Operation.COMPLETE)
 PERSISTENT = 6  # calls with the same fault: more than a node tries
-ROUND = 50.0  # seconds at most for meeting every fault once
+ROUND = 45.0  # seconds at most for meeting every fault once
 BETWEEN = 0.2  # seconds from one fault to the next of the same call
 AWAY = 6.0  # seconds for which the store is away
 FAST = 10.0  # seconds that a refusal may take while it is
@@ -67,19 +69,25 @@ class Injector(threading.Thread):
 
     def __init__(self, proxy: Proxy, operation: Operation, chance: random.Random, rounds: int):
         super().__init__(daemon=True)
+        self.operation = operation
+        self.peers: list[Injector] = []  # whose single faults come before the lasting ones of this
         self._proxy = proxy
         self._is_stopping = threading.Event()
         kinds = [kind for kind in Kind if kind is not Kind.SLOW or operation is Operation.GET]
+        chance.shuffle(kinds)
+        # What holds up its caller for half a minute comes last.
+        kinds.sort(key=lambda kind: kind is Kind.SILENT)
         # A reply that does not come would take longer than anybody has time for, if it did not come six times.
         again = [kind for kind in kinds if kind is not Kind.SILENT]
         self.waiting = [fault for _ in range(rounds) for fault in (
-            *(Fault(operation, kind) for kind in chance.sample(kinds, len(kinds))),
-            *(Fault(operation, kind, PERSISTENT) for kind in chance.sample(again, len(again))))]
-        self.start()
+            *(Fault(operation, kind) for kind in kinds), *(Fault(operation, kind, PERSISTENT) for kind in again))]
 
     def run(self):
         while self.waiting:
             fault = self.waiting[0]
+            while fault.times > 1 and any(peer.is_at_single_faults for peer in self.peers):
+                if self._is_stopping.wait(0.2):
+                    return
             self._proxy.arm(fault)
             while not fault.begun.wait(0.2):
                 if self._is_stopping.is_set():
@@ -87,6 +95,10 @@ class Injector(threading.Thread):
             self.waiting.pop(0)
             if self._is_stopping.wait(BETWEEN):
                 return
+
+    @property
+    def is_at_single_faults(self) -> bool:
+        return bool(self.waiting) and self.waiting[0].times == 1
 
     def stop(self):
         self._is_stopping.set()
@@ -96,6 +108,11 @@ class Injector(threading.Thread):
 def inject(proxy: Proxy, seed: int, rounds: int) -> list[Fault]:
     """Returns the faults that met no call in the time that there is for them."""
     injectors = [Injector(proxy, operation, random.Random(f"{seed} {operation}"), rounds) for operation in OPERATIONS]
+    composing = [injector for injector in injectors if injector.operation in COMPOSING]
+    for injector in composing:
+        injector.peers = composing
+    for injector in injectors:
+        injector.start()
     end = time.monotonic() + rounds * ROUND
     for injector in injectors:
         injector.join(max(0.0, end - time.monotonic()))
