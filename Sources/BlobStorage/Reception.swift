@@ -59,23 +59,25 @@ actor Reception {
     /// Makes everything that arrived durable and records it. Where the store cannot take all of it after all, what it
     /// took is recorded before the error is thrown.
     func keep(announcing: Bool) async throws(BlobError) -> Upload {
+        let progress: UploadProgress
         do throws(BlobError) {
-            return try await record(announcing: announcing) { writer throws(BlobError) in try await writer.flush() }
+            progress = try await writing { writer throws(BlobError) in try await writer.flush() }
         } catch  where error.code == .unavailable || error.code == .insufficientStorage {
-            let upload = try await record(announcing: announcing) { writer throws(BlobError) in
-                try await writer.flush()
-            }
-            throw error.telling(upload.offset)
+            let held = try await writing { writer throws(BlobError) in try await writer.flush() }
+            throw error.telling(try await record(held, announcing: announcing).offset)
         }
+        return try await record(progress, announcing: announcing)
     }
 
-    /// Records how far a step of the writer made bytes durable.
-    private func record(
-        announcing: Bool, _ step: @Sendable (any UploadWriter) async throws(BlobError) -> UploadProgress
-    ) async throws(BlobError) -> Upload {
-        let progress = try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in
-            try await step(writer)
-        }
+    /// Runs a step of the writer that tells how far bytes are durable.
+    private func writing(
+        _ step: @Sendable (any UploadWriter) async throws(BlobError) -> UploadProgress
+    ) async throws(BlobError) -> UploadProgress {
+        try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in try await step(writer) }
+    }
+
+    /// Records how far bytes are durable.
+    private func record(_ progress: UploadProgress, announcing: Bool) async throws(BlobError) -> Upload {
         unchecked = 0
         lastCheckpoint = .now
         if progress.offset != upload.offset || announcing && upload.announced != upload.offset {
@@ -115,7 +117,8 @@ actor Reception {
         }
         try await writer.write(chunk)
         if unchecked >= Self.checkpointByteCount || lastCheckpoint.duration(to: .now) >= Self.checkpointInterval {
-            _ = try await record(announcing: false) { writer throws(BlobError) in try await writer.checkpoint() }
+            let held = try await writing { writer throws(BlobError) in try await writer.checkpoint() }
+            _ = try await record(held, announcing: false)
             quota = try await service.remainingQuota(of: upload.owner, expecting: 0)
         }
         return nil

@@ -4,7 +4,6 @@ public import BlobCore
 public import BlobStorage
 import Foundation
 public import Logging
-import NIOCore
 public import PostgresPool
 public import S3Client
 
@@ -61,7 +60,7 @@ public final class CloudByteStore: ByteStore {
         guard let content = try await content(of: digest) else {
             throw BlobError(.blobUnknown, "The blob's bytes are not here.")
         }
-        guard content.size > 0 else { return .buffer(ByteBuffer()) }
+        // An empty one, too: other nodes may remove it at any moment, so that nobody may remember it.
         return .remote(
             RemoteBlob(size: content.size, location: location(of: content)) { [self] range throws(BlobError) in
                 try await PieceReader(content.pieces(in: range), in: self).started()

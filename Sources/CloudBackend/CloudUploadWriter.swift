@@ -55,7 +55,7 @@ actor CloudUploadWriter: UploadWriter {
 
     func flush() async throws(BlobError) -> UploadProgress {
         send()
-        for segment in sent { await segment.hasEnded() }
+        for segment in sent { await segment.waitForEnd() }
         try await record()
         try tellFailure()
         return recorded
@@ -72,7 +72,7 @@ actor CloudUploadWriter: UploadWriter {
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         send()
-        for segment in sent { await segment.hasEnded() }
+        for segment in sent { await segment.waitForEnd() }
         noteFailure()
         // What is stored of a whole that is not is recorded by the flush that follows.
         try tellFailure()
@@ -91,7 +91,7 @@ actor CloudUploadWriter: UploadWriter {
         while failure == nil {
             let underWay = sent.filter { !$0.hasEnded }
             guard underWay.count >= SegmentBudget.segmentsPerUpload, let first = underWay.first else { break }
-            await first.hasEnded()
+            await first.waitForEnd()
             noteFailure()
         }
         if let failure {

@@ -79,7 +79,7 @@ final class SentSegment: Sendable {
     }
 
     /// Returns when it is stored or failed.
-    func hasEnded() async { await task.value }
+    func waitForEnd() async { await task.value }
 
     var hasEnded: Bool { sending.outcome.withLock { $0 != nil } }
 

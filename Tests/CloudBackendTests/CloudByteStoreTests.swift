@@ -51,6 +51,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1]) func nothingIsOpenedToBeRemembered(count: Int) async throws {
+        try await withStore { store in
+            let bytes = [UInt8](repeating: 1, count: count)
+            let writer = try await store.writer(for: .test(), expecting: nil)
+            try await writer.write([ByteBuffer(bytes: bytes)])
+            try await writer.publish(as: BlobDigest(of: bytes))
+            guard case .remote(let blob) = try await store.open(BlobDigest(of: bytes)) else { throw Unexpected() }
+            #expect(blob.size == Int64(count))
+        }
+    }
+
     @Test func piecesAreComposedAndSwept() async throws {
         try await withStore(.none) { store in
             let catalog = CloudCatalog(pool: store.database.pool)
