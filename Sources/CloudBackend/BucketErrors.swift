@@ -44,15 +44,17 @@ extension CloudByteStore {
         default:
             logger.error("the bucket refuses a request", metadata: ["error": "\(error)"])
         }
-        return BlobError(
-            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
-        )
+        return .bucketUnreachable
     }
 
     func unavailable(_ error: any Error) -> BlobError {
         logger.warning("reading from the bucket failed", metadata: ["error": "\(error)"])
-        return BlobError(
-            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
-        )
+        return .bucketUnreachable
     }
+}
+
+extension BlobError {
+    static let bucketUnreachable = BlobError(
+        .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
+    )
 }

@@ -106,10 +106,7 @@ public final class CloudByteStore: ByteStore {
 
     /// - Throws: ``BlobError/Code/unavailable`` while calls to the bucket fail.
     private func bucketIsThere() throws(BlobError) {
-        guard bucket.isRefusing else { return }
-        throw BlobError(
-            .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
-        )
+        if bucket.isRefusing { throw .bucketUnreachable }
     }
 
     private func location(of content: StoredContent) -> (@Sendable (String) -> String)? {
