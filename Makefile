@@ -6,7 +6,7 @@ SWIFT_FILES = Sources Tests Package.swift
 # They keep both cores busy for minutes: beside them, others would miss their deadlines.
 LONG_TESTS = LocalBackendTests.RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
 # They need a real S3 service and a real PostgreSQL.
-ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests
+ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests|EndToEndTests.(Migrate|Node)Tests
 # What clients see of a server is the same on every storage.
 STORAGE_TESTS = EndToEndTests.(Append|Complete|CutConnection|Download|File|FileName|Guard|Initiate|OrderOfChecks|Range|RunningAppend|UploadUnknown)Tests
 

@@ -15,13 +15,15 @@ public struct API: Sendable {
     let server: ServerRoutes
     let log: RequestLog
     let policy: DownloadPolicy
+    let isReadOnly: Bool
 
     /// - Parameters:
     ///   - uploadTokens: derives upload tokens with the catalog's key.
     ///   - server: what the routes about the server itself tell.
+    ///   - isReadOnly: whether every change is refused.
     public init(
         uploads: UploadService, blobs: BlobService, files: FileService, authenticator: Authenticator,
-        uploadTokens: UploadTokens, server: ServerRoutes, log: RequestLog, policy: DownloadPolicy
+        uploadTokens: UploadTokens, server: ServerRoutes, log: RequestLog, policy: DownloadPolicy, isReadOnly: Bool
     ) {
         self.uploads = uploads
         self.blobs = blobs
@@ -31,6 +33,7 @@ public struct API: Sendable {
         self.server = server
         self.log = log
         self.policy = policy
+        self.isReadOnly = isReadOnly
     }
 
     /// The answer, if it can be had without waiting: that of a public download of a blob that is open already.
@@ -55,6 +58,7 @@ public struct API: Sendable {
             let route = try Route(request.method, request.path)
             routeName = route.name
             caller = try await admit(request, to: route)
+            if isReadOnly && route.isChange { throw .readOnly }
             answer = try await run(route, request, caller: caller)
         } catch {
             answer = Response(error)
@@ -105,7 +109,21 @@ public struct API: Sendable {
     }
 }
 
+extension BlobError {
+    fileprivate static let readOnly = BlobError(
+        .unavailable, "The server is read-only for now. What was acknowledged is safe; try again later."
+    )
+}
+
 extension Route {
+    /// Whether running it changes what is kept; to ask for an upload's status records what was told.
+    fileprivate var isChange: Bool {
+        switch self {
+        case .initiate, .append, .status, .complete, .destroy, .destroyFile: true
+        case .download, .files, .file, .health, .ready, .metrics, .openAPI: false
+        }
+    }
+
     /// The digest part of a download's path, found without taking the path apart; `nil` for any other path.
     static func downloadName(_ path: Substring) -> Substring? {
         let prefix = "/api/blobs/"

@@ -13,7 +13,7 @@ enum Schema {
 
     private static let versionOne =
         tables + fileTables + RowFunctions.fileIDs + FileCounters.versionOne + ContentTables.versionOne
-        + RowFunctions.uploads + RowFunctions.files
+        + RowFunctions.uploads + RowFunctions.files + ImportFunctions.versionOne
 
     private static let tables = """
         -- Bytes under a name, such as the key of the keyed hashes.

@@ -17,18 +17,19 @@ public final class DataDirectory: Sendable {
 
     /// Opens and locks a data directory for a server.
     ///
+    /// - Parameter isReadOnly: whether others may count on it that the server changes no uploads and files.
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory,
     ///   cannot be written, or another server uses it.
-    public convenience init(serving path: FilePath) throws(BlobError) {
-        try self.init(serving: path, unnamedFiles: true)
+    public convenience init(serving path: FilePath, isReadOnly: Bool = false) throws(BlobError) {
+        try self.init(serving: path, isReadOnly: isReadOnly, unnamedFiles: true)
     }
 
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
-    init(serving path: FilePath, unnamedFiles: Bool) throws(BlobError) {
+    init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(BlobError) {
         self.path = path
         (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
-        lock = try Self.lock(path)
+        lock = try Self.lock(path, isReadOnly: isReadOnly)
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
     }
 
@@ -83,18 +84,35 @@ public final class DataDirectory: Sendable {
         if lock >= 0 { _ = close(lock) }
     }
 
+    /// A process that serves a data directory.
+    public struct Server: Equatable, Sendable {
+        public let process: Int32
+        /// Whether it changes no uploads and files.
+        public let isReadOnly: Bool
+
+        fileprivate static let readOnlyMark = " read-only"
+
+        /// Reads what a server wrote into the lock's file.
+        fileprivate init?(_ text: String) {
+            isReadOnly = text.hasSuffix(Self.readOnlyMark)
+            guard let process = Int32(isReadOnly ? text.dropLast(Self.readOnlyMark.count) : text[...]), process > 0
+            else { return nil }
+            self.process = process
+        }
+    }
+
     /// The process that serves a data directory; `nil` when there is none.
-    public static func server(of path: FilePath) throws(BlobError) -> Int32? {
+    public static func server(of path: FilePath) throws(BlobError) -> Server? {
         let descriptor = Glibc.open(path.appending("lock").string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { _ = close(descriptor) }
         if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
-        var text = [UInt8](repeating: 0, count: 16)
+        var text = [UInt8](repeating: 0, count: 32)
         let count = pread(descriptor, &text, text.count, 0)
-        guard let process = Int32(String(decoding: text.prefix(max(0, count)), as: UTF8.self)), process > 0 else {
+        guard let server = Server(String(decoding: text.prefix(max(0, count)), as: UTF8.self)) else {
             throw BlobError(.unavailable, "the server of \(path) is just starting; try again")
         }
-        return process
+        return server
     }
 
     public var catalog: FilePath { Self.catalog(in: path) }
@@ -131,13 +149,13 @@ public final class DataDirectory: Sendable {
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
     /// Takes the lock, and writes into its file who has it. It ends with the process, however that ends.
-    private static func lock(_ path: FilePath) throws(BlobError) -> CInt {
+    private static func lock(_ path: FilePath, isReadOnly: Bool) throws(BlobError) -> CInt {
         let file = path.appending("lock")
         let descriptor = Glibc.open(file.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path, errno) }
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
-            let process = String(getpid())
-            guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, process, process.utf8.count, 0) > 0 else {
+            let server = String(getpid()) + (isReadOnly ? Server.readOnlyMark : "")
+            guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, server, server.utf8.count, 0) > 0 else {
                 let code = errno
                 _ = close(descriptor)
                 throw unusable(path, code)

@@ -43,11 +43,16 @@ public final class LocalByteStore: ByteStore {
     }
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
+        guard let file = try await openFile(at: directory.path(of: digest)) else {
+            throw BlobError(.blobUnknown, "The blob's bytes are not here.")
+        }
+        return .file(file)
+    }
+
+    /// Opens a file for reading; `nil` when there is none.
+    func openFile(at path: FilePath) async throws(BlobError) -> BlobFile? {
         try await onThread { () throws(BlobError) in
-            let path = self.directory.path(of: digest)
-            guard let descriptor = try self.disk.openIfThere(path) else {
-                throw BlobError(.blobUnknown, "The blob's bytes are not here.")
-            }
+            guard let descriptor = try self.disk.openIfThere(path) else { return nil }
             let status: stat
             do throws(BlobError) {
                 status = try self.disk.status(of: descriptor, at: path)
@@ -55,7 +60,7 @@ public final class LocalByteStore: ByteStore {
                 _ = close(descriptor)
                 throw error
             }
-            return .file(BlobFile(takingOwnershipOf: descriptor, size: Int64(status.st_size)))
+            return BlobFile(takingOwnershipOf: descriptor, size: Int64(status.st_size))
         }
     }
 

@@ -12,11 +12,12 @@ enum TokenRows {
         """
     static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = ?"
     static let selectAll = "SELECT \(columns) FROM tokens ORDER BY name"
+    static let selectWithSecrets = "SELECT \(columns), secret_digest FROM tokens ORDER BY name"
     static let delete = "DELETE FROM tokens WHERE name = ?"
 }
 
 extension AccessToken {
-    fileprivate init(row: Row) throws {
+    init(row: Row) throws {
         self.init(
             name: try row.text(0), scopes: Set(stored: try row.text(1)), created: try row.time(2),
             expires: try row.optionalTime(3)

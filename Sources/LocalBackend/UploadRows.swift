@@ -6,7 +6,7 @@ public import Foundation
 import GRDB
 
 enum UploadRows {
-    private static let columns = """
+    static let columns = """
         id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, file_id, file_digest, \
         file_created, file_expires
         """
@@ -49,7 +49,7 @@ enum UploadRows {
 }
 
 extension Upload {
-    fileprivate init(row: Row) throws {
+    init(row: Row) throws {
         guard let digest = RunningDigest(encoded: try row.decode(Data.self, atIndex: 8)) else {
             throw DamagedRow(of: "uploads")
         }

@@ -42,7 +42,8 @@ struct Assembly {
                 isPrivate: settings.privateDownloads,
                 crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,
                 redirects: settings.redirectDownloads, clock: clock
-            )
+            ),
+            isReadOnly: settings.isReadOnly
         )
         let isReady = Atomic(false)
         let server = HTTPServer(
@@ -103,7 +104,8 @@ struct Assembly {
     /// The last service is the first to be told to stop: the listener, while the others go on.
     private func group(_ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?) -> ServiceGroup {
         let upkeep = Upkeep(
-            reclaimer: storage.reclaimer, reclaimInterval: settings.reclaimInterval, verifier: storage.verifier,
+            reclaimer: settings.isReadOnly ? nil : storage.reclaimer, reclaimInterval: settings.reclaimInterval,
+            verifier: storage.verifier,
             scrubInterval: settings.scrubInterval, scrubRate: settings.scrubRate, chores: storage.chores,
             logger: logger
         )

@@ -19,8 +19,7 @@ struct Check {
         examining examine: (BlobRecord, Pace) async throws(BlobError) -> Verdict
     ) async throws(BlobError) -> Bool {
         for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
-        let total = try await catalog.statistics()
-        report.begin(blobs: total.blobs, byteCount: isReading ? total.blobBytes : 0)
+        report.begin(byteCount: isReading ? try await catalog.statistics().blobBytes : 0)
         try await catalog.forEachBlob { record throws(BlobError) in
             let verdict = try await examine(record) { [report] in report.read($0) }
             report.examined(record, verdict)

@@ -16,14 +16,12 @@ final class CheckReport: Sendable {
     }
 
     private struct State {
-        var total = (blobs: Int64(0), bytes: Int64(0))
+        /// Of the bytes that are read.
+        var progress = ByteProgress()
         var examined: Int64 = 0
-        var read: Int64 = 0
         var damaged = 0
         var faults = 0
         var orphans = 0
-        var start = ContinuousClock.now
-        var lastProgress = ContinuousClock.now
     }
 
     private let style: Style
@@ -36,20 +34,17 @@ final class CheckReport: Sendable {
         self.print = print
     }
 
-    func begin(blobs: Int64, byteCount: Int64) {
+    func begin(byteCount: Int64) {
         state.withLock { state in
-            state.total = (blobs, byteCount)
-            state.start = .now
+            state.progress = ByteProgress()
+            state.progress.total = byteCount
         }
     }
 
     /// Counts bytes that were read, and shows how far the check has come now and then.
     func read(_ byteCount: Int) {
         state.withLock { state in
-            state.read += Int64(byteCount)
-            guard state.lastProgress.duration(to: .now) >= style.progressInterval else { return }
-            state.lastProgress = .now
-            showProgress(state)
+            if state.progress.add(byteCount, showingEvery: style.progressInterval) { show(state) }
         }
     }
 
@@ -97,34 +92,26 @@ final class CheckReport: Sendable {
     /// - Returns: whether everything is well.
     func end() -> Bool {
         state.withLock { state in
-            let seconds = max(0.001, state.start.duration(to: .now) / .seconds(1))
-            var line = Line(event: "done", seconds: seconds)
-            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, state.read, Double(state.read) / seconds)
+            let progress = state.progress
+            var line = Line(event: "done", seconds: progress.seconds)
+            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, progress.done, progress.bytesPerSecond)
             (line.damaged, line.faults, line.orphans) = (state.damaged, state.faults, state.orphans)
             tell(
-                "\(state.examined) blobs, \(sizeText(state.read)) read in \(Self.time(seconds)): \(state.damaged) damaged, "
-                    + "\(state.faults) other faults, \(state.orphans) without a row",
+                "\(state.examined) blobs, \(sizeText(progress.done)) read in \(ByteProgress.time(progress.seconds)): "
+                    + "\(state.damaged) damaged, \(state.faults) other faults, \(state.orphans) without a row",
                 line
             )
             return state.damaged == 0 && state.faults == 0
         }
     }
 
-    private func showProgress(_ state: State) {
-        let seconds = max(0.001, state.start.duration(to: .now) / .seconds(1))
-        let rate = Double(state.read) / seconds
-        let left = rate > 0 ? Double(max(0, state.total.bytes - state.read)) / rate : 0
+    private func show(_ state: State) {
+        let progress = state.progress
         switch style {
-        case .text:
-            let share = state.total.bytes > 0 ? 100 * state.read / state.total.bytes : 0
-            print(
-                Console.lineStart + "\(share) % of \(sizeText(state.total.bytes)), \(sizeText(Int64(rate)))/s, "
-                    + "\(Self.time(left)) left",
-                ""
-            )
+        case .text: print(Console.lineStart + progress.text, "")
         case .json:
-            var line = Line(event: "progress", seconds: seconds, secondsLeft: left)
-            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, state.read, rate)
+            var line = Line(event: "progress", seconds: progress.seconds, secondsLeft: progress.secondsLeft)
+            (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, progress.done, progress.bytesPerSecond)
             print(line.json, "\n")
         }
     }
@@ -134,10 +121,6 @@ final class CheckReport: Sendable {
         case .text: print(Console.lineStart + text, "\n")
         case .json: print(line.json, "\n")
         }
-    }
-
-    private static func time(_ seconds: Double) -> String {
-        Duration.seconds(seconds.rounded()).formatted(.units(allowed: [.hours, .minutes, .seconds], width: .narrow))
     }
 }
 

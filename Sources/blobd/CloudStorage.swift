@@ -9,53 +9,68 @@ import NIOPosix
 import PostgresPool
 import S3Client
 
-extension Storage {
-    /// The data that a database and a bucket hold, for one of any number of processes.
-    ///
+/// A database and a bucket, opened for one of any number of processes.
+struct CloudStorage {
+    let catalog: CloudCatalog
+    let bytes: CloudByteStore
+    private let pool: PostgresPool
+    private let bucket: S3Bucket
+
     /// - Throws: when either cannot be reached, or what is in the database cannot be used.
-    static func cloud(_ settings: CloudSettings, grace: Duration, logger: Logger) async throws -> Storage {
+    init(_ settings: CloudSettings, logger: Logger) async throws {
         var options = PostgresPool.Settings()
         options.usesPreparedStatements = settings.databasePreparedStatements
         let pool = try PostgresPool(
             url: settings.database, connections: settings.databaseConnections, settings: options, logger: logger
         )
         do {
-            let bucket = try S3Bucket(S3Configuration(settings), logger: logger)
-            do {
-                return try await cloud(pool, bucket, settings, grace: grace, logger: logger)
-            } catch {
-                await bucket.shutdown()
-                throw error
-            }
+            try await CloudCatalog.migrate(pool, logger: logger)
+            bucket = try S3Bucket(S3Configuration(settings), logger: logger)
         } catch {
             await pool.close()
             throw (error as? S3Error).map { StartFailure("the bucket: \($0.message)") } ?? error
         }
-    }
-
-    private static func cloud(
-        _ pool: PostgresPool, _ bucket: S3Bucket, _ settings: CloudSettings, grace: Duration, logger: Logger
-    ) async throws -> Storage {
-        try await CloudCatalog.migrate(pool, logger: logger)
-        let clock = try await DatabaseClock(pool: pool, logger: logger)
-        let bytes = CloudByteStore(
+        self.pool = pool
+        catalog = CloudCatalog(pool: pool, logger: logger)
+        bytes = CloudByteStore(
             pool: pool, bucket: bucket,
             retention: .init(restoreWindow: settings.restoreWindow, longestUpload: settings.uploadExpiry),
             logger: logger
         )
-        return Storage(
-            catalog: CloudCatalog(pool: pool, logger: logger), bytes: bytes, clock: clock, threads: .singleton,
-            grace: grace,
-            logger: logger,
-            chores: [
-                Chore(interval: .seconds(60)) { () throws(BlobError) in try await clock.synchronize() },
-                Chore(interval: .seconds(10)) { () throws(BlobError) in try await bytes.composeLargeBlobs() },
-            ],
-            closing: {
-                await bucket.shutdown()
-                await pool.close()
-            }
-        )
+    }
+
+    func clock(logger: Logger) async throws(BlobError) -> DatabaseClock {
+        try await DatabaseClock(pool: pool, logger: logger)
+    }
+
+    func close() async {
+        await bucket.shutdown()
+        await pool.close()
+    }
+}
+
+extension Storage {
+    /// The data that a database and a bucket hold, for one of any number of processes.
+    ///
+    /// - Throws: when either cannot be reached, or what is in the database cannot be used yet.
+    static func cloud(_ settings: CloudSettings, grace: Duration, logger: Logger) async throws -> Storage {
+        let cloud = try await CloudStorage(settings, logger: logger)
+        do {
+            try await cloud.catalog.checkImportIsOver()
+            let clock = try await cloud.clock(logger: logger)
+            return Storage(
+                catalog: cloud.catalog, bytes: cloud.bytes, clock: clock, threads: .singleton, grace: grace,
+                logger: logger,
+                chores: [
+                    Chore(interval: .seconds(60)) { () throws(BlobError) in try await clock.synchronize() },
+                    Chore(interval: .seconds(10)) { () throws(BlobError) in try await cloud.bytes.composeLargeBlobs() },
+                ],
+                closing: { await cloud.close() }
+            )
+        } catch {
+            await cloud.close()
+            throw error
+        }
     }
 }
 

@@ -55,7 +55,8 @@ extension Storage {
         switch settings.storage {
         case .local:
             try local(
-                at: settings.data, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace, logger: logger
+                at: settings.data, isReadOnly: settings.isReadOnly, freeSpaceFloor: settings.minFreeSpace,
+                grace: settings.reclaimGrace, logger: logger
             )
         case .cloud(let cloud): try await .cloud(cloud, grace: settings.reclaimGrace, logger: logger)
         }
@@ -63,10 +64,14 @@ extension Storage {
 
     /// The data of one directory, for the only process that may change its blobs.
     ///
-    /// - Parameter freeSpaceFloor: bytes of the disk that uploads leave free.
+    /// - Parameters:
+    ///   - isReadOnly: whether other processes may count on it that no upload and no file changes.
+    ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
     /// - Throws: when another process has the directory, or what is in it cannot be used.
-    static func local(at path: String, freeSpaceFloor: Int64, grace: Duration, logger: Logger) throws -> Storage {
-        let directory = try DataDirectory(serving: FilePath(path))
+    static func local(
+        at path: String, isReadOnly: Bool = false, freeSpaceFloor: Int64, grace: Duration, logger: Logger
+    ) throws -> Storage {
+        let directory = try DataDirectory(serving: FilePath(path), isReadOnly: isReadOnly)
         let clock = SteadyClock(logger: logger)
         let catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
@@ -103,14 +108,14 @@ struct VisitedStorage {
 }
 
 /// The process that serves a data directory; `nil` when there is none.
-func server(of data: String) throws(BlobError) -> Int32? {
+func server(of data: String) throws(BlobError) -> DataDirectory.Server? {
     try DataDirectory.server(of: FilePath(data))
 }
 
 /// Tells a server that there is something to look at: see ``Upkeep``.
-func wake(_ server: Int32) {
+func wake(_ server: DataDirectory.Server) {
     // One that has just ended has nothing to look at.
-    _ = kill(server, SIGUSR1)
+    _ = kill(server.process, SIGUSR1)
 }
 
 /// Runs `body` with the catalog of a data directory, beside a server that may be running on it.

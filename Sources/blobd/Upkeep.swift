@@ -14,7 +14,8 @@ struct Chore: Sendable {
 
 /// Reclaims and verifies until the server stops: at intervals, and at once when SIGUSR1 asks for it.
 struct Upkeep: Service {
-    let reclaimer: Reclaimer
+    /// `nil` where nothing may go.
+    let reclaimer: Reclaimer?
     let reclaimInterval: Duration
     let verifier: Verifier
     /// Zero for never.
@@ -32,7 +33,7 @@ struct Upkeep: Service {
                     while true {
                         await attempt { () throws(BlobError) in
                             try await verifier.verifySuspected()
-                            try await reclaimer.reclaim()
+                            try await reclaimer?.reclaim()
                         }
                         try await Task.sleep(for: reclaimInterval)
                     }
@@ -41,7 +42,7 @@ struct Upkeep: Service {
                     for await _ in signals {
                         await attempt { () throws(BlobError) in
                             try await verifier.verifySuspected()
-                            try await reclaimer.reclaim(searchingAll: true)
+                            try await reclaimer?.reclaim(searchingAll: true)
                         }
                     }
                 }

@@ -26,7 +26,7 @@ import Testing
 
     @Test func linesForPeople() {
         let report = report(.text)
-        report.begin(blobs: 3, byteCount: 6144)
+        report.begin(byteCount: 6144)
         report.examined(record, .sound)
         report.read(2048)
         report.examined(record, .changed(MeasuredBytes(size: 2048, digest: BlobDigest(of: [2]))))
@@ -48,7 +48,7 @@ import Testing
 
     @Test func linesForPrograms() throws {
         let report = report(.json)
-        report.begin(blobs: 1, byteCount: 0)
+        report.begin(byteCount: 0)
         report.examined(record, .changed(MeasuredBytes(size: 7, digest: record.digest)))
         #expect(!report.end())
         let decoder = JSONDecoder()
@@ -61,7 +61,7 @@ import Testing
 
     @Test func nothingWrongIsWell() {
         let report = report(.text)
-        report.begin(blobs: 1, byteCount: 0)
+        report.begin(byteCount: 0)
         report.examined(record, .sound)
         report.examined(record, .gone)
         report.orphan()

@@ -55,13 +55,13 @@ struct CheckCommand: AsyncParsableCommand {
             return try await check(try await Storage.cloud(cloud, grace: .zero, logger: logger), report)
         }
         try requireCatalog(in: data)
-        if let process = try server(of: data) {
+        if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
             let check = Check(catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, report: report)
             let isWell = try await check.run(examining: check.suspect)
             // When this ends, the server serves none of what was found.
-            if !isWell { wake(process) }
-            while try await check.isWaitingForTheServer(), try server(of: data) != nil {
+            if !isWell { wake(server) }
+            while try await check.isWaitingForTheServer(), try blobd.server(of: data) != nil {
                 try await Task.sleep(for: .milliseconds(200))
             }
             await visited.close()

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlobStorage
+import LocalBackend
 import Logging
 import Program
 
@@ -34,8 +35,12 @@ struct ReclaimCommand: AsyncParsableCommand {
             )
         }
         if let server = try server(of: data) {
+            guard !server.isReadOnly else {
+                throw StartFailure("the server (process \(server.process)) is read-only: nothing goes until that ends")
+            }
             wake(server)
-            return Console.tell("The server (process \(server)) was asked to reclaim now; its log tells what it did.")
+            return Console.tell(
+                "The server (process \(server.process)) was asked to reclaim now; its log tells what it did.")
         }
         try requireCatalog(in: data)
         try await reclaim(

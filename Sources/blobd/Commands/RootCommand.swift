@@ -14,7 +14,7 @@ struct RootCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             ServeCommand.self, ConfigCommand.self, TokenCommand.self, CheckCommand.self, ReclaimCommand.self,
-            BackupCommand.self, RestoreCommand.self,
+            BackupCommand.self, RestoreCommand.self, MigrateCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )

@@ -20,6 +20,7 @@ enum Setting: String, CaseIterable, Sendable {
     case s3CertificateAuthority = "s3-certificate-authority"
     case restoreWindow = "restore-window"
     case redirectDownloads = "redirect-downloads"
+    case readOnly = "read-only"
     case listen
     case config
     case allowPlaintext = "allow-plaintext"
@@ -63,6 +64,7 @@ enum Setting: String, CaseIterable, Sendable {
         case .s3CertificateAuthority: Row(String.self, nil, "Certificates in PEM to trust of the S3 service.")
         case .restoreWindow: Row(Duration.self, "7d", "How far back the database can be restored without loss.")
         case .redirectDownloads: Row(Bool.self, "false", "Send downloads to the S3 service where possible.")
+        case .readOnly: Row(Bool.self, "false", "Serve what there is, and refuse every change for now.")
         case .listen: Row(ListenAddress.self, "127.0.0.1:8887", "Address to listen on; port 0 takes a free one.")
         case .config: Row(String.self, nil, "File of settings, in YAML or JSON.")
         case .allowPlaintext: Row(Bool.self, "false", "Serve without TLS on an address that others can reach.")

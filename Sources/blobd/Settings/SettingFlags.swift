@@ -17,6 +17,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.s3CertificateAuthority) var s3CertificateAuthority: GivenSetting?
     @Option(.restoreWindow) var restoreWindow: GivenSetting?
     @Flag(.redirectDownloads) var redirectDownloads: Bool?
+    @Flag(.readOnly) var readOnly: Bool?
     @Option(.listen) var listen: GivenSetting?
     @Option(.config) var config: GivenSetting?
     @Flag(.allowPlaintext) var allowPlaintext: Bool?
@@ -47,13 +48,13 @@ struct SettingFlags: ParsableArguments {
         let options = [
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads,
-            quota, minFreeSpace,
-            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
+            quota, minFreeSpace, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,
-            .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned, .privateDownloads: privateDownloads,
+            .readOnly: readOnly, .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned,
+            .privateDownloads: privateDownloads,
         ]
         var given = flags.compactMapValues { $0.map(String.init(describing:)) }
         for case let option? in options { given[option.setting] = option.text }

@@ -17,6 +17,8 @@ struct Settings: Sendable {
     let data: String
     let storage: StorageSettings
     let redirectDownloads: Bool
+    /// Whether clients can change nothing.
+    let isReadOnly: Bool
     let listen: ListenAddress
     let transport: Transport
     /// In bytes.
@@ -48,6 +50,7 @@ struct Settings: Sendable {
         data = effective.value(.data)
         storage = try StorageSettings(effective)
         redirectDownloads = effective.value(.redirectDownloads)
+        isReadOnly = effective.value(.readOnly)
         listen = effective.value(.listen)
         maxBlobSize = effective.value(.maxBlobSize, as: ByteCount.self).bytes
         maxOpenUploads = effective.value(.maxOpenUploads)

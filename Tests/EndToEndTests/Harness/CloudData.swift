@@ -31,4 +31,11 @@ struct CloudData: Sendable {
             "BLOBD_S3_ACCESS_KEY": try engine("S3_ACCESS_KEY"), "BLOBD_S3_SECRET_KEY": try engine("S3_SECRET_KEY"),
         ]
     }
+
+    /// The one number that a query has; 0 for NULL.
+    func number(_ query: String) async throws -> Int {
+        let outcome = try await ChildProcess.run(["psql", "-qAtc", query, database], in: "/")
+        guard outcome.end == .code(0) else { throw Failure("psql ended with \(outcome.end): \(outcome.errors)") }
+        return Int(outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+    }
 }

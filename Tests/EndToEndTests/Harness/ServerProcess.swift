@@ -20,12 +20,17 @@ final class ServerProcess: Sendable {
 
     let folder: TemporaryFolder
     private let running = Mutex<Running?>(nil)
-    /// Made by the first start on the storage of many nodes.
-    private let cloud = Mutex<CloudData?>(nil)
-    private let cloudAdmin = Mutex<String?>(nil)
+    /// Made by the first start where the tests run on the storage of many nodes.
+    private let cloud: Mutex<CloudData?>
+    private let cloudAdmin: Mutex<String?>
 
-    init() throws {
+    /// - Parameters:
+    ///   - cloud: where this server keeps its data, if not where all do.
+    ///   - adminToken: of an administrator who is known there.
+    init(on cloud: CloudData? = nil, adminToken: String? = nil) throws {
         folder = try TemporaryFolder()
+        self.cloud = Mutex(cloud)
+        cloudAdmin = Mutex(adminToken)
     }
 
     var data: String { folder.path + "/data" }
@@ -56,7 +61,7 @@ final class ServerProcess: Sendable {
             throw Failure("blobd \(flags) ended with \(end) before it was ready:\n\(try await child.errors.whole())")
         }
         running.withLock { $0 = Running(child: child, address: String(address), port: port) }
-        if CloudData.isChosen, cloudAdmin.withLock({ $0 == nil }) { try await makeCloudAdmin() }
+        if cloud.withLock({ $0 != nil }), cloudAdmin.withLock({ $0 == nil }) { try await makeCloudAdmin() }
     }
 
     /// What a process of the server's needs to find its data, beside a test's own settings.
@@ -148,9 +153,10 @@ extension ServerProcess {
 
 /// A server for one test, with settings of its own; ended and its folder deleted whatever the test does.
 func withServer(
-    _ flags: [String] = [], environment: [String: String] = [:], _ body: (ServerProcess) async throws -> Void
+    _ flags: [String] = [], environment: [String: String] = [:], on cloud: CloudData? = nil, adminToken: String? = nil,
+    _ body: (ServerProcess) async throws -> Void
 ) async throws {
-    let server = try ServerProcess()
+    let server = try ServerProcess(on: cloud, adminToken: adminToken)
     do {
         try await server.start(flags, environment: environment)
         try await body(server)

@@ -1,0 +1,138 @@
+// Filling an empty database and bucket with what another server holds: for `blobd migrate`.
+
+public import BlobCore
+public import BlobStorage
+import Foundation
+import PostgresPool
+
+/// The side of a migration that takes. Every call can be repeated, and a later one may bring what has changed since.
+extension CloudCatalog {
+    /// Begins to take the data of the server that has this secret, or goes on. From then until ``endImport()`` no node
+    /// starts on it.
+    ///
+    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when there are data of another
+    ///   origin.
+    public func beginImport(secret: [UInt8]) async throws(BlobError) {
+        let refusal = try await database.only("SELECT begin_import($1)", [.bytes(secret)], isRepeatable: true) {
+            row throws(PostgresError) in try row.optionalText(0)
+        }
+        switch refusal {
+        case nil: return
+        case "over":
+            throw BlobError(.unavailable, "everything was brought already, and nodes serve it: there is nothing to do")
+        case "other":
+            throw BlobError(.unavailable, "the database is being filled from another data directory: correct --data")
+        default:
+            throw BlobError(.unavailable, "the database holds data already: bring them to an empty one")
+        }
+    }
+
+    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator while a migration is not over.
+    public func checkImportIsOver() async throws(BlobError) {
+        let isImporting = try await database.only(
+            "SELECT EXISTS (SELECT FROM meta WHERE name = 'importing')", [], isRepeatable: true
+        ) { row throws(PostgresError) in try row.flag(0) }
+        guard isImporting else { return }
+        throw BlobError(
+            .unavailable,
+            "'blobd migrate' has not brought everything into this database yet: run it to its end, and then start nodes"
+        )
+    }
+
+    /// Those of some digests of which there is no sound blob.
+    public func missingBlobs(among digests: [BlobDigest]) async throws(BlobError) -> Set<BlobDigest> {
+        Set(
+            try await database.rows("SELECT * FROM missing_blobs($1)", [.byteStrings(digests.map(\.bytes))]) {
+                row throws(PostgresError) in try row.digest(0)
+            }
+        )
+    }
+
+    /// Makes what an upload's writer published a blob, and ends the upload. Unless a file follows, the blob goes again.
+    ///
+    /// - Throws: ``BlobError/Code/uploadSuperseded``.
+    public func importBlob(_ record: BlobRecord, from upload: Upload) async throws(BlobError) {
+        let refusal = try await database.only(
+            "SELECT import_blob($1, $2, $3, $4)",
+            [.uuid(upload.id.uuid), .integer(upload.epoch), .digest(record.digest), .integer(record.size)],
+            isRepeatable: false
+        ) { row throws(PostgresError) in try row.optionalText(0) }
+        if refusal != nil { throw .uploadSuperseded }
+    }
+
+    /// Records a blob whose bytes nobody has any more, so that its files are known and their downloads tell why.
+    public func importDamagedBlob(_ record: BlobRecord) async throws(BlobError) {
+        try await database.run(
+            "SELECT import_damaged_blob($1, $2)", [.digest(record.digest), .integer(record.size)], isRepeatable: true
+        )
+    }
+
+    /// Makes the files with ids after one and through another (`nil` for all) those of a list, as far as their blobs
+    /// are here.
+    ///
+    /// - Returns: how many of them are here now.
+    public func importFiles(
+        _ files: [File], after start: FileID?, through end: FileID?
+    ) async throws(BlobError) -> Int64 {
+        try await database.only(
+            "SELECT import_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            [
+                .integer(start?.value ?? -1), .integer(end?.value ?? .max), .integers(files.map(\.id.value)),
+                .byteStrings(files.map(\.digest.bytes)), .texts(files.map(\.owner.name)),
+                .texts(files.map(\.name.text)), .integers(files.map(\.size)),
+                .integers(files.map { $0.isTemporary ? 1 : 0 }), .times(files.map(\.created)),
+                .times(files.map(\.expires)),
+            ],
+            isRepeatable: true
+        ) { row throws(PostgresError) in try row.integer(0) }
+    }
+
+    /// Records an upload that is completed or failed.
+    public func importUpload(_ upload: Upload) async throws(BlobError) {
+        var file: File?
+        if case .completed(let completed) = upload.state { file = completed }
+        try await database.run(
+            "SELECT import_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            [
+                .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
+                .time(upload.expires), .integer(upload.offset), .bytes(upload.digest.encoded),
+                .integer(file == nil ? 2 : 1), .integer(file?.id.value), .bytes(file?.digest.bytes),
+                .time(file?.created), .time(file?.expires),
+            ],
+            isRepeatable: true
+        )
+    }
+
+    /// Removes the uploads with ids after one and through another (`nil` for all) that are not in a list.
+    public func keepUploads(_ ids: [UploadID], after start: UploadID?, through end: UploadID?) async throws(BlobError) {
+        try await database.run(
+            "SELECT keep_uploads($1, $2, $3)", [.uuid(start?.uuid), .uuid(end?.uuid), .uuids(ids.map(\.uuid))],
+            isRepeatable: true
+        )
+    }
+
+    /// Makes the tokens those of a list, each with the SHA-256 of its secret.
+    public func importTokens(_ tokens: [(token: AccessToken, secretDigest: BlobDigest)]) async throws(BlobError) {
+        try await database.run(
+            "SELECT import_tokens($1, $2, $3, $4, $5)",
+            [
+                .byteStrings(tokens.map(\.secretDigest.bytes)), .texts(tokens.map(\.token.name)),
+                .texts(tokens.map(\.token.scopes.stored)), .times(tokens.map(\.token.created)),
+                .times(tokens.map(\.token.expires)),
+            ],
+            isRepeatable: true
+        )
+    }
+
+    /// Gives everything that was brought to the nodes.
+    public func endImport() async throws(BlobError) {
+        try await database.run("SELECT end_import()", [], isRepeatable: true)
+    }
+}
+
+extension PostgresValue {
+    /// 0 for what has no time.
+    fileprivate static func times(_ dates: [Date?]) -> PostgresValue {
+        .integers(dates.map { $0.map { Timestamp($0).milliseconds } ?? 0 })
+    }
+}
