@@ -58,6 +58,7 @@ bench: release ## measure beside nginx and docker-registry
 
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
+	Tests/engines/run Tests/real-files/migrate
 	CLIENT_RUNS=20000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000

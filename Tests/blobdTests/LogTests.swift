@@ -1,5 +1,6 @@
 // The log's lines: their form, and that nobody outside can forge one.
 
+import BlobStorage
 import Foundation
 import Glibc
 import Logging
@@ -11,7 +12,7 @@ import Testing
 struct LogTests {
     private func line(_ format: LogFormat, _ message: String, _ metadata: Logger.Metadata = [:]) -> String {
         let entry = LogEntry(
-            time: LogTime(timespec(tv_sec: 1_767_225_599, tv_nsec: 7_999_999)), level: .info, message: message,
+            time: LogTime(Timestamp(milliseconds: 1_767_225_599_007)), level: .info, message: message,
             metadata: metadata.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
         )
         return String(decoding: entry.line(format), as: UTF8.self)
@@ -80,8 +81,8 @@ struct LogTests {
 
     @Test func times() {
         var bytes: [UInt8] = []
-        LogTime(timespec(tv_sec: 0, tv_nsec: 0)).append(to: &bytes)
-        LogTime(timespec(tv_sec: 951_782_400, tv_nsec: 999_999_999)).append(to: &bytes)
+        LogTime(Timestamp(milliseconds: 0)).append(to: &bytes)
+        LogTime(Timestamp(milliseconds: 951_782_400_999)).append(to: &bytes)
         #expect(String(decoding: bytes, as: UTF8.self) == "1970-01-01T00:00:00.000Z2000-02-29T00:00:00.999Z")
     }
 

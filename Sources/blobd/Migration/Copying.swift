@@ -117,12 +117,14 @@ struct Copying {
             if held.state == .open && held.offset <= end { return try await target.catalog.claim(held.id) }
             try await discard(held.id)
         }
-        let new = Upload(
+        var new = Upload(
             id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
             expires: original.expires
         )
+        // Claimed already by whoever makes it: another run that makes it now fails, and tries again.
+        new.epoch = 1
         try await target.catalog.create(new, openUploadLimit: .max)
-        return try await target.catalog.claim(new.id)
+        return new
     }
 
     private func discard(_ id: UploadID) async throws(BlobError) {

@@ -1,5 +1,7 @@
 // The time on a line of the log.
 
+import BlobStorage
+import Foundation
 import Glibc
 
 /// A moment in UTC, written as RFC 3339 with milliseconds: `2026-01-31T23:59:59.000Z`.
@@ -7,20 +9,15 @@ struct LogTime {
     private let fields: tm
     private let milliseconds: CInt
 
-    /// - Parameter time: since 1970.
-    init(_ time: timespec) {
-        var seconds = time.tv_sec
+    init(_ time: Timestamp) {
+        var seconds = Int(time.milliseconds / 1000)
         var fields = tm()
         _ = gmtime_r(&seconds, &fields)
         self.fields = fields
-        milliseconds = CInt(clamping: time.tv_nsec / 1_000_000)
+        milliseconds = CInt(time.milliseconds % 1000)
     }
 
-    static var now: LogTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return LogTime(time)
-    }
+    static var now: LogTime { LogTime(Timestamp(Date())) }
 
     /// Appends the text by hand: every request writes one, and a date formatter would cost more than the rest of the
     /// line.
