@@ -73,7 +73,7 @@ actor Reception {
     private func writing(
         _ step: @Sendable (any UploadWriter) async throws(BlobError) -> UploadProgress
     ) async throws(BlobError) -> UploadProgress {
-        try await service.recordingLoss(of: upload.id) { [writer] () throws(BlobError) in try await step(writer) }
+        try await service.recordingLoss(of: upload) { [writer] () throws(BlobError) in try await step(writer) }
     }
 
     /// Records how far bytes are durable.

@@ -58,7 +58,7 @@ public final class UploadService: Sendable {
     private let turns = UploadTurns()
     /// Uploads of which the store lost bytes, and whose rows do not say so yet. Forgotten when the process ends: an
     /// upload is reopened at its row's offset, everything before that outlasted a sync, and the rest is cut.
-    private let lost = Mutex<Set<UploadID>>([])
+    private let lost = Mutex<[UploadID: Int64]>([:])
     private let locks: BlobLocks
     private let blobs: BlobService
     private let silenceLimit: Duration
@@ -188,7 +188,7 @@ public final class UploadService: Sendable {
         let expected = body.length ?? guarded?.length
         if let expected { try Reception.checkSize(upload.offset, adding: expected, limit: settings.maximumBlobSize) }
         let quota = try await remainingQuota(of: upload.owner, expecting: expected ?? 0)
-        let writer = try await recordingLoss(of: upload.id) { () throws(BlobError) in
+        let writer = try await recordingLoss(of: upload) { () throws(BlobError) in
             try await bytes.writer(for: upload, expecting: expected)
         }
         return Reception(
@@ -200,14 +200,14 @@ public final class UploadService: Sendable {
     /// Runs a step of the byte store, and records it when the store lost bytes of the upload: nothing of it may be
     /// trusted after that.
     func recordingLoss<Value: Sendable>(
-        of id: UploadID, _ step: @Sendable () async throws(BlobError) -> Value
+        of upload: Upload, _ step: @Sendable () async throws(BlobError) -> Value
     ) async throws(BlobError) -> Value {
         do throws(BlobError) {
             return try await step()
         } catch {
             if error.code == .uploadFailed {
-                lost.withLock { _ = $0.insert(id) }
-                try await failLost(id)
+                lost.withLock { $0[upload.id] = upload.epoch }
+                try await failLost(upload.id)
             }
             throw error
         }
@@ -216,9 +216,9 @@ public final class UploadService: Sendable {
     /// Marks an upload failed if the store lost bytes of it. The disk that lost them may have refused to record it at
     /// first.
     private func failLost(_ id: UploadID) async throws(BlobError) {
-        guard lost.withLock({ $0.contains(id) }) else { return }
-        try await catalog.fail(id)
-        lost.withLock { _ = $0.remove(id) }
+        guard let epoch = lost.withLock({ $0[id] }) else { return }
+        try await catalog.fail(id, epoch: epoch)
+        lost.withLock { $0[id] = nil }
     }
 
     /// Compares, publishes, commits; in this order, so that no row ever names bytes that are not there.
@@ -249,7 +249,7 @@ public final class UploadService: Sendable {
     /// Publishes; where the store cannot take all bytes after all, what it took is recorded before the error is thrown.
     private func publishBytes(of reception: Reception, as digest: BlobDigest) async throws(BlobError) {
         do throws(BlobError) {
-            try await recordingLoss(of: reception.upload.id) { () throws(BlobError) in
+            try await recordingLoss(of: reception.upload) { () throws(BlobError) in
                 try await reception.writer.publish(as: digest)
             }
         } catch  where error.code == .unavailable || error.code == .insufficientStorage {

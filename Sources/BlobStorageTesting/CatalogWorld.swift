@@ -59,7 +59,7 @@ extension CatalogWorld {
         case .complete(let claim, let text, let lifetime):
             try await complete(claims[claim], adding: text, for: lifetime, in: backend)
         case .announce(let id, let offset): try await both(backend) { try await $0.announce(offset, of: id) }
-        case .fail(let id): try await both(backend) { try await $0.fail(id) }
+        case .fail(let id): try await both(backend) { try await $0.fail(id, epoch: .max) }
         case .destroy(let id): try await both(backend) { try await $0.destroy(id) }
         case .destroyFile(let id, let owner): try await destroyFile(id, of: owner, in: backend)
         case .list(let query): try await compareList(query, with: backend)

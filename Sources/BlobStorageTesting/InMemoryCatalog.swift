@@ -132,9 +132,10 @@ extension InMemoryCatalog {
         }
     }
 
-    public func fail(_ id: UploadID) throws(BlobError) {
+    public func fail(_ id: UploadID, epoch: Int64) throws(BlobError) {
         try transaction { rows, _ in
-            if rows.uploads[id]?.state == .open { rows.uploads[id]?.state = .failed }
+            guard let upload = rows.uploads[id], upload.state == .open, upload.epoch <= epoch else { return }
+            rows.uploads[id]?.state = .failed
         }
     }
 

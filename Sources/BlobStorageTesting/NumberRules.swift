@@ -80,9 +80,9 @@ extension CatalogTrial {
         try await catalog.destroy(destroyed.id)
         try await expect(Usage(), Statistics())
         let failed = try await advance(try await catalog.claim(try await start().id), to: "text")
-        try await catalog.fail(failed.id)
+        try await catalog.fail(failed.id, epoch: .max)
         try await expect(Usage(), Statistics())
-        try await catalog.fail(failed.id)
+        try await catalog.fail(failed.id, epoch: .max)
         try await catalog.destroy(failed.id)
         try await expect(Usage(), Statistics())
     }

@@ -73,7 +73,7 @@ extension CatalogTrial {
     fileprivate func expiredUploadsAreRemovedOnce() async throws {
         let open = try await start(lifetime: .seconds(3600))
         let failed = try await start(lifetime: .seconds(3600))
-        try await catalog.fail(failed.id)
+        try await catalog.fail(failed.id, epoch: .max)
         let completed = try await catalog.claim(try await start(lifetime: .seconds(3600)).id)
         let file = try await complete(completed, with: "text")
         let kept = try await start(lifetime: .seconds(3601))

@@ -32,6 +32,8 @@ public enum UploadRule: String, CaseIterable, Sendable {
     case failedUploadIsOver
     /// Failing an unknown or a completed upload has no effect.
     case failingWhatIsNotOpenHasNoEffect
+    /// Who was overtaken cannot fail an upload.
+    case failingWhatWasClaimedAgainHasNoEffect
     /// A destroyed upload is unknown.
     case destroyedUploadIsUnknown
     /// A failed upload can be destroyed.
@@ -54,6 +56,7 @@ public enum UploadRule: String, CaseIterable, Sendable {
         case .announcingUnknownUploadHasNoEffect: try await trial.announcingUnknownUploadHasNoEffect()
         case .failedUploadIsOver: try await trial.failedUploadIsOver()
         case .failingWhatIsNotOpenHasNoEffect: try await trial.failingWhatIsNotOpenHasNoEffect()
+        case .failingWhatWasClaimedAgainHasNoEffect: try await trial.failingWhatWasClaimedAgainHasNoEffect()
         case .destroyedUploadIsUnknown: try await trial.destroyedUploadIsUnknown()
         case .failedUploadCanBeDestroyed: try await trial.failedUploadCanBeDestroyed()
         case .completedUploadCannotBeDestroyed: try await trial.completedUploadCannotBeDestroyed()
@@ -147,7 +150,7 @@ extension CatalogTrial {
     fileprivate func limitCountsOpenUploadsOnly() async throws {
         let completed = try await start()
         _ = try await complete(try await catalog.claim(completed.id), with: "text")
-        try await catalog.fail(try await start().id)
+        try await catalog.fail(try await start().id, epoch: .max)
         try await catalog.destroy(try await start().id)
         _ = try await start(lifetime: .seconds(1))
         clock.advance(by: .seconds(2))
@@ -180,25 +183,34 @@ extension CatalogTrial {
     fileprivate func failedUploadIsOver() async throws {
         let claimed = try await catalog.claim(try await start().id)
         let upload = try await advance(claimed, to: "text")
-        try await catalog.fail(upload.id)
+        try await catalog.fail(upload.id, epoch: .max)
         #expect(try await row(upload).state == .failed)
         await expectError(.uploadFailed) { _ = try await catalog.claim(upload.id) }
         await expectRefusal { _ = try await advance(upload, to: "text and more") }
         await expectRefusal { _ = try await complete(upload, with: "text") }
-        try await catalog.fail(upload.id)
+        try await catalog.fail(upload.id, epoch: .max)
         #expect(try await row(upload).state == .failed)
         #expect(try await catalog.statistics() == Statistics())
     }
 
     fileprivate func failingWhatIsNotOpenHasNoEffect() async throws {
         let unknown = UploadID()
-        try await catalog.fail(unknown)
+        try await catalog.fail(unknown, epoch: .max)
         #expect(try await catalog.upload(unknown) == nil)
         let upload = try await catalog.claim(try await start().id)
         let file = try await complete(upload, with: "text")
-        try await catalog.fail(upload.id)
+        try await catalog.fail(upload.id, epoch: .max)
         #expect(try await row(upload).state == .completed(file))
         #expect(try await catalog.file(file.id) == file)
+    }
+
+    fileprivate func failingWhatWasClaimedAgainHasNoEffect() async throws {
+        let overtaken = try await catalog.claim(try await start().id)
+        let claimed = try await catalog.claim(overtaken.id)
+        try await catalog.fail(overtaken.id, epoch: overtaken.epoch)
+        #expect(try await row(claimed) == claimed)
+        try await catalog.fail(claimed.id, epoch: claimed.epoch)
+        #expect(try await row(claimed).state == .failed)
     }
 
     fileprivate func destroyedUploadIsUnknown() async throws {
@@ -211,7 +223,7 @@ extension CatalogTrial {
 
     fileprivate func failedUploadCanBeDestroyed() async throws {
         let upload = try await start()
-        try await catalog.fail(upload.id)
+        try await catalog.fail(upload.id, epoch: .max)
         try await catalog.destroy(upload.id)
         #expect(try await catalog.upload(upload.id) == nil)
     }

@@ -16,6 +16,39 @@ extension CloudByteStore {
         }
     }
 
+    func beginMultipart(_ key: ObjectKey) async -> Result<S3MultipartUpload, BlobError> {
+        do throws(S3Error) {
+            return .success(try await bucket.createMultipartUpload(key.text))
+        } catch {
+            return .failure(refusal(error))
+        }
+    }
+
+    /// Stores a part of an object.
+    func put(
+        _ buffers: [ByteBuffer], digest: BlobDigest, as number: Int, of upload: S3MultipartUpload
+    ) async -> Result<S3Part?, BlobError> {
+        do throws(S3Error) {
+            return .success(try await bucket.uploadPart(upload, number: number, buffers, sha256: digest.bytes))
+        } catch {
+            return .failure(refusal(error))
+        }
+    }
+
+    func complete(_ upload: S3MultipartUpload, _ parts: [S3Part]) async -> Result<Void, BlobError> {
+        do throws(S3Error) {
+            try await bucket.completeMultipartUpload(upload, parts: parts)
+            return .success(())
+        } catch {
+            return .failure(refusal(error))
+        }
+    }
+
+    /// Lets go of the parts of an object that is not to be. What is left of it is found by the search for strays.
+    func abandon(_ upload: S3MultipartUpload) async {
+        try? await bucket.abortMultipartUpload(upload)
+    }
+
     /// Classifies an error of a call that reads an object which has to be there.
     func reading(_ error: S3Error) -> BlobError {
         switch error.kind {

@@ -17,7 +17,9 @@ public final class CloudByteStore: ByteStore {
     let bucket: S3Bucket
     let logger: Logger
     let retention: Retention
-    let budget = SegmentBudget()
+    let budget = PartBudget()
+    /// Segments of the least size that an upload has before they grow with it.
+    let steadySegments: Int64
     let strays = StraySearch()
 
     /// How long objects are kept that nothing speaks of.
@@ -37,10 +39,19 @@ public final class CloudByteStore: ByteStore {
     /// - Parameters:
     ///   - pool: connections to the catalog's database.
     ///   - bucket: for this server alone.
-    public init(
+    public convenience init(
         pool: PostgresPool, bucket: S3Bucket, retention: Retention,
         logger: Logger = Logger(label: "blobd.storage")
     ) {
+        // 7,500 segments make 1 TiB, and 10,100 make 5 TiB, the largest object that S3 knows.
+        self.init(pool: pool, bucket: bucket, retention: retention, steadySegments: 1600, logger: logger)
+    }
+
+    init(
+        pool: PostgresPool, bucket: S3Bucket, retention: Retention, steadySegments: Int64,
+        logger: Logger = Logger(label: "blobd.storage")
+    ) {
+        self.steadySegments = steadySegments
         database = Database(pool: pool, clock: nil, logger: logger)
         self.bucket = bucket
         self.retention = retention

@@ -5,23 +5,26 @@ import BlobStorage
 import NIOCore
 import PostgresPool
 
-/// Collects a segment while the ones before it are on their way.
+/// Collects a part of a segment while the ones before it are on their way.
 ///
-/// Memory is bounded: no more than ``SegmentBudget/segmentsPerUpload`` segments are held, the one that is collected
-/// included. Segments count in their order: what was sent past one that could not be stored is given up.
+/// Memory is bounded: no more than ``PartBudget/partsPerUpload`` parts are held, the one that is collected included. A
+/// segment is one part, but they grow with the upload, so that a huge one is not in too many of them. Segments count in
+/// their order: what was sent past one that could not be stored is given up.
 actor CloudUploadWriter: UploadWriter {
     private let id: UploadID
     private let epoch: Int64
     private let store: CloudByteStore
-    private let share: SegmentBudget.Share
+    private let share: PartBudget.Share
     /// As far as rows speak of it.
     private var recorded: UploadProgress
     /// As far as bytes were taken.
     private var taken: UploadProgress
-    private var collecting: CollectedSegment
+    private var collecting: CollectedPart
     private var number = 0
     /// Sent and not yet recorded, in their order.
     private var sent: [SentSegment] = []
+    /// The last of these, while more parts are to come.
+    private var growing: SentSegment?
     /// Why no more bytes can be taken, and whether the caller knows.
     private var failure: (error: BlobError, isTold: Bool)?
 
@@ -36,25 +39,25 @@ actor CloudUploadWriter: UploadWriter {
         share = store.budget.join()
         recorded = UploadProgress(offset: upload.offset, digest: upload.digest)
         taken = recorded
-        collecting = CollectedSegment(at: upload.offset)
+        collecting = CollectedPart(at: upload.offset)
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
         for var buffer in buffers {
             while buffer.readableBytes > 0 {
                 try await makeRoom()
-                let room = share.segmentByteCount - collecting.byteCount
+                let room = share.partByteCount - collecting.byteCount
                 guard let part = buffer.readSlice(length: min(room, buffer.readableBytes)) else { break }
                 taken.digest.update(part)
                 taken.offset += Int64(part.readableBytes)
                 collecting.append(part)
-                if part.readableBytes == room { send() }
+                if part.readableBytes == room { send(closing: false) }
             }
         }
     }
 
     func flush() async throws(BlobError) -> UploadProgress {
-        send()
+        send(closing: true)
         for segment in sent { await segment.waitForEnd() }
         try await record()
         try tellFailure()
@@ -62,7 +65,7 @@ actor CloudUploadWriter: UploadWriter {
     }
 
     func checkpoint() async throws(BlobError) -> UploadProgress {
-        if collecting.age >= Self.longestCollecting { send() }
+        if max(collecting.age, growing?.age ?? .zero) >= Self.longestCollecting { send(closing: true) }
         try await record()
         try tellFailure()
         return recorded
@@ -71,7 +74,7 @@ actor CloudUploadWriter: UploadWriter {
     func progress() -> UploadProgress { failure == nil ? taken : recorded }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        send()
+        send(closing: true)
         for segment in sent { await segment.waitForEnd() }
         noteFailure()
         // What is stored of a whole that is not is recorded by the flush that follows.
@@ -86,12 +89,12 @@ actor CloudUploadWriter: UploadWriter {
 
     // MARK: Steps
 
-    /// Waits until another segment may be held.
+    /// Waits until another part may be held.
     private func makeRoom() async throws(BlobError) {
         while failure == nil {
-            let underWay = sent.filter { !$0.hasEnded }
-            guard underWay.count >= SegmentBudget.segmentsPerUpload, let first = underWay.first else { break }
-            await first.waitForEnd()
+            let underWay = sent.flatMap(\.partsUnderWay)
+            guard underWay.count >= PartBudget.partsPerUpload, let first = underWay.first else { break }
+            _ = await first.result
             noteFailure()
         }
         if let failure {
@@ -101,12 +104,29 @@ actor CloudUploadWriter: UploadWriter {
     }
 
     /// Sends what was collected, if anything.
-    private func send() {
-        guard failure == nil, collecting.byteCount > 0 else { return }
+    ///
+    /// - Parameter closing: whether the segment is to count as soon as it is stored, however small it is.
+    private func send(closing: Bool) {
+        guard failure == nil else { return }
+        guard collecting.byteCount > 0 else {
+            if closing { growing?.close() }
+            growing = closing ? nil : growing
+            return
+        }
+        let segment = growing ?? beginSegment()
+        let leastByteCount = max(Int64(share.partByteCount), segment.start / store.steadySegments)
+        let isLast = closing || segment.size + Int64(collecting.byteCount) >= leastByteCount
+        segment.add(collecting, progress: taken, isLast: isLast)
+        collecting = CollectedPart(at: taken.offset)
+        growing = isLast ? nil : segment
+    }
+
+    private func beginSegment() -> SentSegment {
         number += 1
         let name = "\(epoch)-\(number)-\(String(UInt64.random(in: .min ... .max), radix: 16))"
-        sent.append(SentSegment(collecting, name: name, progress: taken, of: id, to: store))
-        collecting = CollectedSegment(at: taken.offset)
+        let start = taken.offset - Int64(collecting.byteCount)
+        sent.append(SentSegment(at: start, name: name, progress: taken, of: id, to: store))
+        return sent[sent.count - 1]
     }
 
     /// Gives the segments rows that are stored with all before them.
@@ -137,6 +157,8 @@ actor CloudUploadWriter: UploadWriter {
     private func noteFailure() {
         guard failure == nil, let error = sent.lazy.compactMap(\.error).first else { return }
         failure = (error, isTold: false)
+        growing?.close()
+        growing = nil
     }
 
     private func tellFailure() throws(BlobError) {

@@ -16,7 +16,7 @@ extension CloudByteStore {
     public func composeLargeBlobs() async throws(BlobError) {
         while !Task.isCancelled {
             let taken = try await query(
-                "SELECT take_content_in_pieces($1, $2)", [.milliseconds(Self.lease), .integer(Self.mostParts)],
+                "SELECT take_content_in_pieces($1)", [.milliseconds(Self.lease)],
                 isRepeatable: false
             ) { row in try row.optionalBytes(0).flatMap { BlobDigest(bytes: $0) } }
             guard let digest = taken.first.flatMap(\.self) else { return }
@@ -37,14 +37,15 @@ extension CloudByteStore {
         let upload = try await bucket.createMultipartUpload(ObjectKey(upload: content.upload, name: name).text)
         do throws(S3Error) {
             var parts: [S3Part] = []
-            for group in content.pieces.grouped(ofAtLeast: Self.leastPartByteCount) {
+            // Of very many small pieces, parts are made that are few enough.
+            let least = max(Self.leastPartByteCount, content.size / (Self.mostParts - 1) + 1)
+            for group in content.pieces.grouped(ofAtLeast: least) {
                 parts.append(try await add(group, as: parts.count + 1, to: upload))
             }
             try await bucket.completeMultipartUpload(upload, parts: parts)
             return name
         } catch {
-            // What is left of it is found by the search for strays.
-            try? await bucket.abortMultipartUpload(upload)
+            await abandon(upload)
             throw error
         }
     }

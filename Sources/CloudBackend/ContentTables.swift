@@ -188,9 +188,9 @@ enum ContentTables {
     private static let composeFunctions = """
         -- A live content of several pieces for this caller to make one of within the lease; each is offered once in it.
         -- One that is younger than a minute may be about to go again.
-        CREATE FUNCTION take_content_in_pieces(p_lease BIGINT, p_most_pieces BIGINT) RETURNS BYTEA LANGUAGE sql AS $$
+        CREATE FUNCTION take_content_in_pieces(p_lease BIGINT) RETURNS BYTEA LANGUAGE sql AS $$
             UPDATE contents SET leased = now_ms() + p_lease WHERE id = (
-                SELECT id FROM contents WHERE state = 1 AND piece_count BETWEEN 2 AND p_most_pieces
+                SELECT id FROM contents WHERE state = 1 AND piece_count > 1
                     AND created < now_ms() - 60000 AND leased < now_ms()
                     ORDER BY created LIMIT 1 FOR UPDATE SKIP LOCKED
             ) RETURNING digest

@@ -1,118 +1,183 @@
-// A segment: collected from what arrives, then sent to the bucket.
+// Segments: collected from what arrives, then sent to the bucket.
 
 import BlobCore
 import BlobStorage
 import NIOCore
+import S3Client
 import Synchronization
 
-/// The bytes of a segment that is not yet full.
-struct CollectedSegment {
-    /// Within the upload.
-    let start: Int64
+/// Bytes of a segment that are collected before they are sent: all of it, or a part of a large one.
+struct CollectedPart {
     private(set) var buffers: [ByteBuffer] = []
     private(set) var byteCount = 0
-    /// The digest of the segment's own bytes, by which the bucket checks them; `nil` at an upload's start, where it is
-    /// the upload's.
+    /// The digest of these bytes, by which the bucket checks them; `nil` at an upload's start, where it is the
+    /// upload's.
     private(set) var digest: RunningDigest?
     private var begin: ContinuousClock.Instant?
 
+    /// - Parameter start: within the upload.
     init(at start: Int64) {
-        self.start = start
         digest = start == 0 ? nil : RunningDigest()
     }
 
     /// Since its first byte.
     var age: Duration { begin?.duration(to: .now) ?? .zero }
 
-    mutating func append(_ part: ByteBuffer) {
+    mutating func append(_ bytes: ByteBuffer) {
         if begin == nil { begin = .now }
-        digest?.update(part)
-        byteCount += part.readableBytes
+        digest?.update(bytes)
+        byteCount += bytes.readableBytes
         // What arrives in drops comes in buffers that are mostly empty, and would take a multiple of its size.
-        if part.storageCapacity <= 2 * part.readableBytes {
-            buffers.append(part)
+        if bytes.storageCapacity <= 2 * bytes.readableBytes {
+            buffers.append(bytes)
         } else if var last = buffers.popLast() {
-            last.writeImmutableBuffer(part)
+            last.writeImmutableBuffer(bytes)
             buffers.append(last)
         } else {
-            buffers.append(ByteBuffer(bytes: part.readableBytesView))
+            buffers.append(ByteBuffer(bytes: bytes.readableBytesView))
         }
     }
 }
 
-/// A segment on its way to the bucket, or there.
-final class SentSegment: Sendable {
+/// A segment on its way to the bucket, or there: one object, sent at once or in parts. Used by its writer alone.
+final class SentSegment {
+    /// Within the upload.
     let start: Int64
-    let size: Int64
     let name: String
+    private(set) var size: Int64 = 0
     /// How far the upload goes with it.
-    let progress: UploadProgress
+    private(set) var progress: UploadProgress
+    private let key: ObjectKey
+    private let store: CloudByteStore
     private let begin = ContinuousClock.now
-    private let sending: Sending
-    private let task: Task<Void, Never>
-
-    private final class Sending: Sendable {
-        let outcome = Mutex<Result<Void, BlobError>?>(nil)
-    }
+    private var parts: [Sending<S3Part?>] = []
+    /// Of a segment in parts.
+    private var multipart: Sending<S3MultipartUpload>?
+    private var completion: Sending<Void>?
 
     /// Objects without a row are deleted a day after they were written, at the earliest: a node that was paused for
     /// longer than this does not count on what it sent before.
     private static let longestPause = Duration.seconds(12 * 3600)
 
-    init(
-        _ segment: CollectedSegment, name: String, progress: UploadProgress, of id: UploadID, to store: CloudByteStore
-    ) {
-        start = segment.start
-        size = Int64(segment.byteCount)
-        self.name = name
+    init(at start: Int64, name: String, progress: UploadProgress, of id: UploadID, to store: CloudByteStore) {
+        self.start = start
         self.progress = progress
-        let sending = Sending()
-        self.sending = sending
-        // Not ended by a cancellation: what arrived is kept, whoever stopped listening.
-        task = Task {
-            let result = await store.put(
-                segment.buffers, digest: (segment.digest ?? progress.digest).digest,
-                as: ObjectKey(upload: id.uuid, name: name)
-            )
-            sending.outcome.withLock { $0 = result }
+        self.name = name
+        self.store = store
+        key = ObjectKey(upload: id.uuid, name: name)
+    }
+
+    var age: Duration { begin.duration(to: .now) }
+
+    /// Sends more of it. What is not the last part has at least 5 MiB, as S3 wants it.
+    func add(_ part: CollectedPart, progress: UploadProgress, isLast: Bool) {
+        size += Int64(part.byteCount)
+        self.progress = progress
+        let (buffers, digest) = (part.buffers, (part.digest ?? progress.digest).digest)
+        if isLast && parts.isEmpty {
+            parts = [Sending { [store, key] in await store.put(buffers, digest: digest, as: key).map { nil } }]
+            completion = Sending { [parts] in await parts[0].result.map { _ in } }
+            return
+        }
+        let multipart = multipart ?? Sending { [store, key] in await store.beginMultipart(key) }
+        self.multipart = multipart
+        let number = parts.count + 1
+        parts.append(
+            Sending { [store] in
+                switch await multipart.result {
+                case .success(let upload): await store.put(buffers, digest: digest, as: number, of: upload)
+                case .failure(let error): .failure(error)
+                }
+            }
+        )
+        if isLast { close() }
+    }
+
+    /// Makes the object of the parts that were sent, or lets go of them when one of them failed.
+    func close() {
+        guard completion == nil, let multipart else { return }
+        completion = Sending { [store, parts] in
+            var sent: [S3Part] = []
+            for part in parts {
+                switch await part.result {
+                case .success(let part): sent += [part].compactMap(\.self)
+                case .failure(let error):
+                    if case .success(let upload) = await multipart.result { await store.abandon(upload) }
+                    return .failure(error)
+                }
+            }
+            return switch await multipart.result {
+            case .success(let upload): await store.complete(upload, sent)
+            case .failure(let error): .failure(error)
+            }
         }
     }
 
-    /// Returns when it is stored or failed.
-    func waitForEnd() async { await task.value }
+    /// Its parts that hold memory.
+    var partsUnderWay: [Sending<S3Part?>] { parts.filter { $0.outcome == nil } }
 
-    var hasEnded: Bool { sending.outcome.withLock { $0 != nil } }
+    /// Returns when what was sent of it is there or failed, and all of it when it was closed.
+    func waitForEnd(isolation: isolated (any Actor)? = #isolation) async {
+        for part in parts { _ = await part.result }
+        _ = await completion?.result
+    }
 
-    /// Whether it is in the bucket, and no sweep can have taken it for one that was left behind.
-    var isStored: Bool { hasEnded && error == nil }
+    /// Whether all of it is in the bucket, and no sweep can have taken it for one that was left behind.
+    var isStored: Bool { completion?.outcome != nil && error == nil }
 
     var error: BlobError? {
-        switch sending.outcome.withLock({ $0 }) {
-        case .failure(let error): error
-        case .success where begin.duration(to: .now) > Self.longestPause: .uploadSuperseded
-        case .success, nil: nil
+        for part in parts { if case .failure(let error)? = part.outcome { return error } }
+        switch completion?.outcome {
+        case .failure(let error): return error
+        case .success where age > Self.longestPause: return .uploadSuperseded
+        case .success, nil: return nil
         }
     }
 }
 
-/// How large segments are: large ones cost least, but the uploads of a node share its memory.
-final class SegmentBudget: Sendable {
-    /// Segments that an upload may hold in memory.
-    static let segmentsPerUpload = 4
+/// Work on its way. Not ended by a cancellation: what arrived is kept, whoever stopped listening.
+final class Sending<Value: Sendable>: Sendable {
+    private let settled = Settled()
+    private let task: Task<Result<Value, BlobError>, Never>
+
+    private final class Settled: Sendable {
+        let outcome = Mutex<Result<Value, BlobError>?>(nil)
+    }
+
+    init(_ work: @escaping @Sendable () async -> Result<Value, BlobError>) {
+        task = Task { [settled] in
+            let result = await work()
+            settled.outcome.withLock { $0 = result }
+            return result
+        }
+    }
+
+    /// Waits for its end.
+    var result: Result<Value, BlobError> { get async { await task.value } }
+
+    /// `nil` before its end.
+    var outcome: Result<Value, BlobError>? { settled.outcome.withLock(\.self) }
+}
+
+/// How large parts are: large ones cost least, but the uploads of a node share its memory.
+final class PartBudget: Sendable {
+    /// Parts that an upload may hold in memory.
+    static let partsPerUpload = 4
 
     private static let totalByteCount = 1 << 30
-    private static let byteCounts = 4 << 20...16 << 20
+    /// S3 takes no smaller ones.
+    private static let byteCounts = 5 << 20...16 << 20
 
     private let uploads = Atomic(0)
 
     /// One upload's part of the budget, until it is let go.
     final class Share: Sendable {
         /// In bytes.
-        let segmentByteCount: Int
-        private let budget: SegmentBudget
+        let partByteCount: Int
+        private let budget: PartBudget
 
-        fileprivate init(_ segmentByteCount: Int, of budget: SegmentBudget) {
-            self.segmentByteCount = segmentByteCount
+        fileprivate init(_ partByteCount: Int, of budget: PartBudget) {
+            self.partByteCount = partByteCount
             self.budget = budget
         }
 
@@ -123,7 +188,7 @@ final class SegmentBudget: Sendable {
 
     func join() -> Share {
         let count = uploads.add(1, ordering: .relaxed).newValue
-        let share = Self.totalByteCount / (Self.segmentsPerUpload * max(1, count))
+        let share = Self.totalByteCount / (Self.partsPerUpload * max(1, count))
         return Share(min(max(share, Self.byteCounts.lowerBound), Self.byteCounts.upperBound), of: self)
     }
 }

@@ -23,7 +23,7 @@ enum UploadRows {
     static let claim = "SELECT \(columns) FROM claim_upload($1, $2)"
     static let advance = "SELECT refusal, told_offset FROM advance_upload($1, $2, $3, $4, $5, $6, $7, $8)"
     static let announce = "UPDATE uploads SET announced = $2 WHERE id = $1 AND announced < $2"
-    static let fail = "UPDATE uploads SET state = 2 WHERE id = $1 AND state = 0"
+    static let fail = "UPDATE uploads SET state = 2 WHERE id = $1 AND state = 0 AND epoch <= $2"
     static let complete = """
         SELECT refusal, new_file_id, completed FROM complete_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """
@@ -132,8 +132,8 @@ extension CloudCatalog {
         try await database.run(UploadRows.announce, [.uuid(id.uuid), .integer(offset)], isRepeatable: true)
     }
 
-    public func fail(_ id: UploadID) async throws(BlobError) {
-        try await database.run(UploadRows.fail, [.uuid(id.uuid)], isRepeatable: true)
+    public func fail(_ id: UploadID, epoch: Int64) async throws(BlobError) {
+        try await database.run(UploadRows.fail, [.uuid(id.uuid), .integer(epoch)], isRepeatable: true)
     }
 
     public func complete(

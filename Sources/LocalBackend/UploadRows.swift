@@ -25,7 +25,7 @@ enum UploadRows {
             RETURNING announced
         """
     static let announce = "UPDATE uploads SET announced = ?2 WHERE id = ?1 AND announced < ?2"
-    static let fail = "UPDATE uploads SET state = 2 WHERE id = ? AND state = 0"
+    static let fail = "UPDATE uploads SET state = 2 WHERE id = ?1 AND state = 0 AND epoch <= ?2"
     static let complete = """
         UPDATE uploads SET state = 1, offset = ?4, digest_state = ?5, file_id = ?6, file_digest = ?7,
             file_created = ?8, file_expires = ?9, expires = ?10
@@ -148,8 +148,8 @@ extension LocalCatalog {
         try await write { db, _ in _ = try db.change(UploadRows.announce, [id.uuid, offset]) }
     }
 
-    public func fail(_ id: UploadID) async throws(BlobError) {
-        try await write { db, _ in _ = try db.change(UploadRows.fail, [id.uuid]) }
+    public func fail(_ id: UploadID, epoch: Int64) async throws(BlobError) {
+        try await write { db, _ in _ = try db.change(UploadRows.fail, [id.uuid, epoch]) }
     }
 
     public func complete(

@@ -51,6 +51,36 @@ import Testing
         }
     }
 
+    @Test func segmentsGrowWithTheUpload() async throws {
+        try await withStore { original in
+            let store = CloudByteStore(
+                pool: original.database.pool, bucket: original.bucket, retention: .long, steadySegments: 1)
+            let bytes = (0..<150).flatMap { [UInt8](repeating: $0, count: 1 << 20) }
+            var upload = Upload.test()
+            let writer = try await store.writer(for: upload, expecting: nil)
+            for mebibyte in 0..<140 {
+                try await writer.write([ByteBuffer(bytes: bytes[mebibyte << 20..<(mebibyte + 1) << 20])])
+                // What is not closed yet does not count, and nothing waits for it.
+                if mebibyte == 60 { #expect(try await writer.checkpoint().offset <= 32 << 20) }
+            }
+            upload.offset = 140 << 20
+            upload.digest = RunningDigest()
+            bytes[..<(140 << 20)].withUnsafeBytes { upload.digest.update($0) }
+            let progress = try await writer.flush()
+            #expect(progress.offset == upload.offset && progress.digest.digest == upload.digest.digest)
+
+            let next = try await store.writer(for: upload, expecting: nil)
+            try await next.write([ByteBuffer(bytes: bytes[(140 << 20)...])])
+            try await next.publish(as: BlobDigest(of: bytes))
+            let content = try #require(try await store.content(of: BlobDigest(of: bytes)))
+            #expect(content.pieces.map { $0.byteCount >> 20 } == [16, 16, 32, 64, 12, 10])
+            #expect(try await store.measure(BlobDigest(of: bytes), pace: { _ in })?.digest == BlobDigest(of: bytes))
+            // Nothing is left half sent.
+            let left = try await store.bucket.listMultipartUploads(prefix: "segments/\(upload.id)")
+            #expect(left.entries.isEmpty)
+        }
+    }
+
     @Test(arguments: [0, 1]) func nothingIsOpenedToBeRemembered(count: Int) async throws {
         try await withStore { store in
             let bytes = [UInt8](repeating: 1, count: count)

@@ -14,7 +14,7 @@ import Testing
 
     private static let lookups: [(String, [PostgresValue])] = [
         (UploadRows.select, [uuid, id]), (UploadRows.open, [id, id]), (UploadRows.openAfter, [id, id, uuid]),
-        (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid]), (UploadRows.delete, [uuid, id]),
+        (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid, id]), (UploadRows.delete, [uuid, id]),
         (FileRows.select, [id, id]), (FileRows.namesake, [digest, id]),
         (BlobRows.recordsAfter, [digest, id]), (BlobRows.suspected, [id]), (BlobRows.setCondition, [digest, id]),
         (BlobRows.dying, [id, id, id]), (BlobRows.unknown, [.byteStrings([[7]])]),

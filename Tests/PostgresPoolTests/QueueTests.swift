@@ -27,7 +27,8 @@ import Testing
         try await TestServer.withPool(connections: 8) { pool in
             var pids: Set<Int64> = []
             for _ in 0..<20 { pids.insert(try #require(await pool.query("SELECT pg_backend_pid()").first).integer(0)) }
-            #expect(pids.count <= 2)
+            // A caller may come back before its connection does.
+            #expect(pids.count <= 4)
         }
     }
 
@@ -70,11 +71,14 @@ import Testing
         try await TestServer.withPool(connections: 1) { pool in
             try await TestServer.withPool(connections: 1) { other in
                 try await TestServer.withTable("id BIGINT", in: other) { table in
+                    _ = try await other.query("SELECT pg_advisory_lock(63001)")
                     let task = Task {
-                        try await pool.query("INSERT INTO \(table) SELECT 1 FROM (SELECT pg_sleep(0.3)) AS wait")
+                        try await pool.query(
+                            "INSERT INTO \(table) SELECT 1 FROM (SELECT pg_advisory_xact_lock(63001)) AS wait")
                     }
                     _ = try await TestServer.waitForStatement(holding: "INSERT INTO \(table)", in: other)
                     task.cancel()
+                    _ = try await other.query("SELECT pg_advisory_unlock(63001)")
                     _ = try await task.value
                     #expect(try await other.query("SELECT * FROM \(table)").count == 1)
                 }
@@ -85,9 +89,12 @@ import Testing
     @Test func closingLetsCallsFinish() async throws {
         try await TestServer.withPool(connections: 2) { pool in
             try await TestServer.withPool(connections: 1) { other in
-                async let slow = pool.query("SELECT 63::int8 FROM (SELECT pg_sleep(0.3)) AS wait")
+                _ = try await other.query("SELECT pg_advisory_lock(63002)")
+                async let slow = pool.query("SELECT 63::int8 FROM (SELECT pg_advisory_xact_lock(63002)) AS wait")
                 _ = try await TestServer.waitForStatement(holding: "SELECT 63::int8", in: other)
-                await pool.close()
+                async let closing: Void = pool.close()
+                _ = try await other.query("SELECT pg_advisory_unlock(63002)")
+                await closing
                 #expect(try await slow.first?.integer(0) == 63)
                 let error = try await failure { _ = try await pool.query("SELECT 1") }
                 #expect(error?.kind == .closed)
