@@ -34,16 +34,16 @@ class Breaker:
         self._lock = threading.Lock()
         self._stopped: tuple[int, float] | None = None  # the node and since when
 
-    def door(self) -> Door:
-        """To the nodes that a balancer with an eye on their health would choose from. One that was killed refuses
-        connections, which every balancer notices by itself."""
+    def door(self) -> tuple[Door, int | None]:
+        """To the nodes that a balancer with an eye on their health would choose from, and the one that is left out. One
+        that was killed refuses connections, which every balancer notices by itself."""
         stopped = self._stopped
-        return self._cluster.door if stopped is None else self._cluster.door_without(stopped[0])
+        return (self._cluster.door, None) if stopped is None else (self._cluster.door_without(stopped[0]), stopped[0])
 
-    def stopped_for(self) -> float:
-        """Seconds; 0 when all nodes run."""
+    def stopped_for(self, without: int | None) -> float:
+        """Seconds since a node was stopped that may have a request for which this one was left out; 0 without one."""
         stopped = self._stopped
-        return time.monotonic() - stopped[1] if stopped else 0
+        return time.monotonic() - stopped[1] if stopped and stopped[0] != without else 0
 
     def taken_over(self, since: float):
         """A client went on through another node, with what it had asked for at this time. It counts when a node was

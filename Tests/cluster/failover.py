@@ -100,14 +100,15 @@ class Upload:
     def _try(self, method: str, path: str, body=b"", may_wander: bool = False, **headers) -> Attempt:
         """One request. It may have been left without an answer: because a node is stopped, and it could be that one, or
         because its client moved on."""
-        attempt = Attempt(self._breaker.door(), method, path, body, **headers)
+        door, without = self._breaker.door()
+        attempt = Attempt(door, method, path, body, **headers)
         if attempt.offset is not None:
             self._account.attempts.append(attempt)
         wanders = may_wander and self._chance.random() < WANDERING
         leaving = self._chance.uniform(0, 0.2) if wanders else math.inf
         while not attempt.ended.wait(0.01):
             age = time.monotonic() - attempt.began
-            if age > leaving or min(age, self._breaker.stopped_for()) > NOTICED:
+            if age > leaving or min(age, self._breaker.stopped_for(without)) > NOTICED:
                 if self._chance.random() < 0.3:
                     attempt.hang_up()
                 if attempt.offset is not None:
