@@ -48,7 +48,7 @@ class Cluster:
     """The nodes of one part of the test, with a database and a bucket of their own. A context manager."""
 
     def __init__(self, tools: Tools, name: str, settings: dict[str, str] | None = None, s3_port: int | None = None,
-                 ceph: Ceph | None = None, database: str | None = None, careless: str = ""):
+                 ceph: Ceph | None = None, database: str | None = None, careless: str = "", nodes: int = NODES):
         """`s3_port` and `database`: the way to both, where something stands before them. `careless`: SQL that takes away
         some of the care that the nodes' functions in the database take; what is found then is no news."""
         self.tools = tools
@@ -64,7 +64,7 @@ class Cluster:
             "s3-endpoint": endpoint(s3_port or self.store_port), "s3-bucket": name, "s3-access-key": ACCESS_KEY,
             "s3-secret-key": SECRET_KEY, "data": str(self.folder / "data"),
         } | (settings or {})
-        self._ports = free_ports(NODES)
+        self._ports = free_ports(nodes)
         self._log_start = tools.postgres.log.stat().st_size
         self._starts: collections.Counter[int] = collections.Counter()
         self.nodes: list[Server] = []
@@ -76,7 +76,7 @@ class Cluster:
         self.token = self.run("token", "create", "test").strip()
         if self._careless:
             self.query(self._careless)
-        self.nodes = [self._started(number) for number in range(NODES)]
+        self.nodes = [self._started(number) for number in range(len(self._ports))]
         self.balancer = Balancer(self.folder / "nginx", self._ports)
         return self
 

@@ -5,11 +5,13 @@ import json
 import random
 import threading
 import time
+from dataclasses import replace
 
 from audit import Audit
-from cluster import NODES, Cluster, CommandFailed, Tools
+from cluster import Cluster, CommandFailed, Tools
 from crowd import Crowd, Readers, Record, plans
 from s3_proxy import Fault, Kind, Operation, Proxy
+from workload import Plan
 
 # What the nodes ask for, and what makes them.
 OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKET, Operation.DELETE_MANY,
@@ -17,12 +19,24 @@ OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKE
               Operation.COMPLETE, Operation.ABORT)
 # Calls of one piece of work, which is given up where one of them fails for good, and begun anew much later.
 COMPOSING = (Operation.CREATE, Operation.PART, Operation.COPY_PART, Operation.COMPLETE)
+# A node composes until a call fails or is not answered, and again ten seconds later: of three, all would be waiting.
+NODES = 6
+# A blob of a piece that is large enough to be copied, and of two that are not: composing it takes every kind of call.
+COMPOSED_SIZE, COMPOSED_CUTS = 5_700_000, (5_500_000, 5_600_000)
 PERSISTENT = 6  # calls with the same fault: more than a node tries
-ROUND = 45.0  # seconds at most for meeting every fault once
+ROUND = 40.0  # seconds for faults
+LONGEST_ROUND = 90.0  # seconds, where some kind of fault has met no call by then
 BETWEEN = 0.2  # seconds from one fault to the next of the same call
 AWAY = 6.0  # seconds for which the store is away
 FAST = 10.0  # seconds that a refusal may take while it is
 RECOVERY_LIMIT = 15.0  # seconds after which everything works again
+
+
+def work(seed: int) -> list[Plan]:
+    """The large ones among the uploads become such blobs, and stay."""
+    return [plan if plan.size < COMPOSED_SIZE else replace(plan, key=plan.name, size=COMPOSED_SIZE, cuts=COMPOSED_CUTS,
+                                                          fate="complete", is_temporary=False)
+            for plan in plans("s3", 100_000, seed)]
 
 
 class Prober:
@@ -33,7 +47,7 @@ class Prober:
         self._cluster, self._record = cluster, record
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._repeat, args=work, daemon=True) for work in (
-            *((0.1, self._ask, number) for number in range(NODES)), (1.0, self._check), (1.0, self._age))]
+            *((0.2, self._ask, number) for number in range(NODES)), (1.0, self._check), (1.0, self._age))]
         for thread in self._threads:
             thread.start()
 
@@ -73,7 +87,9 @@ class Injector(threading.Thread):
         self.peers: list[Injector] = []  # whose single faults come before the lasting ones of this
         self._proxy = proxy
         self._is_stopping = threading.Event()
-        kinds = [kind for kind in Kind if kind is not Kind.SLOW or operation is Operation.GET]
+        # What is given up comes seldom: each try meets another fault.
+        self._pause = 0 if operation is Operation.ABORT else BETWEEN
+        kinds = kinds_of(operation)
         chance.shuffle(kinds)
         # What holds up its caller for half a minute comes last.
         kinds.sort(key=lambda kind: kind is Kind.SILENT)
@@ -93,7 +109,7 @@ class Injector(threading.Thread):
                 if self._is_stopping.is_set():
                     return
             self.waiting.pop(0)
-            if self._is_stopping.wait(BETWEEN):
+            if self._is_stopping.wait(self._pause):
                 return
 
     @property
@@ -105,21 +121,30 @@ class Injector(threading.Thread):
         self.join()
 
 
-def inject(proxy: Proxy, seed: int, rounds: int) -> list[Fault]:
-    """Returns the faults that met no call in the time that there is for them."""
+def kinds_of(operation: Operation) -> list[Kind]:
+    """The ways in which it is made to fail."""
+    return [kind for kind in Kind if kind is not Kind.SLOW or operation is Operation.GET]
+
+
+def unmet(proxy: Proxy) -> list[str]:
+    """Kinds of faults that have met no call."""
+    return [f"{operation.value}: {kind.value}" for operation in OPERATIONS for kind in kinds_of(operation)
+            if not proxy.injected[operation, kind]]
+
+
+def inject(proxy: Proxy, seed: int, rounds: int):
     injectors = [Injector(proxy, operation, random.Random(f"{seed} {operation}"), rounds) for operation in OPERATIONS]
     composing = [injector for injector in injectors if injector.operation in COMPOSING]
     for injector in composing:
         injector.peers = composing
     for injector in injectors:
         injector.start()
-    end = time.monotonic() + rounds * ROUND
-    for injector in injectors:
-        injector.join(max(0.0, end - time.monotonic()))
+    began = time.monotonic()
+    while (took := time.monotonic() - began) < rounds * ROUND or unmet(proxy) and took < rounds * LONGEST_ROUND:
+        time.sleep(0.2)
     for injector in injectors:
         injector.stop()
     proxy.disarm()
-    return [fault for injector in injectors for fault in injector.waiting]
 
 
 def stay_away(cluster: Cluster, proxy: Proxy, seed: int) -> tuple[Crowd, Record, float]:
@@ -153,12 +178,12 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
     """The part of the test. Returns whether nothing was lost, and the lines that say so."""
     began = time.monotonic()
     proxy = Proxy(tools.ceph.port)
-    with Cluster(tools, "s3-faults", s3_port=proxy.port) as cluster:
+    with Cluster(tools, "s3-faults", s3_port=proxy.port, nodes=NODES) as cluster:
         record = Record()
-        crowd = Crowd(cluster.door, record, plans("s3", 100_000, seed), pause=0.2)
+        crowd = Crowd(cluster.door, record, work(seed), pause=0.2)
         readers = Readers(cluster.door, crowd, str(seed))
         prober = Prober(cluster, record)
-        unmet = inject(proxy, seed, rounds)
+        inject(proxy, seed, rounds)
         crowd.stop()
         crowd.finish(100)
         readers.stop()
@@ -172,10 +197,8 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         proxy.go_away()
         losses = cluster.found(audit.losses, record.wrong + heard.wrong)
         is_fast = heard.slowest_refusal <= FAST and recovery <= RECOVERY_LIMIT
-        missed = [f"{operation.value} {kinds}" for operation in OPERATIONS
-                  if (kinds := sum(1 for kind in {fault.kind for fault in unmet if fault.operation is operation}
-                                   if (operation, kind) not in proxy.injected))]
-        cluster.is_good = not losses and is_fast
+        missed = unmet(proxy)
+        cluster.is_good = not losses and not missed and is_fast
     lines = [
         f"s3-faults: {sum(proxy.injected.values()):,} faults of {len(proxy.injected)} kinds in "
         f"{sum(proxy.calls.values()):,} calls of {len(proxy.calls)} kinds; "
@@ -183,5 +206,5 @@ def run(tools: Tools, rounds: int, seed: int) -> tuple[bool, str]:
         f"{heard.text()}, all well again after {recovery:.1f} s; {audit.strays} objects without a row; "
         f"{len(losses)} wrong or lost, {time.monotonic() - began:.0f} s"]
     if missed:
-        lines.append(f"    kinds of faults that met no call: {', '.join(missed)}")
+        lines.append(f"    kinds of faults that met no call: {'; '.join(missed)}")
     return cluster.is_good, "\n".join([*losses, *lines])
