@@ -2,6 +2,7 @@
 everything is deleted nothing stays behind."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from checker import Checker
 from cluster import Cluster, CommandFailed
@@ -39,10 +40,13 @@ class Audit:
     def check(self, ledger: Ledger) -> "Audit":
         """Holds the cluster to its promises, some through each node, and completes what is open."""
         names = list(ledger.promises)
+        checkers = []
         for number, node in enumerate(self._cluster.nodes):
             node.start_seconds = 0  # what a start may take is the subject of another test
-            some = set(names[number::len(self._cluster.nodes)])
-            self.losses += Checker(node, ledger, some).check(resumes=False)
+            checkers.append(Checker(node, ledger, set(names[number::len(self._cluster.nodes)])))
+        with ThreadPoolExecutor() as pool:
+            for losses in pool.map(lambda checker: checker.check(resumes=False), checkers):
+                self.losses += losses
         # Only now: what is completed here may have the bytes of a file that was deleted.
         open_ = {promise.name for promise in ledger.given() if not promise.file and not promise.destroyed}
         self.losses += Checker(self._cluster.nodes[0], ledger, open_).check(looks_into_folder=False)
