@@ -24,7 +24,8 @@ public struct RemoteBlob: Sendable {
 
     /// Begins to read. Returns when the first bytes are there, so that what fails can still be answered with an error.
     ///
-    /// - Throws: ``BlobError/Code/unavailable``, ``BlobError/Code/blobCorrupt``.
+    /// - Throws: ``BlobError/Code/unavailable``, ``BlobError/Code/blobCorrupt``, ``BlobError/Code/blobUnknown`` when
+    ///   the blob has gone since it was opened.
     public func bytes(of range: Range<Int64>) async throws(BlobError) -> RemoteBytes {
         try await start(range)
     }

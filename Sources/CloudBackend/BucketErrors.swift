@@ -87,6 +87,7 @@ extension CloudByteStore {
 }
 
 extension BlobError {
+    static let bytesUnknown = BlobError(.blobUnknown, "The blob's bytes are not here.")
     static let bucketUnreachable = BlobError(
         .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
     )

@@ -68,13 +68,11 @@ public final class CloudByteStore: ByteStore {
     }
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
-        guard let content = try await content(of: digest) else {
-            throw BlobError(.blobUnknown, "The blob's bytes are not here.")
-        }
+        guard let content = try await content(of: digest) else { throw .bytesUnknown }
         // An empty one, too: other nodes may remove it at any moment, so that nobody may remember it.
         return .remote(
             RemoteBlob(size: content.size, location: location(of: content)) { [self] range throws(BlobError) in
-                try await PieceReader(content.pieces(in: range), in: self).started()
+                try await PieceReader(range, of: digest, content, in: self).started()
             }
         )
     }

@@ -11,7 +11,17 @@ extension CloudByteStore {
     private static let concurrentHeads = 16
 
     public func size(of digest: BlobDigest) async throws(BlobError) -> Int64? {
-        guard let content = try await content(of: digest) else { return nil }
+        var seen: StoredContent?
+        while let content = try await content(of: digest), content != seen {
+            if let size = try await size(of: content) { return size }
+            // An object that is gone may have become a part of another since the rows were looked at.
+            seen = content
+        }
+        return nil
+    }
+
+    /// - Returns: `nil` when an object is not there.
+    private func size(of content: StoredContent) async throws(BlobError) -> Int64? {
         do {
             return try await withThrowingTaskGroup(of: Int64?.self) { group in
                 var pieces = content.pieces.makeIterator()
@@ -43,12 +53,12 @@ extension CloudByteStore {
         guard let content = try await content(of: digest) else { return nil }
         var running = RunningDigest()
         do throws(BlobError) {
-            let bytes = try await PieceReader(content.pieces, in: self).started()
+            let bytes = try await PieceReader(0..<content.size, of: digest, content, in: self).started()
             while let buffer = try await bytes.next() {
                 running.update(buffer)
                 await pace(buffer.readableBytes)
             }
-        } catch  where error.code == .blobCorrupt {
+        } catch  where error.code == .blobCorrupt || error.code == .blobUnknown {
             return nil
         }
         return MeasuredBytes(size: running.count, digest: running.digest)

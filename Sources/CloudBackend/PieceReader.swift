@@ -8,8 +8,12 @@ import S3Client
 
 /// Bytes of several objects as one stream. One caller at a time.
 actor PieceReader {
-    private let pieces: [Piece]
+    private let digest: BlobDigest
     private let store: CloudByteStore
+    private var content: StoredContent
+    /// Of the blob's bytes, those that are still to come.
+    private var rest: Range<Int64>
+    private var pieces: [Piece]
     private var index = 0
     private var current: S3Download.AsyncIterator?
     /// Bytes of the current piece that are still to come.
@@ -20,9 +24,12 @@ actor PieceReader {
     /// When so few bytes of a piece are left, the next one is asked for.
     private static let readAhead: Int64 = 4 << 20
 
-    init(_ pieces: [Piece], in store: CloudByteStore) {
-        self.pieces = pieces
+    init(_ range: Range<Int64>, of digest: BlobDigest, _ content: StoredContent, in store: CloudByteStore) {
+        self.digest = digest
         self.store = store
+        self.content = content
+        rest = range
+        pieces = content.pieces(in: range)
     }
 
     deinit {
@@ -40,21 +47,40 @@ actor PieceReader {
             self.first = nil
             return first
         }
-        do {
-            while true {
-                if var bytes = current, let buffer = try await bytes.next() {
-                    current = bytes
-                    left -= Int64(buffer.readableBytes)
-                    if left <= Self.readAhead { askForNext() }
-                    return buffer
-                }
-                guard try await begin() else { return nil }
+        while true {
+            do {
+                return try await nextOfPieces()
+            } catch let error as S3Error {
+                try await findAgain(after: error)
+            } catch {
+                throw store.unavailable(error)
             }
-        } catch let error as S3Error {
-            throw store.reading(error)
-        } catch {
-            throw store.unavailable(error)
         }
+    }
+
+    private func nextOfPieces() async throws -> ByteBuffer? {
+        while true {
+            if var bytes = current, let buffer = try await bytes.next() {
+                current = bytes
+                let count = Int64(buffer.readableBytes)
+                left -= count
+                rest = rest.lowerBound + count..<rest.upperBound
+                if left <= Self.readAhead { askForNext() }
+                return buffer
+            }
+            guard try await begin() else { return nil }
+        }
+    }
+
+    /// Goes on with the objects that hold the bytes now: one that is gone may have become a part of another since the
+    /// rows were looked at.
+    private func findAgain(after error: S3Error) async throws(BlobError) {
+        guard error.kind == .notFound else { throw store.reading(error) }
+        guard let found = try await store.content(of: digest) else { throw .bytesUnknown }
+        guard found.pieces != content.pieces else { throw store.reading(error) }
+        upcoming?.cancel()
+        (content, pieces) = (found, found.pieces(in: rest))
+        (index, left, current, upcoming) = (0, 0, nil, nil)
     }
 
     /// Goes on to the next piece; `false` after the last.

@@ -41,11 +41,7 @@ import Testing
             for range: Range<Int64> in [
                 0..<1, 0..<41_943_040, 16_777_215..<16_777_217, 16_777_216..<33_554_432, 41_943_039..<41_943_040,
             ] {
-                let opened = try await store.open(BlobDigest(of: bytes))
-                guard case .remote(let blob) = opened else { throw Unexpected() }
-                let source = try await blob.bytes(of: range)
-                var found: [UInt8] = []
-                while let buffer = try await source.next() { found.append(contentsOf: buffer.readableBytesView) }
+                let found = try await read(range, of: try await opened(BlobDigest(of: bytes), in: store))
                 #expect(found == Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
             }
         }
@@ -87,8 +83,7 @@ import Testing
             let writer = try await store.writer(for: .test(), expecting: nil)
             try await writer.write([ByteBuffer(bytes: bytes)])
             try await writer.publish(as: BlobDigest(of: bytes))
-            guard case .remote(let blob) = try await store.open(BlobDigest(of: bytes)) else { throw Unexpected() }
-            #expect(blob.size == Int64(count))
+            #expect(try await opened(BlobDigest(of: bytes), in: store).size == Int64(count))
         }
     }
 
@@ -117,6 +112,7 @@ import Testing
             #expect(FileID(at: file.created, after: nil) <= file.id)
             try await store.discard(upload.id)
             #expect(try await store.content(of: digest)?.pieces.count == 5)
+            let openedBefore = try await opened(digest, in: store)
             _ = try await store.database.pool.query("UPDATE contents SET created = created - 60001")
             try await store.composeLargeBlobs()
             let content = try #require(try await store.content(of: digest))
@@ -125,12 +121,16 @@ import Testing
             #expect(try await store.size(of: digest) == Int64(bytes.count))
             #expect(try await store.sweep() == 5)
             #expect(try await objects(of: upload, in: store) == [content.pieces[0].key])
+            #expect(try await read(1..<content.size, of: openedBefore) == Array(bytes[1...]))
 
             try await catalog.destroyFile(file.id, of: nil)
             #expect(try await catalog.removeBlob(digest, dyingFor: .zero))
             #expect(try await store.content(of: digest) == nil)
             #expect(try await store.sweep() == 1)
             #expect(try await objects(of: upload, in: store).isEmpty)
+            await #expect { _ = try await openedBefore.bytes(of: 0..<1) } throws: { error in
+                (error as? BlobError)?.code == .blobUnknown
+            }
         }
     }
 
@@ -161,6 +161,18 @@ import Testing
             try await old.writer(for: upload.advanced(by: bytes), expecting: 0).publish(as: BlobDigest(of: bytes))
             #expect(try await old.measure(BlobDigest(of: bytes)) { _ in }?.digest == BlobDigest(of: bytes))
         }
+    }
+
+    private func opened(_ digest: BlobDigest, in store: CloudByteStore) async throws -> RemoteBlob {
+        guard case .remote(let blob) = try await store.open(digest) else { throw Unexpected() }
+        return blob
+    }
+
+    private func read(_ range: Range<Int64>, of blob: RemoteBlob) async throws -> [UInt8] {
+        let source = try await blob.bytes(of: range)
+        var found: [UInt8] = []
+        while let buffer = try await source.next() { found.append(contentsOf: buffer.readableBytesView) }
+        return found
     }
 
     private func objects(of upload: Upload, in store: CloudByteStore) async throws -> [String] {
