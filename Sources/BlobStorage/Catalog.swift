@@ -54,8 +54,8 @@ public protocol Catalog: Sendable {
     /// whose client was told a higher offset.
     func announce(_ offset: Int64, of id: UploadID) async throws(BlobError)
 
-    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed again after the claim
-    /// that raised it to `epoch`: who was overtaken knows nothing of what the upload holds now.
+    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed since its epoch was
+    /// this: who was overtaken knows nothing of what the upload holds now.
     func fail(_ id: UploadID, epoch: Int64) async throws(BlobError)
 
     /// Turns a claimed upload into a file, in one transaction: upload completed, blob live (a dying one is revived),
