@@ -26,6 +26,7 @@ class Bench:
     quick: bool  # Small sizes: tries the benchmark, measures nothing worth keeping.
     scratch: Path
     blobd: Path
+    plans: Path | None = None  # Where to write the database's query plans.
     shares_of_others: list[float] = field(default_factory=list)
 
     def __post_init__(self):

@@ -37,8 +37,12 @@ class StoredFile:
 
     @property
     def id(self) -> str:
-        """The id on the wire."""
-        return base64.b64encode(str(self.snowflake).encode()).decode()
+        return wire_id(self.snowflake)
+
+
+def wire_id(snowflake: int) -> str:
+    """A file's id as clients see it."""
+    return base64.b64encode(str(snowflake).encode()).decode()
 
 
 def invented_files(count: int) -> Iterator[StoredFile]:

@@ -35,6 +35,7 @@ class Sample:
     seconds: float
     p99: float  # Microseconds, of a whole job.
     others: float  # Share of the machine's CPU time that neither the server nor the load generator used.
+    p50: float = 0
 
 
 class Load:
@@ -71,7 +72,7 @@ class Load:
         others = machine_busy_seconds() - busy - cpu - (_own_cpu() - own)
         elapsed = time.monotonic() - started
         return Sample(cpu, report["jobs"], report["bytes"], report["seconds"], report["p99"],
-                      max(0.0, others / (elapsed * self._cores)))
+                      max(0.0, others / (elapsed * self._cores)), report["p50"])
 
     @contextlib.contextmanager
     def in_background(self, server: Server, mode: str, **options):

@@ -22,17 +22,28 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def clean_environment() -> dict[str, str]:
+    """Without the settings that the caller's shell happens to export: they must not change what is measured."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("BLOBD_", "REGISTRY_"))}
+
+
+def command_output(command: list[str | Path], given: str = "", directory: Path | None = None) -> str:
+    """Runs a command to its end; what it printed."""
+    done = subprocess.run(command, input=given, capture_output=True, text=True, cwd=directory, env=clean_environment())
+    if done.returncode != 0:
+        raise ServerFailed(f"{command[0]}: {done.stdout[-500:]}{done.stderr[-1500:]}")
+    return done.stdout
+
+
 class Process:
     """A running command, its output in a file. It ends with this program, whatever ends this program."""
 
     def __init__(self, command: list[str], directory: Path):
         self.output = directory / "output"
-        # A setting that the caller's shell happens to export must not change what is measured.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("BLOBD_", "REGISTRY_"))}
         with self.output.open("wb") as output:
             self._child = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *command],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=directory, env=environment)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=directory, env=clean_environment())
         self.pid = self._child.pid
 
     def wait_for(self, condition, seconds: float = 60):

@@ -1,0 +1,136 @@
+"""The catalog of many nodes: what ten million files cost in lookups, in lists, and in an upload."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from .bench import Bench, say
+from .catalog import QUESTIONS, SAMPLE, Catalog, Question, ask, page, requests, rows_of, started, tell
+from .cloud_engines import CloudNode, Engines
+from .cloud_fill import LARGEST_OWNER, fill, psql, sample
+from .cloud_plans import recorded_plans
+from .load import Sample
+from .report import Row, number
+from .servers import Blobd
+
+OWNER_QUESTIONS = [page(f"orderby={order}", note=", one owner's") for order in ("name", "size desc", "created_at desc")]
+# The small catalog's last page is as far from the first in the large one. What follows is known to grow with the
+# catalog, and asked a few times only, to tell how much.
+FAR_QUESTIONS = [page("orderby=name&skip=900"), page("orderby=created_at desc&skip=900")] + [
+    page(query, times=3, is_judged=False) for query in
+    ("orderby=created_at desc&skip=100000", "orderby=created_at desc&skip=1000000", "search=89213")
+]
+UPLOAD_SIZE = 4 << 10
+UPLOADS = 2000  # In a round.
+UPLOAD_CONNECTIONS = 16
+# Statements are planned for good when a connection has run them five times, and a node has sixteen connections.
+TIMES_TO_SHOW_PLANS = 100
+
+
+@dataclass
+class CloudCatalog(Catalog):
+    """A node whose database holds so many files."""
+
+    headers: dict[str, list[str]] = field(default_factory=dict)  # By whose token it is.
+    uploads: list[Sample] = field(default_factory=list)
+    log_bytes: list[float] = field(default_factory=list)  # Of the database's log, for each upload.
+    transactions: list[float] = field(default_factory=list)  # Transaction ids, for each upload.
+
+
+def cloud_catalog(bench: Bench) -> list[Row]:
+    """The same questions to a small catalog and to a large one on the same PostgreSQL, by turns."""
+    if not bench.servers(Blobd):
+        return []
+    with Engines(bench.scratch / "e").running() as engines:
+        catalogs = [_filled(bench, engines, count) for count in (1000, bench.size(10_000_000, 20_000))]
+        for turn in range(bench.rounds):
+            for one in catalogs if turn % 2 == 0 else reversed(catalogs):
+                with started(one):
+                    for questions in _speaking(one):
+                        ask(bench, one, questions)
+                    _upload(bench, one, turn)
+                tell(one)
+        _say_sizes(catalogs[1])
+        if bench.plans:
+            bench.plans.write_text(_plans(bench, engines, catalogs[1]))
+    return rows_of(*catalogs, QUESTIONS + OWNER_QUESTIONS + FAR_QUESTIONS) + list(_upload_rows(catalogs))
+
+
+def _filled(bench: Bench, engines: Engines, count: int) -> CloudCatalog:
+    say(f"  filling a database with {count:,} files")
+    name = f"files{count}"
+    engines.make(name)
+    node = CloudNode(bench.blobd, engines, name)
+    headers = {"everybody": [node.token("everybody", "upload,read,admin")],
+               "owner": [node.token(LARGEST_OWNER, "read")]}
+    with engines.hurry():
+        fill(node.database_url, count)
+    return CloudCatalog(count, node, sample(node.database_url, count, SAMPLE), headers=headers)
+
+
+def _speaking(one: CloudCatalog) -> Iterable[list[Question]]:
+    """All questions; while they are asked, the node is spoken to with the token of whom they are about."""
+    for whose, questions in (("everybody", QUESTIONS + FAR_QUESTIONS), ("owner", OWNER_QUESTIONS)):
+        one.server.headers = one.headers[whose]
+        yield questions
+
+
+def _upload(bench: Bench, one: CloudCatalog, turn: int):
+    """Uploads, from a checkpoint on: what is written to a page for the first time after it goes to the log as a whole."""
+    one.server.headers = one.headers["everybody"]
+    count = bench.size(UPLOADS, 50)
+    psql(one.server.database_url, "CHECKPOINT")
+    log, transactions = _positions(one)
+    measured = bench.load.measure(one.server, "upload-small", size=UPLOAD_SIZE, connections=UPLOAD_CONNECTIONS,
+                                  count=count, seed=one.count + turn)
+    new_log, new_transactions = _positions(one)
+    bench.shares_of_others.append(measured.others)
+    one.uploads.append(measured)
+    one.log_bytes.append((new_log - log) / count)
+    one.transactions.append((new_transactions - transactions) / count)
+
+
+def _positions(one: CloudCatalog) -> tuple[int, int]:
+    """How far the database's log and its transaction ids have come."""
+    ((log, transaction),) = psql(
+        one.server.database_url,
+        "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_snapshot_xmax(pg_current_snapshot())")
+    return int(log), int(transaction)
+
+
+def _upload_rows(catalogs: Iterable[CloudCatalog]) -> Iterable[Row]:
+    for one in catalogs:
+        yield Row(
+            f"upload 4 KiB, {UPLOAD_CONNECTIONS} connections, {one.count:,} files", one.server.name,
+            f"{number(median(each.cpu / each.jobs * 1e6 for each in one.uploads))} µs with PostgreSQL and Ceph; "
+            f"p99 {number(median(each.p99 for each in one.uploads))} µs",
+            f"{number(median(each.jobs / each.seconds for each in one.uploads))} uploads/s",
+            f"each {number(median(one.log_bytes) / 1024)} KiB of log, {number(median(one.transactions))} transactions")
+
+
+def _say_sizes(one: CloudCatalog):
+    """Progress: every table and index, and its bytes for each row of its table."""
+    say(f"  sizes with {one.count:,} files")
+    for name, size, per_row in psql(one.server.database_url, """
+        SELECT relation.relname, pg_relation_size(relation.oid),
+                round(pg_relation_size(relation.oid) / nullif(rows.reltuples, 0)::numeric, 1)
+            FROM pg_class relation LEFT JOIN pg_index ON indexrelid = relation.oid
+            JOIN pg_class rows ON rows.oid = coalesce(indrelid, relation.oid)
+            WHERE relation.relnamespace = 'public'::regnamespace AND relation.relkind IN ('r', 'i')
+                AND pg_relation_size(relation.oid) > 1 << 20
+            ORDER BY rows.relname, relation.relkind DESC, relation.relname
+    """):
+        say(f"    {name}: {int(size) / 2**20:,.0f} MiB, {per_row} bytes for each row")
+
+
+def _plans(bench: Bench, engines: Engines, one: CloudCatalog) -> str:
+    """What PostgreSQL did for each statement of a node, those inside of functions too."""
+    with recorded_plans(engines) as plans, one.server.serving():
+        for questions in _speaking(one):
+            for question in questions:
+                bench.load.run(one.server, "get", **requests(bench, one, question),
+                               count=min(question.times, TIMES_TO_SHOW_PLANS))
+        one.server.headers = one.headers["everybody"]
+        bench.load.run(one.server, "upload-small", size=UPLOAD_SIZE, count=TIMES_TO_SHOW_PLANS, seed=one.count + 1_000)
+        one.server.run("reclaim")
+    return plans.text()
