@@ -13,7 +13,9 @@ enum FileLists {
         var hasPattern = false
     }
 
-    /// A page's rows are looked up one by one (`OFFSET 0`), however cheap reading all of a small table may seem.
+    /// A page's rows are looked up one by one (`OFFSET 0`), however cheap reading all of a small table may seem. What a
+    /// search finds is found once, for the count and for the page: in the page's order, a rare name would be sought
+    /// through the whole table, row by row.
     ///
     /// Its parameters: the time, the rows to show, the rows to skip, the owner, the pattern. One that is not asked for
     /// is still passed, as NULL.
@@ -25,15 +27,16 @@ enum FileLists {
             case .created: "created"
             }
         let direction = isDescending ? "DESC" : "ASC"
-        let condition = condition(filter)
+        let files = "SELECT id AS page_id, \(column) AS place FROM files WHERE \(condition(filter))"
         return """
             WITH moment AS MATERIALIZED
                 (SELECT coalesce($1, now_ms()) AS now, $4::TEXT AS owner, lower($5 COLLATE "C") AS pattern)
+                \(filter.hasPattern ? ", found AS MATERIALIZED (\(files))" : "")
             SELECT (\(count(filter)))::BIGINT, file.*
                 FROM moment LEFT JOIN (
                     SELECT shown.* FROM (
-                        SELECT id AS page_id FROM files WHERE \(condition)
-                            ORDER BY \(column) \(direction), id \(direction) LIMIT $2 OFFSET $3
+                        SELECT page_id FROM \(filter.hasPattern ? "found" : "(\(files)) AS listed")
+                            ORDER BY place \(direction), page_id \(direction) LIMIT $2 OFFSET $3
                     ) AS page
                     CROSS JOIN LATERAL (SELECT \(FileRows.columns) FROM files WHERE id = page_id OFFSET 0) AS shown
                 ) AS file ON true
@@ -52,14 +55,16 @@ enum FileLists {
     }
 
     /// Without a search, from the counters. Rows that have expired and were not reclaimed yet are few: the reclaimer
-    /// comes often.
+    /// comes often. They are found first, whoever's they are: a plan that is kept for all owners would rather go
+    /// through one owner's files, which it takes for few.
     private static func count(_ filter: Filter) -> String {
-        if filter.hasPattern { return "SELECT count(*) FROM files WHERE \(condition(filter))" }
+        if filter.hasPattern { return "SELECT count(*) FROM found" }
         let counter = filter.hasOwner ? "usage WHERE owner = $4" : "totals"
-        let expired = filter.hasOwner ? "AND owner = $4" : ""
         return """
             SELECT (SELECT coalesce(sum(files), 0) FROM \(counter))
-                - (SELECT count(*) FROM files WHERE expires <= coalesce($1, now_ms()) \(expired))
+                - (SELECT count(*) FROM (
+                    SELECT owner AS whose FROM files WHERE expires <= coalesce($1, now_ms()) ORDER BY expires OFFSET 0
+                ) AS expired\(filter.hasOwner ? " WHERE whose = $4" : ""))
             """
     }
 }

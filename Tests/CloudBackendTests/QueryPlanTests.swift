@@ -92,6 +92,29 @@ import Testing
         }
     }
 
+    /// A connection keeps a plan for all owners when it seems no worse, which it does where most have few files.
+    @Test func anOwnersListGoesByAnIndexHoweverOftenItIsAsked() async throws {
+        try await Self.withRows { pool in
+            let list = FileLists.page(FileLists.Filter(hasOwner: true), by: .size, isDescending: true)
+            let plan = try await pool.transaction { transaction throws(PostgresError) in
+                try transaction.runScript(
+                    """
+                    UPDATE files SET owner = 'owner ' || id;
+                    ANALYZE files;
+                    PREPARE list (BIGINT, BIGINT, BIGINT, TEXT, TEXT) AS \(list);
+                    """
+                )
+                var rows: [PostgresRow] = []
+                for _ in 0..<8 {
+                    rows = try transaction.query("EXPLAIN EXECUTE list (NULL, 10, 0, 'owner 1', NULL)")
+                }
+                return try rows.map { row throws(PostgresError) in try row.text(0) }.joined(separator: "\n")
+            }
+            #expect(plan.contains("using files_by_expiry on files"), "\(plan)")
+            #expect(plan.contains("using files_of_owner_by_size on files"), "\(plan)")
+        }
+    }
+
     /// What the functions do inside is not explained, but counted.
     @Test func changesGoByAnIndex() async throws {
         try await Self.withRows { pool in
