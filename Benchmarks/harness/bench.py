@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .load import SOURCES, Load, Sample, compile_c
 from .report import Case
-from .servers import Blobd, CachingNginx, Floor, Nginx, Registry, Server, installed_nginx, installed_registry
+from .servers import Blobd, Floor, Nginx, Registry, Server, installed_nginx, installed_registry
 
 
 def say(text: str):
@@ -38,7 +38,7 @@ class Bench:
         self.rclone = shutil.which("rclone")
         self._executables = {
             Blobd: self.blobd if os.access(self.blobd, os.X_OK) else None,
-            Nginx: nginx, CachingNginx: nginx, Registry: registry, Floor: floor,
+            Nginx: nginx, Registry: registry, Floor: floor,
         }
         for kind, executable in self._executables.items():
             if executable is None:
@@ -46,7 +46,11 @@ class Bench:
 
     def servers(self, *kinds: type[Server]) -> list[Server]:
         """New, stopped servers of the kinds that are there, in the order given."""
-        return [kind(self._executables[kind]) for kind in kinds if self._executables[kind] is not None]
+        return [kind(executable) for kind in kinds if (executable := self._executable(kind)) is not None]
+
+    def _executable(self, kind: type[Server]):
+        """A kind that is made of another runs the same program."""
+        return next(self._executables[base] for base in kind.__mro__ if base in self._executables)
 
     def size(self, full: int, quick: int) -> int:
         """One of two sizes, by whether this run is only a try."""

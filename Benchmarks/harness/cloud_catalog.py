@@ -6,7 +6,7 @@ from statistics import median
 
 from .bench import Bench, say
 from .catalog import QUESTIONS, SAMPLE, Catalog, Question, ask, page, requests, rows_of, started, tell
-from .cloud_engines import CloudNode, Engines
+from .catalog_engines import CloudNode, Engines
 from .cloud_fill import LARGEST_OWNER, fill, psql, sample
 from .cloud_plans import recorded_plans
 from .load import Sample

@@ -1,146 +1,84 @@
-"""The S3 store and the database of many nodes, private to a run, and a node on them."""
+"""What servers on an S3 store stand on: a Ceph with its gateway and a PostgreSQL, started for one work alone by the
+scripts and classes that the tests use."""
 
 import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from .cloud_fill import psql
-from .process import Process, command_output
-from .servers import Blobd
+from .process import cpu_seconds
 
-SCRIPTS = Path(__file__).resolve().parent.parent.parent / "Tests" / "engines"
-ACCESS_KEY, SECRET_KEY = "blobs", "blobs-secret-key"  # As ceph-up makes them.
-# For the time in which the tables are filled: nothing of it is worth keeping if the machine fails.
-HASTE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
-         "shared_buffers": "4GB", "maintenance_work_mem": "1GB", "max_wal_size": "16GB"}
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "Tests/cluster"))
+from engines import ACCESS_KEY, POSTGRES_PROGRAMS, SECRET_KEY, Ceph, Guard, Postgres
+from s3 import Bucket
 
+__all__ = ["ACCESS_KEY", "SECRET_KEY", "Engines", "installed", "running"]
 
-class Daemon(Process):
-    """A process that a script has started, for its CPU time."""
-
-    def __init__(self, pid_file: Path):
-        self.pid = int(pid_file.read_text().split()[0])
+STORE, DATABASE = "Ceph", "PostgreSQL"
 
 
-class Node(Process):
-    """A node's process. The CPU time of its engines is a part of what it costs."""
-
-    def __init__(self, command: list[str], directory: Path, engines: list[Daemon]):
-        self._engines = engines
-        super().__init__(command, directory)
-
-    def cpu_seconds(self) -> float:
-        return super().cpu_seconds() + sum(engine.cpu_seconds() for engine in self._engines)
+def installed() -> bool:
+    """Whether this machine has both."""
+    return all(map(shutil.which, ("radosgw", "ceph-osd", "ceph-mon"))) and (POSTGRES_PROGRAMS / "initdb").exists()
 
 
+@dataclass
 class Engines:
-    """A Ceph of one OSD in memory, and a PostgreSQL that is durable as in production but for `hurry`."""
+    """Both, running. A server gets a bucket and a database of its own, which go with it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._ceph = folder / "ceph"
-        self._postgres = folder / "postgres"
-        self._url = ""
-
-    @contextlib.contextmanager
-    def running(self):
-        # PostgreSQL runs as another user when this is root, and has to reach its folder.
-        for above in (self.folder, self.folder.parent):
-            above.mkdir(exist_ok=True)
-            above.chmod(0o711)
-        try:
-            self._start_postgres()
-            _script("ceph-up", self._ceph)
-            yield self
-        finally:
-            if (self._postgres / "data" / "postmaster.pid").exists():
-                _script("postgres-down", self._postgres, "immediate")
-            if (self._ceph / "ceph.conf").exists():
-                _script("ceph-down", self._ceph)
+    folder: Path
+    ceph: Ceph
+    postgres: Postgres
+    places: int = 0
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{(self._ceph / 'port').read_text().strip()}"
+        return f"http://127.0.0.1:{self.ceph.port}"
 
-    @property
-    def log(self) -> Path:
-        """What PostgreSQL writes down."""
-        return self._postgres / "log"
+    def new_place(self) -> tuple[str, str]:
+        """An empty bucket's name, and an empty database's URL."""
+        self.places += 1
+        name = f"place-{self.places}"
+        Bucket(self.ceph.port, name).create()
+        return name, self.postgres.create(name)
 
-    def daemons(self) -> list[Daemon]:
-        return [Daemon(self._postgres / "data" / "postmaster.pid"),
-                *(Daemon(file) for file in sorted((self._ceph / "run").glob("*.pid")))]
+    def remove_place(self, name: str):
+        """At once, with what the store would otherwise keep for a later collection: it is small, and in memory."""
+        self.postgres.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+        self._administer("bucket", "rm", f"--bucket={name}", "--purge-objects")
+        self._administer("gc", "process", "--include-all")
 
-    def url(self, database: str) -> str:
-        return self._url.removesuffix("/postgres") + f"/{database}"
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds since they were started: of the gateway and its disk, and of the database."""
+        gateway_and_disk = [self.folder / "ceph/run/client.rgw.a.pid", *self.folder.glob("ceph/run/osd.*.pid")]
+        postmaster = self.folder / "postgres/data/postmaster.pid"
+        return {STORE: sum(map(_cpu_of, gateway_and_disk)), DATABASE: _cpu_of(postmaster)}
 
-    def make(self, name: str):
-        """A database and a bucket of this name."""
-        psql(self._url, f"CREATE DATABASE {name}")
-        command_output(["curl", "--fail", "--silent", "--show-error", "--request", "PUT",
-                        "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{ACCESS_KEY}:{SECRET_KEY}",
-                        "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", f"{self.endpoint}/{name}"])
-
-    @contextlib.contextmanager
-    def hurry(self):
-        """PostgreSQL with settings that are good for filling tables."""
-        self.set(HASTE)
-        try:
-            yield
-        finally:
-            self.set({name: None for name in HASTE})
-
-    def set(self, settings: dict[str, str | None]):
-        """Starts PostgreSQL anew with these settings; without those that are None."""
-        # The names of auto_explain's settings are known where it is loaded.
-        psql(self._url, "LOAD 'auto_explain';\n" + "".join(
-            f"ALTER SYSTEM SET {name} = '{value}';\n" if value is not None else f"ALTER SYSTEM RESET {name};\n"
-            for name, value in settings.items()))
-        _script("postgres-down", self._postgres)
-        self._start_postgres()
-
-    def _start_postgres(self):
-        self._url = _script("postgres-up", self._postgres).strip()
+    def _administer(self, *words: str):
+        subprocess.run(["radosgw-admin", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env=os.environ | {"CEPH_CONF": str(self.folder / "ceph/ceph.conf")})
 
 
-class CloudNode(Blobd):
-    """A node on a database and a bucket of one name, without the reading of all blobs, which have no bytes here."""
-
-    name = "blobd, one node"
-
-    def __init__(self, executable: Path, engines: Engines, database: str):
-        super().__init__(executable)
-        self._engines = engines
-        self.database = database
-        self.directory = engines.folder / f"node-{database}"
-
-    @property
-    def database_url(self) -> str:
-        return self._engines.url(self.database)
-
-    def command(self, *words: str) -> list[str]:
-        """A command of blobd with the node's settings. The file has the secrets, which may be in no command line."""
-        self.directory.mkdir(exist_ok=True)
-        file = self.directory / "blobd.yaml"
-        settings = {
-            "storage": "cloud", "database": self.database_url, "s3-endpoint": self._engines.endpoint,
-            "s3-bucket": self.database, "s3-access-key": ACCESS_KEY, "s3-secret-key": SECRET_KEY, "scrub-interval": "0s",
-            "reclaim-grace": "7d", "max-open-uploads": 1_000_000, "log-level": "warning",
-        }
-        file.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
-        return [self.executable, *words, "--config", str(file)]
-
-    def run(self, *words: str) -> str:
-        return command_output(self.command(*words), directory=self.directory)
-
-    def token(self, name: str, scopes: str) -> str:
-        """A new token, as a header. The first of these commands makes the tables."""
-        return f"Authorization: Bearer {self.run('token', 'create', name, '--scopes', scopes).strip()}"
-
-    def launch(self):
-        self.process = Node(self.command("serve", "--listen", "127.0.0.1:0"), self.directory, self._engines.daemons())
-        self.port = self.process.wait_for(self.process.announced_port)
-        self.process.wait_for(self._is_ready)
+@contextlib.contextmanager
+def running() -> Iterator[Engines]:
+    """One OSD in memory, so that no disk decides; a database that is as durable as PostgreSQL is by default."""
+    # Sockets lie in it, whose paths have to be short, and PostgreSQL runs as another user when this is root.
+    folder = Path(tempfile.mkdtemp(prefix="blobd-bench-", dir="/tmp"))
+    folder.chmod(0o711)
+    guard = Guard(folder)
+    try:
+        with ThreadPoolExecutor() as pool:
+            ceph, postgres = pool.submit(Ceph, folder / "ceph"), pool.submit(Postgres, folder / "postgres")
+        yield Engines(folder, ceph.result(), postgres.result())
+    finally:
+        guard.clean_up()
 
 
-def _script(name: str, *words: str | Path) -> str:
-    return command_output([SCRIPTS / name, *words])
+def _cpu_of(pid_file: Path) -> float:
+    return cpu_seconds(int(pid_file.read_text().split()[0]))

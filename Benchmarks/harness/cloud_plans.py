@@ -8,7 +8,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from .cloud_engines import Engines
+from .catalog_engines import Engines
 
 SETTINGS = {
     "session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_analyze": "on",

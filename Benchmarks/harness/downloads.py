@@ -15,9 +15,9 @@ def large(bench: Bench) -> list[Row]:
     servers = bench.servers(Blobd, Nginx, Registry)
     rows = []
     with bench.all_running(servers):
-        paths = {server: _fill(bench, server, "upload-large", size, blobs=1) for server in servers}
+        paths = {server: fill_and_verify(bench, server, "upload-large", size, blobs=1) for server in servers}
         for connections, downloads in ((1, 4), (16, 16)):
-            case = Case(f"download {size_text(size)}, {_connections(connections)}", Blobd.name, per_gib=True,
+            case = Case(f"download {size_text(size)}, {connections_text(connections)}", Blobd.name, per_gib=True,
                         goals=LARGE_GOALS)
 
             def measure(server: Server, _: int) -> Sample:
@@ -35,7 +35,7 @@ def small(bench: Bench) -> list[Row]:
     for size in (4 << 10, 64 << 10):
         with bench.all_running(servers):
             for blobs in (1000, 1):
-                paths = {server: _fill(bench, server, "upload-small", size, blobs) for server in servers}
+                paths = {server: fill_and_verify(bench, server, "upload-small", size, blobs) for server in servers}
                 for connections in (16, 256):
                     rows += _small_case(bench, servers, paths, size, blobs, connections).rows()
     return rows
@@ -43,7 +43,7 @@ def small(bench: Bench) -> list[Row]:
 
 def _small_case(bench: Bench, servers: list[Server], paths: dict, size: int, blobs: int, connections: int) -> Case:
     which = f"{blobs:,} blobs" if blobs > 1 else "one blob"
-    case = Case(f"download {size_text(size)}, {which}, {_connections(connections)}", Blobd.name, per_gib=False,
+    case = Case(f"download {size_text(size)}, {which}, {connections_text(connections)}", Blobd.name, per_gib=False,
                 goals=SMALL_GOALS)
     seconds = bench.size(2, 0.5)
 
@@ -54,7 +54,7 @@ def _small_case(bench: Bench, servers: list[Server], paths: dict, size: int, blo
     return case
 
 
-def _fill(bench: Bench, server: Server, mode: str, size: int, blobs: int):
+def fill_and_verify(bench: Bench, server: Server, mode: str, size: int, blobs: int):
     """Uploads the blobs, and downloads each once: it is then in the page cache, and known to come back whole."""
     say(f"  filling {server.name}")
     digests = bench.load.upload(server, mode, bench.scratch, size=size, count=blobs, connections=min(blobs, 16),
@@ -65,5 +65,5 @@ def _fill(bench: Bench, server: Server, mode: str, size: int, blobs: int):
     return paths
 
 
-def _connections(count: int) -> str:
+def connections_text(count: int) -> str:
     return f"{count} connection{'s' if count > 1 else ''}"

@@ -5,7 +5,7 @@ import json
 import resource
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .process import machine_busy_seconds
@@ -34,7 +34,8 @@ class Sample:
     bytes: int
     seconds: float
     p99: float  # Microseconds, of a whole job.
-    others: float  # Share of the machine's CPU time that neither the server nor the load generator used.
+    others: float  # Share of the machine's CPU time that none of these used: server, load generator, what is behind.
+    behind: dict[str, float] = field(default_factory=dict)  # CPU seconds of what the server stands on.
     p50: float = 0
 
 
@@ -67,12 +68,14 @@ class Load:
     def measure(self, server: Server, mode: str, **options) -> Sample:
         """Runs to the end, with the server's CPU time read before and after."""
         started, busy, own, cpu = time.monotonic(), machine_busy_seconds(), _own_cpu(), server.process.cpu_seconds()
+        behind = server.behind()
         report = self.run(server, mode, **options)
         cpu = server.process.cpu_seconds() - cpu
-        others = machine_busy_seconds() - busy - cpu - (_own_cpu() - own)
+        behind = {name: seconds - behind[name] for name, seconds in server.behind().items()}
+        others = machine_busy_seconds() - busy - cpu - sum(behind.values()) - (_own_cpu() - own)
         elapsed = time.monotonic() - started
         return Sample(cpu, report["jobs"], report["bytes"], report["seconds"], report["p99"],
-                      max(0.0, others / (elapsed * self._cores)), report["p50"])
+                      max(0.0, others / (elapsed * self._cores)), behind, report["p50"])
 
     @contextlib.contextmanager
     def in_background(self, server: Server, mode: str, **options):

@@ -29,7 +29,7 @@ def _busy(bench: Bench) -> list[Row]:
             # Longer than the block below takes: it ends the load, and no upload is ever completed.
             options = {"size": GIB, "connections": UPLOADS, "seconds": 10 * seconds, "seed": 1}
             with bench.load.in_background(server, "upload-large", **options):
-                samples = _memory_while_busy(server, seconds)
+                samples = memory_while_busy(server, seconds)
         highest = max(samples)
         judged = server.name == Blobd.name
         rows.append(Row(
@@ -41,7 +41,8 @@ def _busy(bench: Bench) -> list[Row]:
     return rows
 
 
-def _memory_while_busy(server: Server, seconds: float) -> list[float]:
+def memory_while_busy(server: Server, seconds: float) -> list[float]:
+    """Resident MiB, four times per second."""
     samples = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,5 +1,6 @@
 """One server process, its children, and what the kernel knows about them."""
 
+import contextlib
 import os
 import re
 import signal
@@ -23,8 +24,9 @@ def free_port() -> int:
 
 
 def clean_environment() -> dict[str, str]:
-    """Without the settings that the caller's shell happens to export: they must not change what is measured."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("BLOBD_", "REGISTRY_"))}
+    """A setting that the caller's shell happens to export must not change what is measured. docker-registry's S3 driver
+    panics where AWS_CA_BUNDLE is set."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("BLOBD_", "REGISTRY_", "AWS_"))}
 
 
 def command_output(command: list[str | Path], given: str = "", directory: Path | None = None) -> str:
@@ -72,24 +74,33 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of all threads and living children, and of the children already reaped."""
-        ticks = sum(sum(map(int, _stat(pid)[11:13])) for pid in self._tree())
-        reaped = sum(map(int, _stat(self.pid)[13:15]))
-        return (ticks + reaped) / TICKS_PER_SECOND
+        return cpu_seconds(self.pid)
 
     def memory_mib(self, field: str = "VmRSS") -> float:
         """Resident memory of the process and its children: `VmRSS` now, `VmHWM` at its peak."""
         return sum(int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
-                   for pid in self._tree()) / 1024
+                   for pid in _tree(self.pid)) / 1024
 
-    def _tree(self) -> list[int]:
-        found = [self.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
-                    found += map(int, children.read_text().split())
-                except FileNotFoundError:
-                    continue  # the thread has ended meanwhile, and servers do not start children from such ones
-        return found
+
+def cpu_seconds(root: int) -> float:
+    """User and system time of a process with all threads and living children, and of the children already reaped."""
+    ticks = 0
+    for pid in _tree(root):
+        # A child may end between the two looks, and then counts among those that its parent reaped.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(map(int, _stat(pid)[11:13]))
+    return (ticks + sum(map(int, _stat(root)[13:15]))) / TICKS_PER_SECOND
+
+
+def _tree(root: int) -> list[int]:
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # the thread has ended meanwhile, and servers do not start children from such ones
+    return found
 
 
 def _stat(pid: int) -> list[str]:

@@ -36,6 +36,10 @@ class Server:
         """Where a blob is downloaded."""
         raise NotImplementedError
 
+    def behind(self) -> dict[str, float]:
+        """CPU seconds of other processes that work for this one, by their name."""
+        return {}
+
     @contextlib.contextmanager
     def running(self, scratch: Path):
         """The server on a new, empty folder, which goes when the block ends."""
@@ -84,11 +88,14 @@ class Blobd(Server):
         return self.directory / "data"
 
     def launch(self):
+        self._serve("--min-free-space", "0")
+        self.headers = [f"Authorization: Bearer {(self.data / 'admin-token').read_text().strip()}"]
+
+    def _serve(self, *options: str):
         self._run([self.executable, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0",
-                   "--min-free-space", "0", "--log-level", "warning"])
+                   "--log-level", "warning", *options])
         self.port = self.process.wait_for(self.process.announced_port)
         self.process.wait_for(self._is_ready)
-        self.headers = [f"Authorization: Bearer {(self.data / 'admin-token').read_text().strip()}"]
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready") as answer:
@@ -177,11 +184,15 @@ log: {{level: error, accesslog: {{disabled: true}}}}
 storage:
   cache: {{blobdescriptor: inmemory}}
   delete: {{enabled: true}}
-  filesystem: {{rootdirectory: {self.directory / "data"}}}
+{self.storage()}
 http: {{addr: "127.0.0.1:{self.port}", secret: benchmark}}
 """)
         self._run([self.executable, "serve", str(configuration)])
         self._wait_until_it_accepts()
+
+    def storage(self) -> str:
+        """The driver that keeps the bytes, as it stands in the configuration."""
+        return f"""  filesystem: {{rootdirectory: {self.directory / "data"}}}"""
 
     def blob_path(self, digest):
         return f"/v2/benchmark/blobs/sha256:{digest}"

@@ -23,7 +23,7 @@ def large(bench: Bench) -> list[Row]:
         case = Case(name, Blobd.name, per_gib=True, goals=LARGE_GOALS)
 
         def measure(server: Server, turn: int) -> Sample:
-            return _on_empty_folder(bench, server, "upload-large", seed=turn + 1, size=size, count=uploads,
+            return on_empty_folder(bench, server, "upload-large", seed=turn + 1, size=size, count=uploads,
                                     connections=uploads)
 
         bench.alternate(case, servers, measure)
@@ -37,14 +37,15 @@ def small(bench: Bench) -> list[Row]:
     seconds = bench.size(5, 1)
 
     def measure(server: Server, turn: int) -> Sample:
-        return _on_empty_folder(bench, server, "upload-small", seed=turn + 1, size=4 << 10, seconds=seconds,
+        return on_empty_folder(bench, server, "upload-small", seed=turn + 1, size=4 << 10, seconds=seconds,
                                 connections=64)
 
     bench.alternate(case, bench.servers(Blobd, Registry, Floor), measure)
     return case.rows()
 
 
-def _on_empty_folder(bench: Bench, server: Server, mode: str, **options) -> Sample:
+def on_empty_folder(bench: Bench, server: Server, mode: str, **options) -> Sample:
+    """One measurement of a new server."""
     with server.running(bench.scratch):
         # Another server's dirty pages would be written on this one's time.
         os.sync()
