@@ -105,7 +105,7 @@ def memory(bench: Bench) -> list[Row]:
 def _busy(bench: Bench, server: Server, uploads: int) -> Row:
     with server.running(bench.scratch):
         at_rest = server.process.memory_mib()
-        seconds = bench.size(8, 3)  # More would fill the store, which is 4 GiB.
+        seconds = bench.size(8, 3)  # More might fill the store.
         # Longer than the block below takes: it ends the load.
         options = {"size": GIB, "connections": uploads, "seconds": 10 * seconds, "seed": 1}
         with bench.load.in_background(server, "upload-large", **options):
@@ -138,7 +138,7 @@ def _with_what_is_behind(case: Case) -> list[Row]:
     for engine in (cloud_engines.STORE, cloud_engines.DATABASE):
         behind = Case(f"… CPU of {engine}", case.subject, case.per_gib, case.job)
         for server, samples in case.samples.items():
-            if any(sample.behind[engine] for sample in samples):
+            if all(engine in sample.behind for sample in samples):
                 behind.samples[server] = [replace(sample, cpu=sample.behind[engine]) for sample in samples]
         rows += [replace(row, throughput="") for row in behind.rows()]
     return rows

@@ -18,9 +18,11 @@ sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "Tests/clust
 from engines import ACCESS_KEY, POSTGRES_PROGRAMS, SECRET_KEY, Ceph, Guard, Postgres
 from s3 import Bucket
 
-__all__ = ["ACCESS_KEY", "SECRET_KEY", "Engines", "installed", "running"]
+__all__ = ["ACCESS_KEY", "DATABASE", "SECRET_KEY", "STORE", "Engines", "installed", "running"]
 
 STORE, DATABASE = "Ceph", "PostgreSQL"
+# A blob of 1 GiB in each of two servers, with copies that the store has not collected yet.
+STORE_GIB = 8
 
 
 def installed() -> bool:
@@ -61,8 +63,9 @@ class Engines:
         return {STORE: sum(map(_cpu_of, gateway_and_disk)), DATABASE: _cpu_of(postmaster)}
 
     def _administer(self, *words: str):
-        subprocess.run(["radosgw-admin", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       env=os.environ | {"CEPH_CONF": str(self.folder / "ceph/ceph.conf")})
+        # On a store that is full it would wait for ever.
+        subprocess.run(["radosgw-admin", *words], check=True, timeout=120, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, env=os.environ | {"CEPH_CONF": str(self.folder / "ceph/ceph.conf")})
 
 
 @contextlib.contextmanager
@@ -72,6 +75,7 @@ def running() -> Iterator[Engines]:
     folder = Path(tempfile.mkdtemp(prefix="blobd-bench-", dir="/tmp"))
     folder.chmod(0o711)
     guard = Guard(folder)
+    os.environ["CEPH_MEMORY_GIB"] = str(STORE_GIB)
     try:
         with ThreadPoolExecutor() as pool:
             ceph, postgres = pool.submit(Ceph, folder / "ceph"), pool.submit(Postgres, folder / "postgres")

@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from .cloud_engines import ACCESS_KEY, SECRET_KEY, Engines
+from .cloud_engines import ACCESS_KEY, SECRET_KEY, STORE, Engines
 from .process import ServerFailed, clean_environment
 from .servers import Blobd, Registry, Server
 
@@ -30,7 +30,8 @@ class OnStore(Server):
 
 
 class CloudBlobd(OnStore, Blobd):
-    """One node of blobd: bytes in the store, rows in PostgreSQL, the defaults for everything else."""
+    """One node of blobd: bytes in the store, rows in PostgreSQL, the defaults for everything else but the reclaimer's
+    interval: blobs that become one object between two rounds would make one round unlike the other."""
 
     def launch(self):
         configuration = self.directory / "blobd.yaml"
@@ -41,6 +42,7 @@ s3-endpoint: {self.engines.endpoint}
 s3-bucket: {self.bucket}
 s3-access-key: {ACCESS_KEY}
 s3-secret-key: {SECRET_KEY}
+reclaim-interval: 1h
 """)
         self.headers = [f"Authorization: Bearer {self._new_token(configuration)}"]
         self._serve("--config", str(configuration))
@@ -55,6 +57,9 @@ s3-secret-key: {SECRET_KEY}
 
 class CloudRegistry(OnStore, Registry):
     """docker-registry on its S3 driver. Redirects are off, as they are in blobd: bytes go through the server."""
+
+    def behind(self) -> dict[str, float]:
+        return {STORE: super().behind()[STORE]}
 
     def storage(self) -> str:
         return f"""
