@@ -28,18 +28,18 @@ def upload_large(bench: Bench) -> list[Row]:
     """One big blob in one request, and 16 at once that come to the same number of bytes."""
     total = bench.size(GIB, GIB // 8)
     rows = []
-    with _servers(bench) as servers:
-        for uploads in (1, 16):
-            size = total // uploads
-            what = size_text(size) if uploads == 1 else f"{uploads} × {size_text(size)} at once"
-            case = Case(f"S3: upload {what}", CloudBlobd.name, per_gib=True, goals=CPU_GOALS)
+    for uploads in (1, 16):
+        size = total // uploads
+        what = size_text(size) if uploads == 1 else f"{uploads} × {size_text(size)} at once"
+        case = Case(f"S3: upload {what}", CloudBlobd.name, per_gib=True, goals=CPU_GOALS)
 
-            def measure(server: Server, turn: int) -> Sample:
+        def measure(server: Server, turn: int) -> Sample:
+            with _store([server]):
                 return on_empty_folder(bench, server, "upload-large", seed=turn + 1, size=size, count=uploads,
                                        connections=uploads)
 
-            bench.alternate(case, servers, measure)
-            rows += _with_what_is_behind(case)
+        bench.alternate(case, _servers(bench), measure)
+        rows += _with_what_is_behind(case)
     return rows
 
 
@@ -52,7 +52,8 @@ def upload_small(bench: Bench) -> list[Row]:
         return on_empty_folder(bench, server, "upload-small", seed=turn + 1, size=SMALL, seconds=bench.size(5, 1),
                                connections=SMALL_CONNECTIONS)
 
-    with _servers(bench) as servers:
+    servers = _servers(bench)
+    with _store(servers):
         bench.alternate(case, servers, measure)
     return _with_what_is_behind(case)
 
@@ -61,7 +62,8 @@ def download_large(bench: Bench) -> list[Row]:
     """One big blob, by 1 connection and by 16 at once."""
     size = bench.size(GIB, GIB // 8)
     rows = []
-    with _servers(bench) as servers, bench.all_running(servers):
+    servers = _servers(bench)
+    with _store(servers), bench.all_running(servers):
         paths = {server: fill_and_verify(bench, server, "upload-large", size, blobs=1) for server in servers}
         for connections, downloads in ((1, 4), (16, 16)):
             case = Case(f"S3: download {size_text(size)}, {connections_text(connections)}", CloudBlobd.name,
@@ -80,7 +82,8 @@ def download_small(bench: Bench) -> list[Row]:
     blobs = bench.size(1000, 100)
     case = Case(f"S3: download {size_text(SMALL)}, {blobs:,} blobs, {connections_text(SMALL_CONNECTIONS)}",
                 CloudBlobd.name, per_gib=False, goals=RATE_GOALS)
-    with _servers(bench) as servers, bench.all_running(servers):
+    servers = _servers(bench)
+    with _store(servers), bench.all_running(servers):
         paths = {server: fill_and_verify(bench, server, "upload-small", SMALL, blobs) for server in servers}
 
         def measure(server: Server, _: int) -> Sample:
@@ -94,11 +97,11 @@ def download_small(bench: Bench) -> list[Row]:
 def memory(bench: Bench) -> list[Row]:
     """What busy uploads take. As every figure of memory, each is the highest of one run, and no median."""
     rows = []
-    with _servers(bench) as servers:
-        for uploads in (1, 4, 16):
-            for server in servers:
+    for uploads in (1, 4, 16):
+        for server in _servers(bench):
+            with _store([server]):
                 rows.append(_busy(bench, server, uploads))
-                say(f"  {rows[-1].line()}")
+            say(f"  {rows[-1].line()}")
     return rows
 
 
@@ -118,18 +121,24 @@ def _busy(bench: Bench, server: Server, uploads: int) -> Row:
                verdict=verdict(each, BUSY_LIMIT_MIB) if judged else "")
 
 
+def _servers(bench: Bench) -> list[Server]:
+    """The servers that are there; none where an engine is missing."""
+    if cloud_engines.installed():
+        return bench.servers(CloudBlobd, CloudRegistry)
+    say("Ceph or PostgreSQL is not there, and nothing on an S3 store is measured (Scripts/install-packages test)")
+    return []
+
+
 @contextlib.contextmanager
-def _servers(bench: Bench) -> Iterator[list[Server]]:
-    """The servers that are there, on engines that run for as long as the block; none where an engine is missing."""
-    if not cloud_engines.installed():
-        say("Ceph or PostgreSQL is not there, and nothing on an S3 store is measured (Scripts/install-packages test)")
-        yield []
+def _store(servers: list[Server]) -> Iterator[None]:
+    """New engines for these servers, for as long as the block; none for no servers."""
+    if not servers:
+        yield
         return
     with cloud_engines.running() as engines:
-        servers = bench.servers(CloudBlobd, CloudRegistry)
         for server in servers:
             server.engines = engines
-        yield servers
+        yield
 
 
 def _with_what_is_behind(case: Case) -> list[Row]:

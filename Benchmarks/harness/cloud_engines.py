@@ -1,10 +1,9 @@
-"""What servers on an S3 store stand on: a Ceph with its gateway and a PostgreSQL, started for one work alone by the
-scripts and classes that the tests use."""
+"""What servers on an S3 store stand on: a Ceph with its gateway and a PostgreSQL, started for one work or measurement
+alone by the scripts and classes that the tests use."""
 
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from s3 import Bucket
 __all__ = ["ACCESS_KEY", "DATABASE", "SECRET_KEY", "STORE", "Engines", "installed", "running"]
 
 STORE, DATABASE = "Ceph", "PostgreSQL"
-# A blob of 1 GiB in each of two servers, with copies that the store has not collected yet.
+# The store frees nothing in time: this has room for what all servers of a work upload, copies included.
 STORE_GIB = 8
 
 
@@ -32,7 +31,7 @@ def installed() -> bool:
 
 @dataclass
 class Engines:
-    """Both, running. A server gets a bucket and a database of its own, which go with it."""
+    """Both, running. A server gets a bucket and a database of its own, which go with the engines."""
 
     folder: Path
     ceph: Ceph
@@ -50,22 +49,11 @@ class Engines:
         Bucket(self.ceph.port, name).create()
         return name, self.postgres.create(name)
 
-    def remove_place(self, name: str):
-        """At once, with what the store would otherwise keep for a later collection: it is small, and in memory."""
-        self.postgres.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
-        self._administer("bucket", "rm", f"--bucket={name}", "--purge-objects")
-        self._administer("gc", "process", "--include-all")
-
     def cpu(self) -> dict[str, float]:
         """CPU seconds since they were started: of the gateway and its disk, and of the database."""
         gateway_and_disk = [self.folder / "ceph/run/client.rgw.a.pid", *self.folder.glob("ceph/run/osd.*.pid")]
         postmaster = self.folder / "postgres/data/postmaster.pid"
         return {STORE: sum(map(_cpu_of, gateway_and_disk)), DATABASE: _cpu_of(postmaster)}
-
-    def _administer(self, *words: str):
-        # On a store that is full it would wait for ever.
-        subprocess.run(["radosgw-admin", *words], check=True, timeout=120, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, env=os.environ | {"CEPH_CONF": str(self.folder / "ceph/ceph.conf")})
 
 
 @contextlib.contextmanager

@@ -19,11 +19,8 @@ class OnStore(Server):
     @contextlib.contextmanager
     def running(self, scratch: Path):
         self.bucket, self.database = self.engines.new_place()
-        try:
-            with super().running(scratch):
-                yield self
-        finally:
-            self.engines.remove_place(self.bucket)
+        with super().running(scratch):
+            yield self
 
     def behind(self) -> dict[str, float]:
         return self.engines.cpu()
