@@ -86,18 +86,26 @@ struct ContentSender {
         }
     }
 
-    /// One buffer is fetched while the one before it is written.
+    /// One buffer is fetched while the one before it is written. All on the event loop: waking another thread for every
+    /// buffer costs more than moving its bytes.
     private func relay(_ bytes: RemoteBytes) -> EventLoopFuture<Void> {
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
-        return loop.makeFutureWithTask {
-            var written = loop.makeSucceededVoidFuture()
-            while let buffer = try await bytes.next() {
+        let sent = loop.makePromise(of: Void.self)
+        Task(executorPreference: EventLoopExecutor(loop)) {
+            do {
+                var written = loop.makeSucceededVoidFuture()
+                while let buffer = try await bytes.next() {
+                    try await written.get()
+                    written = this.value.write(buffer)
+                }
                 try await written.get()
-                written = loop.flatSubmit { this.value.write(buffer) }
+                sent.succeed()
+            } catch {
+                sent.fail(error)
             }
-            try await written.get()
         }
+        return sent.futureResult
     }
 
     private func write(_ buffer: ByteBuffer) -> EventLoopFuture<Void> {

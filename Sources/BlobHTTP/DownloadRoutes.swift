@@ -36,7 +36,8 @@ extension API {
             return policy.redirection(to: location)
         }
         do throws(BlobError) {
-            answer.body = .remote(try await remote.bytes(of: range), count: range.upperBound - range.lowerBound)
+            let bytes = try await remote.bytes(of: range, on: request.executor)
+            answer.body = .remote(bytes, count: range.upperBound - range.lowerBound)
         } catch  where error.code == .blobCorrupt {
             try await blobs.suspect(digest)
             throw error

@@ -13,8 +13,10 @@ struct Request: Sendable {
     /// Names the request in the log and in the answer.
     let id: String
     let body: RequestBody
+    /// Of the connection's event loop.
+    let executor: (any TaskExecutor)?
 
-    init(head: HTTPRequest, body: RequestBody) {
+    init(head: HTTPRequest, body: RequestBody, executor: (any TaskExecutor)? = nil) {
         method = head.method
         let target = head.path ?? ""
         let mark = target.firstIndex(of: "?")
@@ -23,6 +25,7 @@ struct Request: Sendable {
         fields = head.headerFields
         id = Self.requestID(fields[.requestID])
         self.body = body
+        self.executor = executor
     }
 
     /// The client's own name for the request if it is sane, so that its log and the server's can be read together.

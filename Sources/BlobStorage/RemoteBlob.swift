@@ -10,13 +10,13 @@ public struct RemoteBlob: Sendable {
     /// Where a client can fetch all bytes by itself, for some minutes; `nil` where it cannot. Takes the
     /// `Content-Disposition` that the answer there is to have.
     public let location: (@Sendable (_ contentDisposition: String) -> String)?
-    private let start: @Sendable (Range<Int64>) async throws(BlobError) -> RemoteBytes
+    private let start: Start
+
+    /// Takes the range, and what to fetch it on.
+    public typealias Start = @Sendable (Range<Int64>, (any TaskExecutor)?) async throws(BlobError) -> RemoteBytes
 
     /// - Parameter start: begins to read a range that is not empty.
-    public init(
-        size: Int64, location: (@Sendable (String) -> String)?,
-        start: @escaping @Sendable (Range<Int64>) async throws(BlobError) -> RemoteBytes
-    ) {
+    public init(size: Int64, location: (@Sendable (String) -> String)?, start: @escaping Start) {
         self.size = size
         self.location = location
         self.start = start
@@ -24,10 +24,13 @@ public struct RemoteBlob: Sendable {
 
     /// Begins to read. Returns when the first bytes are there, so that what fails can still be answered with an error.
     ///
+    /// - Parameter executor: where the bytes will be taken: fetched there, they need no other thread.
     /// - Throws: ``BlobError/Code/unavailable``, ``BlobError/Code/blobCorrupt``, ``BlobError/Code/blobUnknown`` when
     ///   the blob has gone since it was opened.
-    public func bytes(of range: Range<Int64>) async throws(BlobError) -> RemoteBytes {
-        try await start(range)
+    public func bytes(
+        of range: Range<Int64>, on executor: (any TaskExecutor)? = nil
+    ) async throws(BlobError) -> RemoteBytes {
+        try await start(range, executor)
     }
 }
 

@@ -71,8 +71,10 @@ public final class CloudByteStore: ByteStore {
         guard let content = try await content(of: digest) else { throw .bytesUnknown }
         // An empty one, too: other nodes may remove it at any moment, so that nobody may remember it.
         return .remote(
-            RemoteBlob(size: content.size, location: location(of: content)) { [self] range throws(BlobError) in
-                try await PieceReader(range, of: digest, content, in: self).started()
+            RemoteBlob(
+                size: content.size, location: location(of: content)
+            ) { [self] (range, executor) throws(BlobError) in
+                try await PieceReader(range, of: digest, content, in: self, on: executor).started()
             }
         )
     }

@@ -10,6 +10,7 @@ import S3Client
 actor PieceReader {
     private let digest: BlobDigest
     private let store: CloudByteStore
+    private let executor: (any TaskExecutor)?
     private var content: StoredContent
     /// Of the blob's bytes, those that are still to come.
     private var rest: Range<Int64>
@@ -24,9 +25,14 @@ actor PieceReader {
     /// When so few bytes of a piece are left, the next one is asked for.
     private static let readAhead: Int64 = 4 << 20
 
-    init(_ range: Range<Int64>, of digest: BlobDigest, _ content: StoredContent, in store: CloudByteStore) {
+    /// - Parameter executor: that of an event loop has the bucket's connections there as well.
+    init(
+        _ range: Range<Int64>, of digest: BlobDigest, _ content: StoredContent, in store: CloudByteStore,
+        on executor: (any TaskExecutor)? = nil
+    ) {
         self.digest = digest
         self.store = store
+        self.executor = executor
         self.content = content
         rest = range
         pieces = content.pieces(in: range)
@@ -102,6 +108,8 @@ actor PieceReader {
         guard upcoming == nil, index < pieces.count else { return }
         let piece = pieces[index]
         index += 1
-        upcoming = Task { [bucket = store.bucket] in try await bucket.get(piece.key, range: piece.requestedRange) }
+        upcoming = Task(executorPreference: executor) { [bucket = store.bucket] in
+            try await bucket.get(piece.key, range: piece.requestedRange)
+        }
     }
 }

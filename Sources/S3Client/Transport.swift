@@ -60,7 +60,15 @@ final class Transport: Sendable {
         settings.connectionPool.idleTimeout = .seconds(30)
         // What failed is tried again by the caller, who counts.
         settings.connectionPool.retryConnectionEstablishment = false
+        settings.http1_1ConnectionDebugInitializer = Self.receiveInLargeBuffers
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
+    }
+
+    /// One read brings one buffer, as large as there are bytes: the fewer an object comes in, the less it costs.
+    @Sendable private static func receiveInLargeBuffers(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let allocator = AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16 << 10, maximum: 256 << 10)
+        return channel.setOption(.recvAllocator, value: allocator)
+            .flatMap { channel.setOption(.maxMessagesPerRead, value: 1) }
     }
 
     private static func tls(_ authority: String?) throws(S3Error) -> TLSConfiguration {

@@ -1,0 +1,17 @@
+// Tasks on an event loop.
+
+import NIOCore
+
+/// Runs a task's nonblocking work on the event loop whose connection it is done for.
+final class EventLoopExecutor: TaskExecutor {
+    private let loop: any EventLoop
+
+    init(_ loop: any EventLoop) {
+        self.loop = loop
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+}
