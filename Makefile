@@ -28,7 +28,7 @@ release: ## build both executables, and the man page and completions of blob in 
 	$(SWIFT) build -c release --product blob --static-swift-stdlib
 	Scripts/make-manual .build/release/blob .build/share
 
-test: build ## run all tests, generated requests against the API's description, then durability
+test: build ## run all tests, generated requests against the API's description, then durability and cluster
 	@Scripts/install-packages test
 	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)'
 	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
@@ -36,6 +36,7 @@ test: build ## run all tests, generated requests against the API's description, 
 	E2E_STORAGE=cloud Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(STORAGE_TESTS)'
 	Tests/schemathesis/run
 	$(MAKE) durability
+	$(MAKE) cluster
 
 durability: release ## take the power away, kill it, let its disk fail: nothing may be lost
 	Tests/durability/run $(ARGS)

@@ -108,6 +108,7 @@ struct SettingsTests {
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
             .s3Bucket: "blobs", .s3Addressing: "virtual-host", .s3AccessKey: "AKIA/+=", .s3SecretKey: "s/+=",
             .s3SessionToken: "t", .s3CertificateAuthority: "ca.pem", .restoreWindow: "0s", .redirectDownloads: "true",
+            .readOnly: "true",
         ]
         #expect(Set(samples.keys) == Set(Setting.allCases).subtracting([.config]))
         let lines = samples.map { "\($0.rawValue): '\($1)'" }.joined(separator: "\n")
