@@ -63,15 +63,17 @@ public final class BlobService: Sendable {
 
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
         guard blob.condition == .sound else { throw .blobCorrupt }
-        let content: BlobContent?
-        do throws(BlobError) {
-            content = try await bytes.open(blob.digest)
-        } catch  where error.code == .blobUnknown {
-            // Its last file may have gone between the two looks.
-            guard try await catalog.blob(blob.digest) != nil else { throw error }
-            content = nil
+        // Its last file may have gone between a look at the rows and one at the bytes, and the same bytes may have been
+        // uploaded since: only who misses them twice beside a row misses anything.
+        for _ in 0..<2 {
+            do throws(BlobError) {
+                let content = try await bytes.open(blob.digest)
+                guard content.size == blob.size else { break }
+                return content
+            } catch  where error.code == .blobUnknown {
+                guard try await catalog.blob(blob.digest) != nil else { throw error }
+            }
         }
-        if let content, content.size == blob.size { return content }
         try await suspect(blob.digest)
         throw .blobCorrupt
     }

@@ -87,6 +87,15 @@ extension CloudCatalog {
         ) { row throws(PostgresError) in try row.integer(0) }
     }
 
+    /// Those of some uploads that are completed or failed here.
+    public func uploadsThatAreOver(among ids: [UploadID]) async throws(BlobError) -> Set<UploadID> {
+        Set(
+            try await database.rows(
+                "SELECT id FROM uploads WHERE id = ANY ($1) AND state <> 0", [.uuids(ids.map(\.uuid))]
+            ) { row throws(PostgresError) in UploadID(try row.uuid(0)) }
+        )
+    }
+
     /// Records an upload that is completed or failed.
     public func importUpload(_ upload: Upload) async throws(BlobError) {
         var file: File?

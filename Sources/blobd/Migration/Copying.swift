@@ -28,11 +28,11 @@ struct Copying {
     func copy(_ record: BlobRecord, report: MigrationReport) async throws(BlobError) -> Bool {
         guard let file = try await opened(record) else { return false }
         return try await persistently { () throws(BlobError) in
-            let owner = Upload(
+            let original = Upload(
                 id: UploadID(of: record.digest), owner: Subject("blobd migrate"), name: nil, isTemporary: false,
                 expires: Date(timeIntervalSinceNow: Self.lifetime)
             )
-            let (upload, writer) = try await send(file, upTo: record.size, as: owner, report: report)
+            let (upload, writer) = try await send(file, upTo: record.size, as: original, report: report)
             let progress = await writer.progress()
             guard progress.offset == record.size, progress.digest.digest == record.digest else {
                 try await discard(upload.id)
@@ -83,7 +83,7 @@ struct Copying {
     ///
     /// - Parameters:
     ///   - file: `nil` for no bytes.
-    ///   - original: made in the target, unless it is there.
+    ///   - original: what the upload is to be; made in the target, unless it is there.
     private func send(
         _ file: BlobFile?, upTo end: Int64, as original: Upload, report: MigrationReport?
     ) async throws(BlobError) -> (Upload, any UploadWriter) {

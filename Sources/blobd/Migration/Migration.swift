@@ -102,7 +102,8 @@ struct Migration {
         repeat {
             let page = try await source.catalog.uploads(after: last, limit: Self.pageSize)
             let end = page.count == Self.pageSize ? page.last?.id : nil
-            for upload in page {
+            let over = try await target.catalog.uploadsThatAreOver(among: page.map(\.id))
+            for upload in page where upload.state == .open || !over.contains(upload.id) {
                 if upload.state == .open, try await copying.copy(upload) { continue }
                 // It may have been completed or cancelled meanwhile: the next run brings what became of it.
                 guard var now = try await source.catalog.upload(upload.id), now.state == upload.state else { continue }
