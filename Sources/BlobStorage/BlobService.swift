@@ -64,8 +64,8 @@ public final class BlobService: Sendable {
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
         guard blob.condition == .sound else { throw .blobCorrupt }
         // Its last file may have gone between a look at the rows and one at the bytes, and the same bytes may have been
-        // uploaded since: only who misses them twice beside a row misses anything.
-        for _ in 0..<2 {
+        // uploaded since, and again: only who misses them every time beside a row misses anything.
+        for _ in 0..<3 {
             do throws(BlobError) {
                 let content = try await bytes.open(blob.digest)
                 guard content.size == blob.size else { break }
