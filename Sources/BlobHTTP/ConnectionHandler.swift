@@ -179,7 +179,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             loop.execute { this.value.bodyWanted() }
         }
         if isComplete { body.finish() }
-        let request = Request(head: head, body: body, executor: EventLoopExecutor(loop))
+        let request = Request(head: head, body: body, eventLoop: loop)
         let exchange = Exchange(head: head, request: request, peer: peer, isRequestComplete: isComplete)
         state = .handling(exchange)
         // Within the sending of an answer, this is the next request of a pipeline: answered here, a long one would

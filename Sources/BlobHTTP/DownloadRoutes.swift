@@ -36,7 +36,7 @@ extension API {
             return policy.redirection(to: location)
         }
         do throws(BlobError) {
-            let bytes = try await remote.bytes(of: range, on: request.executor)
+            let bytes = try await remote.bytes(of: range, on: request.eventLoop.map(EventLoopExecutor.init))
             answer.body = .remote(bytes, count: range.upperBound - range.lowerBound)
         } catch  where error.code == .blobCorrupt {
             try await blobs.suspect(digest)

@@ -2,6 +2,7 @@
 
 import BlobCore
 import HTTPTypes
+import NIOCore
 
 /// A request: its head, taken apart, and its body, still arriving.
 struct Request: Sendable {
@@ -13,10 +14,10 @@ struct Request: Sendable {
     /// Names the request in the log and in the answer.
     let id: String
     let body: RequestBody
-    /// Of the connection's event loop.
-    let executor: (any TaskExecutor)?
+    /// Of the connection.
+    let eventLoop: (any EventLoop)?
 
-    init(head: HTTPRequest, body: RequestBody, executor: (any TaskExecutor)? = nil) {
+    init(head: HTTPRequest, body: RequestBody, eventLoop: (any EventLoop)? = nil) {
         method = head.method
         let target = head.path ?? ""
         let mark = target.firstIndex(of: "?")
@@ -25,7 +26,7 @@ struct Request: Sendable {
         fields = head.headerFields
         id = Self.requestID(fields[.requestID])
         self.body = body
-        self.executor = executor
+        self.eventLoop = eventLoop
     }
 
     /// The client's own name for the request if it is sane, so that its log and the server's can be read together.

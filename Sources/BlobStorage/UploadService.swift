@@ -56,8 +56,9 @@ public final class UploadService: Sendable {
     let settings: UploadSettings
     let clock: any WallClock
     private let turns = UploadTurns()
-    /// Uploads of which the store lost bytes, and whose rows do not say so yet. Forgotten when the process ends: an
-    /// upload is reopened at its row's offset, everything before that outlasted a sync, and the rest is cut.
+    /// Uploads of which the store lost bytes, and whose rows do not say so yet, each with the epoch of the writer that
+    /// met it. Forgotten when the process ends: an upload is reopened at its row's offset, everything before that
+    /// outlasted a sync, and the rest is cut.
     private let lost = Mutex<[UploadID: Int64]>([:])
     private let locks: BlobLocks
     private let blobs: BlobService

@@ -7,38 +7,12 @@ import NIOCore
 import S3Client
 
 extension CloudByteStore {
-    /// Stores an object.
-    func put(_ buffers: [ByteBuffer], digest: BlobDigest, as key: ObjectKey) async -> Result<Void, BlobError> {
+    /// Calls the bucket, and classifies its error.
+    func settled<Value>(
+        _ call: (S3Bucket) async throws(S3Error) -> Value
+    ) async -> Result<Value, BlobError> {
         do throws(S3Error) {
-            return .success(try await bucket.put(key.text, buffers, sha256: digest.bytes))
-        } catch {
-            return .failure(refusal(error))
-        }
-    }
-
-    func beginMultipart(_ key: ObjectKey) async -> Result<S3MultipartUpload, BlobError> {
-        do throws(S3Error) {
-            return .success(try await bucket.createMultipartUpload(key.text))
-        } catch {
-            return .failure(refusal(error))
-        }
-    }
-
-    /// Stores a part of an object.
-    func put(
-        _ buffers: [ByteBuffer], digest: BlobDigest, as number: Int, of upload: S3MultipartUpload
-    ) async -> Result<S3Part?, BlobError> {
-        do throws(S3Error) {
-            return .success(try await bucket.uploadPart(upload, number: number, buffers, sha256: digest.bytes))
-        } catch {
-            return .failure(refusal(error))
-        }
-    }
-
-    func complete(_ upload: S3MultipartUpload, _ parts: [S3Part]) async -> Result<Void, BlobError> {
-        do throws(S3Error) {
-            try await bucket.completeMultipartUpload(upload, parts: parts)
-            return .success(())
+            return .success(try await call(bucket))
         } catch {
             return .failure(refusal(error))
         }

@@ -109,8 +109,7 @@ actor CloudUploadWriter: UploadWriter {
     private func send(closing: Bool) {
         guard failure == nil else { return }
         guard collecting.byteCount > 0 else {
-            if closing { growing?.close() }
-            growing = closing ? nil : growing
+            if closing { closeGrowing() }
             return
         }
         let segment = growing ?? beginSegment()
@@ -157,6 +156,10 @@ actor CloudUploadWriter: UploadWriter {
     private func noteFailure() {
         guard failure == nil, let error = sent.lazy.compactMap(\.error).first else { return }
         failure = (error, isTold: false)
+        closeGrowing()
+    }
+
+    private func closeGrowing() {
         growing?.close()
         growing = nil
     }

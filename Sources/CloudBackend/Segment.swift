@@ -75,17 +75,31 @@ final class SentSegment {
         self.progress = progress
         let (buffers, digest) = (part.buffers, (part.digest ?? progress.digest).digest)
         if isLast && parts.isEmpty {
-            parts = [Sending { [store, key] in await store.put(buffers, digest: digest, as: key).map { nil } }]
+            parts = [
+                Sending { [store, key] in
+                    await store.settled { bucket throws(S3Error) in
+                        try await bucket.put(key.text, buffers, sha256: digest.bytes)
+                        return nil
+                    }
+                }
+            ]
             completion = Sending { [parts] in await parts[0].result.map { _ in } }
             return
         }
-        let multipart = multipart ?? Sending { [store, key] in await store.beginMultipart(key) }
+        let multipart =
+            multipart
+            ?? Sending { [store, key] in
+                await store.settled { bucket throws(S3Error) in try await bucket.createMultipartUpload(key.text) }
+            }
         self.multipart = multipart
         let number = parts.count + 1
         parts.append(
             Sending { [store] in
                 switch await multipart.result {
-                case .success(let upload): await store.put(buffers, digest: digest, as: number, of: upload)
+                case .success(let upload):
+                    await store.settled { bucket throws(S3Error) in
+                        try await bucket.uploadPart(upload, number: number, buffers, sha256: digest.bytes)
+                    }
                 case .failure(let error): .failure(error)
                 }
             }
@@ -107,7 +121,10 @@ final class SentSegment {
                 }
             }
             return switch await multipart.result {
-            case .success(let upload): await store.complete(upload, sent)
+            case .success(let upload):
+                await store.settled { bucket throws(S3Error) in
+                    try await bucket.completeMultipartUpload(upload, parts: sent)
+                }.map { _ in }
             case .failure(let error): .failure(error)
             }
         }

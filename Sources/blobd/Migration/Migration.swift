@@ -5,7 +5,6 @@ import BlobStorage
 import CloudBackend
 import LocalBackend
 import Logging
-import NIOPosix
 
 /// One run of a migration: makes the target hold what the source holds.
 ///
@@ -18,6 +17,8 @@ struct Migration {
     let jobs: Int
     let report: MigrationReport
     let logger: Logger
+
+    private var copying: Copying { Copying(source: source.bytes, target: target, logger: logger) }
 
     /// The rows of one page. All of them are one transaction of the target.
     private static let pageSize = 500
@@ -35,7 +36,6 @@ struct Migration {
 
     /// - Returns: the blobs whose bytes are not what they should be, or gone.
     private func bringBlobs() async throws(BlobError) -> [BlobDigest] {
-        let copying = Copying(source: source.bytes, target: target, logger: logger)
         do {
             return try await withThrowingTaskGroup(of: BlobDigest?.self) { group in
                 var (damaged, running): ([BlobDigest], Int) = ([], 0)
@@ -52,7 +52,7 @@ struct Migration {
                             if let digest = try await group.next() ?? nil { damaged.append(digest) }
                             running -= 1
                         }
-                        group.addTask { try await bring(record, by: copying) ? nil : record.digest }
+                        group.addTask { try await bring(record) ? nil : record.digest }
                         running += 1
                     }
                     last = page.count == Self.pageSize ? page.last?.digest : nil
@@ -66,7 +66,7 @@ struct Migration {
     }
 
     /// - Returns: `false` when the blob is damaged.
-    private func bring(_ record: BlobRecord, by copying: Copying) async throws(BlobError) -> Bool {
+    private func bring(_ record: BlobRecord) async throws(BlobError) -> Bool {
         guard try await source.catalog.blob(record.digest) != nil else {
             report.skip(record.size)
             return true
@@ -96,7 +96,6 @@ struct Migration {
 
     /// - Returns: the uploads whose bytes are not what was acknowledged. They are failed in the target.
     private func bringUploads() async throws(BlobError) -> [UploadID] {
-        let copying = Copying(source: source.bytes, target: target, logger: logger)
         var lost: [UploadID] = []
         var last: UploadID?
         repeat {
