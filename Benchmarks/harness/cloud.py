@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from . import cloud_engines
+from . import cloud_engines, cloud_servers
 from .bench import Bench, say
 from .cloud_servers import CloudBlobd, CloudRegistry
 from .downloads import connections_text, fill_and_verify
@@ -34,7 +34,7 @@ def upload_large(bench: Bench) -> list[Row]:
         case = Case(f"S3: upload {what}", CloudBlobd.name, per_gib=True, goals=CPU_GOALS)
 
         def measure(server: Server, turn: int) -> Sample:
-            with _store([server]):
+            with _store(bench, [server]):
                 return on_empty_folder(bench, server, "upload-large", seed=turn + 1, size=size, count=uploads,
                                        connections=uploads)
 
@@ -53,7 +53,7 @@ def upload_small(bench: Bench) -> list[Row]:
                                connections=SMALL_CONNECTIONS)
 
     servers = _servers(bench)
-    with _store(servers):
+    with _store(bench, servers):
         bench.alternate(case, servers, measure)
     return _with_what_is_behind(case)
 
@@ -63,7 +63,7 @@ def download_large(bench: Bench) -> list[Row]:
     size = bench.size(GIB, GIB // 8)
     rows = []
     servers = _servers(bench)
-    with _store(servers), bench.all_running(servers):
+    with _store(bench, servers), bench.all_running(servers):
         paths = {server: fill_and_verify(bench, server, "upload-large", size, blobs=1) for server in servers}
         for connections, downloads in ((1, 4), (16, 16)):
             case = Case(f"S3: download {size_text(size)}, {connections_text(connections)}", CloudBlobd.name,
@@ -83,7 +83,7 @@ def download_small(bench: Bench) -> list[Row]:
     case = Case(f"S3: download {size_text(SMALL)}, {blobs:,} blobs, {connections_text(SMALL_CONNECTIONS)}",
                 CloudBlobd.name, per_gib=False, goals=RATE_GOALS)
     servers = _servers(bench)
-    with _store(servers), bench.all_running(servers):
+    with _store(bench, servers), bench.all_running(servers):
         paths = {server: fill_and_verify(bench, server, "upload-small", SMALL, blobs) for server in servers}
 
         def measure(server: Server, _: int) -> Sample:
@@ -99,7 +99,7 @@ def memory(bench: Bench) -> list[Row]:
     rows = []
     for uploads in (1, 4, 16):
         for server in _servers(bench):
-            with _store([server]):
+            with _store(bench, [server]):
                 rows.append(_busy(bench, server, uploads))
             say(f"  {rows[-1].line()}")
     return rows
@@ -122,20 +122,16 @@ def _busy(bench: Bench, server: Server, uploads: int) -> Row:
 
 
 def _servers(bench: Bench) -> list[Server]:
-    """The servers that are there; none where an engine is missing."""
-    if cloud_engines.installed():
-        return bench.servers(CloudBlobd, CloudRegistry)
-    say("Ceph or PostgreSQL is not there, and nothing on an S3 store is measured (Scripts/install-packages test)")
-    return []
+    return cloud_servers.installed(bench, CloudBlobd, CloudRegistry)
 
 
 @contextlib.contextmanager
-def _store(servers: list[Server]) -> Iterator[None]:
+def _store(bench: Bench, servers: list[Server]) -> Iterator[None]:
     """New engines for these servers, for as long as the block; none for no servers."""
     if not servers:
         yield
         return
-    with cloud_engines.running() as engines:
+    with cloud_engines.running(bench.scratch) as engines:
         for server in servers:
             server.engines = engines
         yield

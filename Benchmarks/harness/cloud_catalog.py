@@ -1,17 +1,19 @@
 """The catalog of many nodes: what ten million files cost in lookups, in lists, and in an upload."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
+from . import cloud_engines, cloud_servers
 from .bench import Bench, say
 from .catalog import QUESTIONS, SAMPLE, Catalog, Question, ask, page, requests, rows_of, started, tell
-from .catalog_engines import CloudNode, Engines
+from .cloud_engines import Engines
 from .cloud_fill import LARGEST_OWNER, fill, psql, sample
 from .cloud_plans import recorded_plans
+from .cloud_servers import CloudBlobd
 from .load import Sample
 from .report import Row, number
-from .servers import Blobd
 
 OWNER_QUESTIONS = [page(f"orderby={order}", note=", one owner's") for order in ("name", "size desc", "created_at desc")]
 # The small catalog's last page is as far from the first in the large one. What follows is known to grow with the
@@ -27,6 +29,13 @@ UPLOAD_CONNECTIONS = 16
 TIMES_TO_SHOW_PLANS = 100
 
 
+class Node(CloudBlobd):
+    """A node that keeps the dying blobs which its tables were filled with."""
+
+    name = "blobd, one node"
+    settings = CloudBlobd.settings | {"reclaim-grace": "7d"}
+
+
 @dataclass
 class CloudCatalog(Catalog):
     """A node whose database holds so many files."""
@@ -39,10 +48,15 @@ class CloudCatalog(Catalog):
 
 def cloud_catalog(bench: Bench) -> list[Row]:
     """The same questions to a small catalog and to a large one on the same PostgreSQL, by turns."""
-    if not bench.servers(Blobd):
+    if not cloud_servers.installed(bench, Node):
         return []
-    with Engines(bench.scratch / "e").running() as engines:
-        catalogs = [_filled(bench, engines, count) for count in (1000, bench.size(10_000_000, 20_000))]
+    with cloud_engines.running(bench.scratch) as engines, contextlib.ExitStack() as stack:
+        catalogs = []
+        for count in (1000, bench.size(10_000_000, 20_000)):
+            (node,) = bench.servers(Node)
+            node.engines = engines
+            stack.enter_context(node.running(bench.scratch))
+            catalogs.append(_filled(node, count))
         for turn in range(bench.rounds):
             for one in catalogs if turn % 2 == 0 else reversed(catalogs):
                 with started(one):
@@ -56,16 +70,15 @@ def cloud_catalog(bench: Bench) -> list[Row]:
     return rows_of(*catalogs, QUESTIONS + OWNER_QUESTIONS + FAR_QUESTIONS) + list(_upload_rows(catalogs))
 
 
-def _filled(bench: Bench, engines: Engines, count: int) -> CloudCatalog:
+def _filled(node: Node, count: int) -> CloudCatalog:
+    """Fills the tables that a node has just made; leaves the node stopped."""
     say(f"  filling a database with {count:,} files")
-    name = f"files{count}"
-    engines.make(name)
-    node = CloudNode(bench.blobd, engines, name)
-    headers = {"everybody": [node.token("everybody", "upload,read,admin")],
-               "owner": [node.token(LARGEST_OWNER, "read")]}
-    with engines.hurry():
-        fill(node.database_url, count)
-    return CloudCatalog(count, node, sample(node.database_url, count, SAMPLE), headers=headers)
+    headers = {"everybody": [node.token("everybody", "--scopes", "upload,read,admin")],
+               "owner": [node.token(LARGEST_OWNER, "--scopes", "read")]}
+    node.stop()
+    with node.engines.hurry():
+        fill(node.database, count)
+    return CloudCatalog(count, node, sample(node.database, count, SAMPLE), headers=headers)
 
 
 def _speaking(one: CloudCatalog) -> Iterable[list[Question]]:
@@ -79,7 +92,7 @@ def _upload(bench: Bench, one: CloudCatalog, turn: int):
     """Uploads, from a checkpoint on: what is written to a page for the first time after it goes to the log as a whole."""
     one.server.headers = one.headers["everybody"]
     count = bench.size(UPLOADS, 50)
-    psql(one.server.database_url, "CHECKPOINT")
+    psql(one.server.database, "CHECKPOINT")
     log, transactions = _positions(one)
     measured = bench.load.measure(one.server, "upload-small", size=UPLOAD_SIZE, connections=UPLOAD_CONNECTIONS,
                                   count=count, seed=one.count + turn)
@@ -93,7 +106,7 @@ def _upload(bench: Bench, one: CloudCatalog, turn: int):
 def _positions(one: CloudCatalog) -> tuple[int, int]:
     """How far the database's log and its transaction ids have come."""
     ((log, transaction),) = psql(
-        one.server.database_url,
+        one.server.database,
         "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_snapshot_xmax(pg_current_snapshot())")
     return int(log), int(transaction)
 
@@ -102,16 +115,20 @@ def _upload_rows(catalogs: Iterable[CloudCatalog]) -> Iterable[Row]:
     for one in catalogs:
         yield Row(
             f"upload 4 KiB, {UPLOAD_CONNECTIONS} connections, {one.count:,} files", one.server.name,
-            f"{number(median(each.cpu / each.jobs * 1e6 for each in one.uploads))} µs with PostgreSQL and Ceph; "
+            f"{number(median(_cpu(each) / each.jobs * 1e6 for each in one.uploads))} µs with PostgreSQL and Ceph; "
             f"p99 {number(median(each.p99 for each in one.uploads))} µs",
             f"{number(median(each.jobs / each.seconds for each in one.uploads))} uploads/s",
             f"each {number(median(one.log_bytes) / 1024)} KiB of log, {number(median(one.transactions))} transactions")
 
 
+def _cpu(measured: Sample) -> float:
+    return measured.cpu + sum(measured.behind.values())
+
+
 def _say_sizes(one: CloudCatalog):
     """Progress: every table and index, and its bytes for each row of its table."""
     say(f"  sizes with {one.count:,} files")
-    for name, size, per_row in psql(one.server.database_url, """
+    for name, size, per_row in psql(one.server.database, """
         SELECT relation.relname, pg_relation_size(relation.oid),
                 round(pg_relation_size(relation.oid) / nullif(rows.reltuples, 0)::numeric, 1)
             FROM pg_class relation LEFT JOIN pg_index ON indexrelid = relation.oid

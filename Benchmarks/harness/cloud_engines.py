@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cloud_fill import psql
 from .process import cpu_seconds
 
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "Tests/cluster"))
@@ -22,6 +23,9 @@ __all__ = ["ACCESS_KEY", "DATABASE", "SECRET_KEY", "STORE", "Engines", "installe
 STORE, DATABASE = "Ceph", "PostgreSQL"
 # The store frees nothing in time: this has room for what all servers of a work upload, copies included.
 STORE_GIB = 8
+# For the time in which tables are filled: nothing of it is worth keeping if the machine fails.
+HASTE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+         "shared_buffers": "4GB", "maintenance_work_mem": "1GB", "max_wal_size": "16GB"}
 
 
 def installed() -> bool:
@@ -49,6 +53,23 @@ class Engines:
         Bucket(self.ceph.port, name).create()
         return name, self.postgres.create(name)
 
+    @contextlib.contextmanager
+    def hurry(self) -> Iterator[None]:
+        """The database with settings that are good for filling tables."""
+        self.set(HASTE)
+        try:
+            yield
+        finally:
+            self.set(dict.fromkeys(HASTE))
+
+    def set(self, settings: dict[str, str | None]):
+        """Starts the database anew with these settings; without those that are None."""
+        # The names of auto_explain's settings are known where it is loaded.
+        psql(self.postgres.url("postgres"), "LOAD 'auto_explain';\n" + "".join(
+            f"ALTER SYSTEM SET {name} = '{value}';\n" if value is not None else f"ALTER SYSTEM RESET {name};\n"
+            for name, value in settings.items()))
+        self.postgres.restart("fast")
+
     def cpu(self) -> dict[str, float]:
         """CPU seconds since they were started: of the gateway and its disk, and of the database."""
         gateway_and_disk = [self.folder / "ceph/run/client.rgw.a.pid", *self.folder.glob("ceph/run/osd.*.pid")]
@@ -57,11 +78,13 @@ class Engines:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Engines]:
+def running(scratch: Path) -> Iterator[Engines]:
     """One OSD in memory, so that no disk decides; a database that is as durable as PostgreSQL is by default."""
-    # Sockets lie in it, whose paths have to be short, and PostgreSQL runs as another user when this is root.
-    folder = Path(tempfile.mkdtemp(prefix="blobd-bench-", dir="/tmp"))
-    folder.chmod(0o711)
+    # Sockets lie in it, whose paths have to be short.
+    folder = Path(tempfile.mkdtemp(prefix="e-", dir=scratch))
+    # PostgreSQL runs as another user when this is root.
+    for each in (scratch, folder):
+        each.chmod(0o711)
     guard = Guard(folder)
     os.environ["CEPH_MEMORY_GIB"] = str(STORE_GIB)
     try:

@@ -8,7 +8,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from .catalog_engines import Engines
+from .cloud_engines import Engines
 
 SETTINGS = {
     "session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_analyze": "on",
@@ -48,8 +48,8 @@ def _split(record: str) -> tuple[str, str]:
 def recorded_plans(engines: Engines):
     """Records plans while the block lasts; they can be read after it."""
     engines.set(SETTINGS)
-    plans = Plans(engines.log)
+    plans = Plans(engines.postgres.log)
     try:
         yield plans
     finally:
-        engines.set({name: None for name in SETTINGS})
+        engines.set(dict.fromkeys(SETTINGS))

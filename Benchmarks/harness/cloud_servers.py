@@ -1,12 +1,21 @@
 """The servers that keep their bytes in an S3 store, each in a bucket of its own on the same one."""
 
 import contextlib
-import subprocess
 from pathlib import Path
 
+from . import cloud_engines
+from .bench import Bench, say
 from .cloud_engines import ACCESS_KEY, SECRET_KEY, STORE, Engines
-from .process import ServerFailed, clean_environment
+from .process import command_output
 from .servers import Blobd, Registry, Server
+
+
+def installed(bench: Bench, *kinds: type[Server]) -> list[Server]:
+    """The servers of these kinds that are there; none where an engine is missing."""
+    if cloud_engines.installed():
+        return bench.servers(*kinds)
+    say("Ceph or PostgreSQL is not there, and nothing on an S3 store is measured (Scripts/install-packages test)")
+    return []
 
 
 class OnStore(Server):
@@ -19,6 +28,7 @@ class OnStore(Server):
     @contextlib.contextmanager
     def running(self, scratch: Path):
         self.bucket, self.database = self.engines.new_place()
+        self.headers = []
         with super().running(scratch):
             yield self
 
@@ -30,26 +40,30 @@ class CloudBlobd(OnStore, Blobd):
     """One node of blobd: bytes in the store, rows in PostgreSQL, the defaults for everything else but the reclaimer's
     interval: blobs that become one object between two rounds would make one round unlike the other."""
 
-    def launch(self):
-        configuration = self.directory / "blobd.yaml"
-        configuration.write_text(f"""
-storage: cloud
-database: {self.database}
-s3-endpoint: {self.engines.endpoint}
-s3-bucket: {self.bucket}
-s3-access-key: {ACCESS_KEY}
-s3-secret-key: {SECRET_KEY}
-reclaim-interval: 1h
-""")
-        self.headers = [f"Authorization: Bearer {self._new_token(configuration)}"]
-        self._serve("--config", str(configuration))
+    settings = {"reclaim-interval": "1h"}
 
-    def _new_token(self, configuration: Path) -> str:
-        done = subprocess.run([self.executable, "token", "create", "benchmark", "--config", str(configuration)],
-                              cwd=self.directory, env=clean_environment(), capture_output=True, text=True)
-        if done.returncode != 0:
-            raise ServerFailed(f"no token can be made: {done.stderr[-2000:]}")
-        return done.stdout.strip()
+    def launch(self):
+        if not self.headers:
+            self.headers = [self.token("benchmark")]
+        self._serve("--config", str(self._configuration()))
+
+    def token(self, name: str, *options: str) -> str:
+        """A new token, as a header. The first command makes the tables."""
+        return f"Authorization: Bearer {self.run('token', 'create', name, *options).strip()}"
+
+    def run(self, *words: str) -> str:
+        """Runs a command of blobd on this place, and returns what it printed."""
+        return command_output([self.executable, *words, "--config", self._configuration()], directory=self.directory)
+
+    def _configuration(self) -> Path:
+        """A file, for its secrets may be in no command line."""
+        file = self.directory / "blobd.yaml"
+        settings = self.settings | {
+            "storage": "cloud", "database": self.database, "s3-endpoint": self.engines.endpoint,
+            "s3-bucket": self.bucket, "s3-access-key": ACCESS_KEY, "s3-secret-key": SECRET_KEY,
+        }
+        file.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
+        return file
 
 
 class CloudRegistry(OnStore, Registry):
