@@ -13,7 +13,8 @@ enum StorageSettings: Sendable {
         switch effective.value(.storage, as: StorageKind.self) {
         case .local:
             // A forgotten 'storage: cloud' would quietly keep everything here.
-            let problems = Self.cloudSettings.filter { effective[$0] != nil }.map { setting in
+            let given = Self.cloudSettings.filter { effective[$0].map { $0.origin != .standard } ?? false }
+            let problems = given.map { setting in
                 "\(effective.naming(setting)) is for the storage 'cloud': say so with storage, or leave it out"
             }
             guard problems.isEmpty else { throw SettingsError(problems) }
@@ -28,7 +29,11 @@ enum StorageSettings: Sendable {
     }
 
     private static let needed: [Setting] = [.database, .s3Bucket, .s3AccessKey, .s3SecretKey]
-    private static let cloudSettings = needed + [.s3Endpoint, .s3SessionToken, .s3CertificateAuthority]
+    private static let cloudSettings =
+        needed + [
+            .databaseConnections, .databasePreparedStatements, .s3Endpoint, .s3Region, .s3Addressing, .s3SessionToken,
+            .s3CertificateAuthority, .restoreWindow, .redirectDownloads,
+        ]
 }
 
 /// How to reach the database and the bucket.
