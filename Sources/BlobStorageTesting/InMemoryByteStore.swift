@@ -16,6 +16,8 @@ public final class InMemoryByteStore: ByteStore {
     fileprivate struct State {
         var uploads: [UploadID: HeldUpload] = [:]
         var blobs: [BlobDigest: [UInt8]] = [:]
+        /// Looks at blobs to come that find nothing.
+        var missingLooks = 0
 
         var byteCount: Int { uploads.values.map(\.bytes.count).reduce(0, +) + blobs.values.map(\.count).reduce(0, +) }
     }
@@ -63,10 +65,20 @@ public final class InMemoryByteStore: ByteStore {
     }
 
     public func open(_ digest: BlobDigest) throws(BlobError) -> BlobContent {
-        guard let bytes = state.withLock({ $0.blobs[digest] }) else {
-            throw BlobError(.blobUnknown, "There is no such blob.")
+        let bytes = state.withLock { state in
+            guard state.missingLooks == 0 else {
+                state.missingLooks -= 1
+                return [UInt8]?.none
+            }
+            return state.blobs[digest]
         }
+        guard let bytes else { throw BlobError(.blobUnknown, "There is no such blob.") }
         return .buffer(ByteBuffer(bytes: bytes))
+    }
+
+    /// Lets the next so many looks at blobs come just between a removal and a new upload of the same bytes.
+    public func missBlobs(times count: Int) {
+        state.withLock { $0.missingLooks = count }
     }
 
     public func discard(_ id: UploadID) {

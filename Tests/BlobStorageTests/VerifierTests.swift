@@ -76,6 +76,22 @@ import Testing
         #expect(try record(digest).condition == .damaged)
     }
 
+    /// Its last file went and the same bytes came again, between the looks at its row and at its bytes.
+    @Test(arguments: [1, 2])
+    func aBlobThatCameAndWentIsServed(misses: Int) async throws {
+        let digest = try await server.complete("text").digest
+        server.bytes.missBlobs(times: misses)
+        #expect(try await server.blobs.open(digest).content.size == 4)
+        #expect(try record(digest).condition == .sound)
+    }
+
+    @Test func aBlobThatIsMissedThreeTimesIsSuspected() async throws {
+        let digest = try await server.complete("text").digest
+        server.bytes.missBlobs(times: 3)
+        await expectCorrupt(digest)
+        #expect(try record(digest).condition == .suspected)
+    }
+
     @Test func suspicionWithoutReasonIsLifted() async throws {
         let digest = try await server.complete("text").digest
         try server.catalog.setCondition(.suspected, of: digest)
