@@ -60,16 +60,6 @@ extension Subject {
     static let bob = Subject("bob")
 }
 
-extension UploadProgress {
-    /// The progress of an upload that holds all of a text.
-    init(of text: String) {
-        var digest = RunningDigest()
-        var text = text
-        text.withUTF8 { digest.update(UnsafeRawBufferPointer($0)) }
-        self.init(offset: Int64(text.utf8.count), digest: digest)
-    }
-}
-
 extension BlobDigest {
     /// The digest of a text.
     init(ofText text: String) {

@@ -127,7 +127,7 @@ import Testing
                             do throws(BlobError) {
                                 if number < 4 {
                                     _ = try await catalog.complete(
-                                        upload, with: UploadProgress(holding: "content \(number)"),
+                                        upload, with: UploadProgress(of: "content \(number)"),
                                         expires: upload.expires, fileExpires: nil
                                     )
                                 } else {

@@ -192,7 +192,7 @@ extension CloudByteStore.Retention {
 extension Upload {
     fileprivate func advanced(by bytes: [UInt8]) -> Upload {
         var upload = self
-        let progress = UploadProgress(holding: String(decoding: bytes, as: UTF8.self))
+        let progress = UploadProgress(of: String(decoding: bytes, as: UTF8.self))
         (upload.offset, upload.digest) = (progress.offset, progress.digest)
         return upload
     }

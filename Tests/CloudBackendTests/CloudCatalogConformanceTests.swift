@@ -1,10 +1,9 @@
-// The rules of every catalog, checked on the one in PostgreSQL, and what its tests share.
+// The rules of every catalog, checked on the one in PostgreSQL.
 
 import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import CloudBackend
-import Foundation
 import PostgresPool
 import Synchronization
 import Testing
@@ -37,37 +36,5 @@ import Testing
                 }
             )
         }
-    }
-}
-
-extension CloudCatalog {
-    /// Starts an upload of a name.
-    func start(
-        _ name: String = "report.pdf", owner: Subject = Subject("ann"), limit: Int = .max
-    ) async throws(BlobError) -> Upload {
-        let upload = Upload(
-            id: UploadID(), owner: owner, name: FileName(trusted: name), isTemporary: false,
-            expires: Date(timeIntervalSince1970: 4_000_000_000)
-        )
-        try await create(upload, openUploadLimit: limit)
-        return upload
-    }
-
-    /// Adds a file that holds a text.
-    func add(
-        _ text: String, named name: String = "report.pdf", owner: Subject = Subject("ann"), expires: Date? = nil
-    ) async throws(BlobError) -> File {
-        let upload = try await claim(try await start(name, owner: owner).id)
-        return try await complete(
-            upload, with: UploadProgress(holding: text), expires: upload.expires, fileExpires: expires
-        )
-    }
-}
-
-extension UploadProgress {
-    init(holding text: String) {
-        var digest = RunningDigest()
-        Array(text.utf8).withUnsafeBytes { digest.update($0) }
-        self.init(offset: Int64(text.utf8.count), digest: digest)
     }
 }

@@ -2,6 +2,7 @@
 
 import BlobCore
 import BlobStorage
+import BlobStorageTesting
 import CloudBackend
 import Logging
 import PostgresPool
@@ -38,7 +39,7 @@ import Testing
                 )
                 let error = await #expect(throws: BlobError.self) {
                     _ = try await catalog.complete(
-                        upload, with: UploadProgress(holding: "text"), expires: upload.expires, fileExpires: nil
+                        upload, with: UploadProgress(of: "text"), expires: upload.expires, fileExpires: nil
                     )
                 }
                 #expect(error?.code == code)

@@ -2,6 +2,7 @@
 
 import BlobCore
 import BlobStorage
+import BlobStorageTesting
 import CloudBackend
 import PostgresPool
 import Testing

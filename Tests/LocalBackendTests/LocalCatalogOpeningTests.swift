@@ -39,7 +39,7 @@ import Testing
         let upload = try await first.start()
         var claimed = try await first.claim(upload.id)
         claimed = try await first.advance(
-            claimed, to: UploadProgress(holding: "text"), expires: clock.time(in: .seconds(60)), announcing: true
+            claimed, to: UploadProgress(of: "text"), expires: clock.time(in: .seconds(60)), announcing: true
         )
         let file = try await first.add("more text", expires: clock.time(in: .seconds(60)))
         let token = AccessToken(name: "token", scopes: [.read, .upload], created: clock.now, expires: nil)
