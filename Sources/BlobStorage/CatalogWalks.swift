@@ -23,6 +23,38 @@ extension Catalog {
         }
     }
 
+    /// Visits all blobs as above, up to `jobs` of them at one time.
+    public func forEachBlob(
+        jobs: Int, _ visit: @escaping @Sendable (BlobRecord) async throws(BlobError) -> Void
+    ) async throws(BlobError) {
+        let failure = await withTaskGroup(of: BlobError?.self) { group in
+            do throws(BlobError) {
+                var running = 0
+                try await forEachBlob { record throws(BlobError) in
+                    if running == jobs {
+                        if let failure = await group.next() ?? nil { throw failure }
+                        running -= 1
+                    }
+                    running += 1
+                    group.addTask {
+                        do throws(BlobError) {
+                            try await visit(record)
+                            return nil
+                        } catch {
+                            return error
+                        }
+                    }
+                }
+                for await case let failure? in group { throw failure }
+                return BlobError?.none
+            } catch {
+                group.cancelAll()
+                return error
+            }
+        }
+        if let failure { throw failure }
+    }
+
     /// Visits all open uploads, each once. Ends early in a task that was cancelled.
     public func forEachOpenUpload(
         _ visit: (Upload) async throws(BlobError) -> Void

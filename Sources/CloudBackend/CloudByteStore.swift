@@ -80,29 +80,32 @@ public final class CloudByteStore: ByteStore {
     }
 
     public func discard(_ id: UploadID) async throws(BlobError) {
-        try await run("SELECT discard_upload($1)", [.uuid(id.uuid)])
+        try await database.run("SELECT discard_upload($1)", [.uuid(id.uuid)], isRepeatable: true)
     }
 
     public func remove(_ digest: BlobDigest) async throws(BlobError) {
-        try await run("SELECT remove_content($1)", [.bytes(digest.bytes)])
+        try await database.run("SELECT remove_content($1)", [.digest(digest)], isRepeatable: true)
     }
 
     public func heldUploads() async throws(BlobError) -> [UploadID] {
-        try await query("SELECT * FROM stray_uploads()", [], isRepeatable: true) { row in UploadID(try row.uuid(0)) }
+        try await database.rows("SELECT * FROM stray_uploads()", []) { row throws(PostgresError) in
+            UploadID(try row.uuid(0))
+        }
     }
 
     public func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64? {
-        try await query(
+        try await database.only(
             "SELECT max(start + size) FROM segments WHERE upload = $1", [.uuid(id.uuid)], isRepeatable: true
-        ) { row in try row.optionalInteger(0) }.first.flatMap(\.self)
+        ) { row throws(PostgresError) in try row.optionalInteger(0) }
     }
 
     public func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest] {
+        let end = byte == .max ? [UInt8](repeating: .max, count: BlobDigest.byteCount + 1) : [byte + 1]
         // Live contents have their rows by the schema's own doing: only the others can be without.
-        try await query(
-            "SELECT DISTINCT digest FROM contents WHERE state = 0 AND digest >= $1 AND ($2::bytea IS NULL OR digest < $2)",
-            [.bytes([byte]), .bytes(byte == .max ? nil : [byte + 1])], isRepeatable: true
-        ) { row in try row.digest(0) }
+        return try await database.rows(
+            "SELECT DISTINCT digest FROM contents WHERE state = 0 AND digest >= $1 AND digest < $2",
+            [.bytes([byte]), .bytes(end)]
+        ) { row throws(PostgresError) in try row.digest(0) }
     }
 
     public func checkReadiness() async throws(BlobError) {
@@ -138,14 +141,14 @@ public final class CloudByteStore: ByteStore {
 extension CloudByteStore {
     /// What a digest's bytes consist of; `nil` when it has none.
     func content(of digest: BlobDigest) async throws(BlobError) -> StoredContent? {
-        let rows = try await query(
+        let rows = try await database.rows(
             """
             SELECT c.id, c.upload, c.size, p.start, p.size, p.name FROM contents c LEFT JOIN pieces p ON p.content = c.id
                 WHERE c.id = (
                     SELECT id FROM contents WHERE digest = $1 AND state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1
                 ) ORDER BY p.start
             """,
-            [.bytes(digest.bytes)], isRepeatable: true, as: ContentRow.init
+            [.digest(digest)], as: ContentRow.init
         )
         do throws(PostgresError) {
             return try StoredContent(rows)
@@ -156,27 +159,13 @@ extension CloudByteStore {
 
     /// Calls a function that tells why it did not do what it should.
     func change(_ sql: String, _ parameters: [PostgresValue]) async throws(BlobError) {
-        let refusals = try await query(sql, parameters, isRepeatable: true) { row in try row.optionalText(0) }
-        switch refusals.first.flatMap(\.self) {
+        let refusal = try await database.only(sql, parameters, isRepeatable: true) { row throws(PostgresError) in
+            try row.optionalText(0)
+        }
+        switch refusal {
         case nil: return
         case "superseded": throw .uploadSuperseded
         default: throw .uploadFailed
-        }
-    }
-
-    func run(_ sql: String, _ parameters: [PostgresValue]) async throws(BlobError) {
-        _ = try await query(sql, parameters, isRepeatable: true) { _ in }
-    }
-
-    func query<Value>(
-        _ sql: String, _ parameters: [PostgresValue], isRepeatable: Bool, as decode: (PostgresRow) throws -> Value
-    ) async throws(BlobError) -> [Value] {
-        try await database.rows(sql, parameters, isRepeatable: isRepeatable) { row throws(PostgresError) in
-            do {
-                return try decode(row)
-            } catch {
-                throw error as? PostgresError ?? .damagedRow(of: "\(error)")
-            }
         }
     }
 }

@@ -47,7 +47,7 @@ public final class CloudCatalog: Catalog {
     }
 
     public func faults() async throws(BlobError) -> [String] {
-        try await database.rows(UsageRows.faults, [], timeout: .seconds(3600)) { row throws(PostgresError) in
+        try await database.rows(UsageRows.faults, [], timeout: .seconds(86_400)) { row throws(PostgresError) in
             try row.text(0)
         }
     }

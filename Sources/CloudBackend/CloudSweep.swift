@@ -16,17 +16,17 @@ extension CloudByteStore {
     public func sweep() async throws(BlobError) -> Int {
         var count = 0
         while !Task.isCancelled {
-            let removed = try await query(
+            let removed = try await database.only(
                 "SELECT sweep_contents($1, $2)", [.milliseconds(retention.restoreWindow), .integer(Self.batchSize)],
                 isRepeatable: true
-            ) { row in try row.integer(0) }
-            if removed.first ?? 0 < Self.batchSize { break }
+            ) { row throws(PostgresError) in try row.integer(0) }
+            if removed < Self.batchSize { break }
         }
         while !Task.isCancelled {
-            let released = try await query(
+            let released = try await database.rows(
                 "SELECT * FROM take_released($1, $2, $3)",
                 [.milliseconds(retention.restoreWindow), .milliseconds(Self.lease), .integer(Self.batchSize)],
-                isRepeatable: true, as: ObjectKey.init(row:)
+                as: ObjectKey.init(row:)
             )
             let deleted = try await delete(released)
             try await forget(deleted)
@@ -57,7 +57,7 @@ extension CloudByteStore {
 
     private func forget(_ keys: [ObjectKey]) async throws(BlobError) {
         guard !keys.isEmpty else { return }
-        try await run("SELECT forget_released($1, $2)", Self.columns(of: keys))
+        try await database.run("SELECT forget_released($1, $2)", Self.columns(of: keys), isRepeatable: true)
     }
 
     private static func columns(of keys: [ObjectKey]) -> [PostgresValue] {
@@ -67,9 +67,9 @@ extension CloudByteStore {
 
 /// Where a node looks for objects without a row.
 final class StraySearch: Sendable {
-    /// Keys that one sweep looks at, so that it ends. Objects without a row are rare, and looking for them can take its
-    /// time.
-    static let keysPerSweep = 10_000
+    /// Keys that one sweep looks at, so that it ends: some seconds of lists. Objects without a row are rare, and the
+    /// search for them may take its time: a node has looked at a billion objects in five weeks.
+    static let keysPerSweep = 100_000
 
     /// Anywhere at first: a node that is started often must not look at the same objects each time.
     private let position = Mutex(ObjectKey.prefix + UUID().uuidString.lowercased())
@@ -127,9 +127,8 @@ extension CloudByteStore {
 
     func unknown(among keys: [ObjectKey]) async throws(BlobError) -> [ObjectKey] {
         guard !keys.isEmpty else { return [] }
-        return try await query(
-            "SELECT * FROM unknown_objects($1, $2)", Self.columns(of: keys), isRepeatable: true,
-            as: ObjectKey.init(row:)
+        return try await database.rows(
+            "SELECT * FROM unknown_objects($1, $2)", Self.columns(of: keys), as: ObjectKey.init(row:)
         )
     }
 }

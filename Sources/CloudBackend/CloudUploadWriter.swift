@@ -82,7 +82,7 @@ actor CloudUploadWriter: UploadWriter {
         let stored = storedSegments()
         try await store.change(
             "SELECT publish_content($1, $2, $3, $4, $5, $6, $7)",
-            [.uuid(id.uuid), .integer(epoch), .bytes(digest.bytes), .integer(taken.offset)] + Self.columns(of: stored)
+            [.uuid(id.uuid), .integer(epoch), .digest(digest), .integer(taken.offset)] + Self.columns(of: stored)
         )
         forget(stored.count)
     }
@@ -133,9 +133,9 @@ actor CloudUploadWriter: UploadWriter {
         noteFailure()
         let stored = storedSegments()
         guard !stored.isEmpty else { return }
-        try await store.run(
+        try await store.database.run(
             "SELECT record_segments($1, $2, $3, $4, $5)",
-            [.uuid(id.uuid), .integer(epoch)] + Self.columns(of: stored)
+            [.uuid(id.uuid), .integer(epoch)] + Self.columns(of: stored), isRepeatable: true
         )
         forget(stored.count)
     }

@@ -66,6 +66,8 @@ extension CloudByteStore {
 
     public func quarantine(_ digest: BlobDigest) async throws(BlobError) {
         // The objects stay where they are: a content in quarantine is served to nobody and swept by nobody.
-        try await run("UPDATE contents SET state = 2 WHERE digest = $1 AND state IN (0, 1)", [.bytes(digest.bytes)])
+        try await database.run(
+            "UPDATE contents SET state = 2 WHERE digest = $1 AND state IN (0, 1)", [.digest(digest)], isRepeatable: true
+        )
     }
 }

@@ -15,11 +15,10 @@ extension CloudByteStore {
     /// Composes the blobs that are in pieces, until there are none or the task is cancelled.
     public func composeLargeBlobs() async throws(BlobError) {
         while !Task.isCancelled {
-            let taken = try await query(
-                "SELECT take_content_in_pieces($1)", [.milliseconds(Self.lease)],
-                isRepeatable: false
-            ) { row in try row.optionalBytes(0).flatMap { BlobDigest(bytes: $0) } }
-            guard let digest = taken.first.flatMap(\.self) else { return }
+            let taken = try await database.only(
+                "SELECT take_content_in_pieces($1)", [.milliseconds(Self.lease)], isRepeatable: false
+            ) { row throws(PostgresError) in try row.optionalBytes(0).flatMap { BlobDigest(bytes: $0) } }
+            guard let digest = taken else { return }
             guard let content = try await content(of: digest), content.pieces.count > 1 else { continue }
             let name: String
             do throws(S3Error) {
@@ -27,7 +26,9 @@ extension CloudByteStore {
             } catch {
                 throw refusal(error)
             }
-            try await run("SELECT replace_pieces($1, $2)", [.integer(content.id), .text(name)])
+            try await database.run(
+                "SELECT replace_pieces($1, $2)", [.integer(content.id), .text(name)], isRepeatable: true
+            )
         }
     }
 

@@ -53,7 +53,7 @@ struct ContentRow {
     let size: Int64
     let piece: (start: Int64, size: Int64, name: String)?
 
-    init(_ row: PostgresRow) throws {
+    init(_ row: PostgresRow) throws(PostgresError) {
         id = try row.integer(0)
         upload = try row.uuid(1)
         size = try row.integer(2)
@@ -109,7 +109,7 @@ struct ObjectKey: Hashable, Sendable {
 
 extension ObjectKey {
     /// A row of an upload and a name.
-    init(row: PostgresRow) throws {
+    init(row: PostgresRow) throws(PostgresError) {
         self.init(upload: try row.uuid(0), name: try row.text(1))
     }
 }

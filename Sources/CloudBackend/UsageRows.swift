@@ -22,7 +22,8 @@ enum UsageRows {
             FROM blob_totals
         """
 
-    /// Counters that disagree with the rows that they count, and rows that disagree with each other.
+    /// Counters that disagree with the rows that they count, and files and blobs that disagree with each other. One
+    /// statement, so that nothing changes while they are compared.
     static let faults = """
         SELECT 'the counters of ' || owner || ' are wrong' FROM
             (SELECT owner, sum(files) AS files, sum(file_bytes) AS bytes FROM usage GROUP BY owner) AS counted
@@ -34,16 +35,14 @@ enum UsageRows {
             WHERE (SELECT sum(files) FROM totals) <> (SELECT count(*) FROM files)
                 OR (SELECT sum(blobs) FROM blob_totals) <> (SELECT count(*) FROM blobs)
                 OR (SELECT sum(blob_bytes) FROM blob_totals) <> (SELECT coalesce(sum(size), 0) FROM blobs)
-        UNION ALL SELECT 'the file ' || id || ' speaks of a blob that is not there'
-            FROM files WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = files.digest)
-        UNION ALL SELECT 'the blob ' || encode(digest, 'hex') || ' is dying, but a file points at it'
-            FROM blobs
-            WHERE dying_since IS NOT NULL AND EXISTS (SELECT 1 FROM files WHERE files.digest = blobs.digest)
-        UNION ALL SELECT 'no file points at the blob ' || encode(digest, 'hex') || ', but it is not dying'
-            FROM blobs
-            WHERE dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE files.digest = blobs.digest)
-        UNION ALL SELECT 'the file ' || files.id || ' is not of the size of its blob'
-            FROM files JOIN blobs USING (digest) WHERE files.size <> blobs.size
+        UNION ALL SELECT CASE
+            WHEN blobs.size IS NULL THEN 'the file ' || id || ' speaks of a blob that is not there'
+            WHEN id IS NULL THEN 'no file points at the blob ' || encode(digest, 'hex') || ', but it is not dying'
+            WHEN dying_since IS NOT NULL THEN 'the blob ' || encode(digest, 'hex') || ' is dying, but a file points at it'
+            ELSE 'the file ' || id || ' is not of the size of its blob'
+            END
+            FROM files FULL JOIN blobs USING (digest)
+            WHERE blobs.size IS NULL OR (id IS NULL) = (dying_since IS NULL) OR files.size <> blobs.size
         """
 }
 

@@ -11,17 +11,19 @@ struct Check {
     let bytes: any ByteStore
     /// Whether blobs are read, or only their sizes compared.
     let isReading: Bool
+    /// Blobs that are examined at one time.
+    let jobs: Int
     let report: CheckReport
 
     /// - Parameter examine: looks at one blob, and does what has to be done when it is damaged.
     /// - Returns: whether everything is well.
     func run(
-        examining examine: (BlobRecord, Pace) async throws(BlobError) -> Verdict
+        examining examine: @escaping @Sendable (BlobRecord, Pace) async throws(BlobError) -> Verdict
     ) async throws(BlobError) -> Bool {
         for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
         report.begin(byteCount: isReading ? try await catalog.statistics().blobBytes : 0)
-        try await catalog.forEachBlob { record throws(BlobError) in
-            let verdict = try await examine(record) { [report] in report.read($0) }
+        try await catalog.forEachBlob(jobs: jobs) { [report] record throws(BlobError) in
+            let verdict = try await examine(record) { report.read($0) }
             report.examined(record, verdict)
         }
         try await checkUploads()

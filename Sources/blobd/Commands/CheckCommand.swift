@@ -29,6 +29,13 @@ struct CheckCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON lines, as is done anyway where standard output is no terminal.")
     var json = false
 
+    @Option(help: "Blobs that are examined at one time (default: 1; in the storage 'cloud' 16).")
+    var jobs: Int?
+
+    func validate() throws {
+        guard (1...256).contains(jobs ?? 1) else { throw ValidationError("--jobs must be 1 to 256") }
+    }
+
     func run() async throws {
         do {
             guard try await check() else { throw ExitCode(1) }
@@ -52,12 +59,17 @@ struct CheckCommand: AsyncParsableCommand {
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
         let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
         if case .cloud(let cloud) = try StorageSettings(effective) {
-            return try await check(try await Storage.cloud(cloud, grace: .zero, logger: logger), report)
+            // Each waits for the network most of the time.
+            return try await check(
+                try await Storage.cloud(cloud, grace: .zero, logger: logger), jobs: jobs ?? 16, report
+            )
         }
         try requireCatalog(in: data)
         if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
-            let check = Check(catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, report: report)
+            let check = Check(
+                catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, jobs: jobs ?? 1, report: report
+            )
             let isWell = try await check.run(examining: check.suspect)
             // When this ends, the server serves none of what was found.
             if !isWell { wake(server) }
@@ -68,14 +80,16 @@ struct CheckCommand: AsyncParsableCommand {
             return isWell
         }
         return try await check(
-            try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), report
+            try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), jobs: jobs ?? 1, report
         )
     }
 
     /// Checks what this process may change.
-    private func check(_ storage: Storage, _ report: CheckReport) async throws -> Bool {
-        let check = Check(catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, report: report)
-        let isWell = try await check.run { record, pace throws(BlobError) in
+    private func check(_ storage: Storage, jobs: Int, _ report: CheckReport) async throws -> Bool {
+        let check = Check(
+            catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, jobs: jobs, report: report
+        )
+        let isWell = try await check.run { [quick] record, pace throws(BlobError) in
             try await storage.verifier.verify(record, reading: !quick, pace: pace)
         }
         try await storage.close()

@@ -34,8 +34,11 @@ struct CheckTests {
         "\(server.data)/blobs/\(digest.prefix(2))/\(digest)"
     }
 
-    @Test("finds each of 1,000 damaged blobs; none of them is served, all others are", arguments: [false, true])
-    func bitRot(isRunning: Bool) async throws {
+    @Test(
+        "finds each of 1,000 damaged blobs; none of them is served, all others are",
+        arguments: zip([false, true], [8, 1])
+    )
+    func bitRot(isRunning: Bool, jobs: Int) async throws {
         try await withServer { server in
             let client = try server.admin()
             var digests: [String] = []
@@ -48,7 +51,7 @@ struct CheckTests {
             if !isRunning { _ = try await server.stop() }
             for number in 0..<500 { try damage(path(of: digests[number], in: server), number) }
 
-            let found = try await check(server)
+            let found = try await check(server, ["--jobs", "\(jobs)"])
             #expect(found.end == .code(1))
             let named = Set(try events(found).compactMap { $0["digest"]?.string })
             #expect(named == Set(digests[..<500]))
