@@ -3,6 +3,7 @@
 
 import Crypto
 import Foundation
+import Synchronization
 
 /// What is signed of a request, but for what the signature itself adds.
 struct SignableRequest: Sendable {
@@ -19,6 +20,7 @@ struct SignableRequest: Sendable {
 struct SignatureV4: Sendable {
     let credentials: S3Configuration.Credentials
     let region: String
+    private let key = DailyKey()
 
     static let unsignedPayload = "UNSIGNED-PAYLOAD"
     private static let algorithm = "AWS4-HMAC-SHA256"
@@ -96,11 +98,16 @@ struct SignatureV4: Sendable {
             Self.algorithm, timestamp, scope(timestamp), Hexadecimal.text(SHA256.hash(data: Data(canonical.utf8))),
         ]
         .joined(separator: "\n")
+        let key = key.value(of: String(timestamp.prefix(8)), derivingBy: derivedKey)
+        return Hexadecimal.text(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key))
+    }
+
+    private func derivedKey(_ day: String) -> SymmetricKey {
         var key = SymmetricKey(data: Data("AWS4\(credentials.secretKey)".utf8))
-        for step in [String(timestamp.prefix(8)), region, "s3", "aws4_request"] {
+        for step in [day, region, "s3", "aws4_request"] {
             key = SymmetricKey(data: HMAC<SHA256>.authenticationCode(for: Data(step.utf8), using: key))
         }
-        return Hexadecimal.text(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key))
+        return key
     }
 
     /// `20130524T000000Z`.
@@ -109,10 +116,28 @@ struct SignatureV4: Sendable {
     }
 }
 
+/// The key of the day, which is derived in four steps, and kept.
+private final class DailyKey: Sendable {
+    private let last = Mutex<(day: String, key: SymmetricKey)?>(nil)
+
+    func value(of day: String, derivingBy derive: (String) -> SymmetricKey) -> SymmetricKey {
+        last.withLock { last in
+            if let last, last.day == day { return last.key }
+            let key = derive(day)
+            last = (day, key)
+            return key
+        }
+    }
+}
+
 /// Bytes in small hexadecimal digits.
 enum Hexadecimal {
+    private static let digits = Array("0123456789abcdef".utf8)
+
     static func text(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        var text: [UInt8] = []
+        text.reserveCapacity(64)
+        for byte in bytes { text += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
+        return String(decoding: text, as: UTF8.self)
     }
 }

