@@ -47,6 +47,13 @@ public struct API: Sendable {
         return answer
     }
 
+    /// Where to answer a request. A download does nothing but wait for others and pass bytes on: on its connection's
+    /// event loop no thread has to be woken for that. `nil` for the threads of all other tasks.
+    func executor(for request: Request) -> (any TaskExecutor)? {
+        guard request.method == .get, Route.downloadName(request.path) != nil else { return nil }
+        return request.eventLoop.map(EventLoopExecutor.init)
+    }
+
     /// The answer to a request; never throws, since an error is an answer too.
     func answer(to request: Request) async -> Response {
         var routeName = Route.unknownName

@@ -192,7 +192,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         let bound = NIOLoopBound(exchange, eventLoop: loop)
         server.exchanges.began()
-        Task { [api, server] in
+        Task(executorPreference: api.executor(for: request)) { [api, server] in
             let answer = await api.answer(to: request)
             if !isComplete { server.bodies.leave() }
             loop.execute {

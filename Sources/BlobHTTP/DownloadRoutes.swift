@@ -26,7 +26,7 @@ public struct DownloadPolicy: Sendable {
 extension API {
     func download(_ name: String, _ request: Request) async throws(BlobError) -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
-        let digest = try BlobDigest(parsing: name.removingPercentEncoding ?? name)
+        let digest = try BlobDigest(parsing: name.contains("%") ? name.removingPercentEncoding ?? name : name)
         let opened = try await blobs.open(digest)
         var answer = policy.answer(to: request, with: opened)
         guard request.method == .get, case .content(.remote(let remote), let range) = answer.body, !range.isEmpty else {

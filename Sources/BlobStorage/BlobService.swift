@@ -63,15 +63,17 @@ public final class BlobService: Sendable {
 
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
         guard blob.condition == .sound else { throw .blobCorrupt }
+        var place = blob.place
         // Its last file may have gone between a look at the rows and one at the bytes, and the same bytes may have been
         // uploaded since, and again: only who misses them every time beside a row misses anything.
         for _ in 0..<3 {
             do throws(BlobError) {
-                let content = try await bytes.open(blob.digest)
+                let content = try await bytes.open(blob.digest, at: place)
                 guard content.size == blob.size else { break }
                 return content
             } catch  where error.code == .blobUnknown {
-                guard try await catalog.blob(blob.digest) != nil else { throw error }
+                guard let found = try await catalog.blob(blob.digest) else { throw error }
+                place = found.place
             }
         }
         try await suspect(blob.digest)

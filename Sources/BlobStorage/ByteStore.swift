@@ -20,6 +20,11 @@ public protocol ByteStore: Sendable {
     /// - Throws: ``BlobError/Code/blobUnknown`` when its bytes are not here, ``BlobError/Code/unavailable``.
     func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent
 
+    /// Opens a published blob as above, at the place that the catalog has just told.
+    ///
+    /// - Parameter place: a blob's ``Blob/place``; where it is `nil`, the store has to look itself.
+    func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent
+
     /// Removes what is held of an upload. Without effect on one that is not held.
     func discard(_ id: UploadID) async throws(BlobError)
 
@@ -66,6 +71,10 @@ public protocol ByteStore: Sendable {
 }
 
 extension ByteStore {
+    public func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent {
+        try await open(digest)
+    }
+
     public func size(of digest: BlobDigest) async throws(BlobError) -> Int64? {
         do throws(BlobError) {
             return try await open(digest).size

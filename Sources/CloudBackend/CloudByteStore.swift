@@ -68,7 +68,13 @@ public final class CloudByteStore: ByteStore {
     }
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
-        guard let content = try await content(of: digest) else { throw .bytesUnknown }
+        try await open(digest, at: nil)
+    }
+
+    public func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent {
+        var found = place as? StoredContent
+        if found == nil { found = try await content(of: digest) }
+        guard let content = found else { throw .bytesUnknown }
         // An empty one, too: other nodes may remove it at any moment, so that nobody may remember it.
         return .remote(
             RemoteBlob(

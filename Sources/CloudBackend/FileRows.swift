@@ -12,13 +12,19 @@ enum FileRows {
         SELECT \(columns) FROM files
             WHERE id = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
         """
-    /// The file that names a blob, and when the blob's last file goes. A permanent file's blob never goes.
+    /// The file that names a blob, and when the blob's last file goes. A permanent file's blob never goes. Then the
+    /// object that holds its bytes, where it is one.
     static let namesake = """
-        SELECT size, name, CASE WHEN expires IS NULL THEN NULL ELSE
+        SELECT file.size, file.name, CASE WHEN expires IS NULL THEN NULL ELSE
                 (SELECT max(expires) FROM files WHERE digest = $1 AND expires IS NOT NULL) END,
-            (SELECT condition FROM blobs WHERE digest = $1)
-            FROM files WHERE digest = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
-            ORDER BY temporary, id LIMIT 1
+            (SELECT condition FROM blobs WHERE digest = $1), content.id, upload, piece.name
+            FROM (
+                SELECT size, name, expires FROM files
+                    WHERE digest = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
+                    ORDER BY temporary, id LIMIT 1
+            ) AS file
+            LEFT JOIN contents AS content ON content.digest = $1 AND state = 1 AND piece_count = 1
+            LEFT JOIN pieces AS piece ON piece.content = content.id
         """
     static let destroy = "SELECT destroy_file($1, $2, $3)"
     static let removeExpired = "SELECT upload, file_count FROM remove_expired($1, $2)"
@@ -45,9 +51,11 @@ extension CloudCatalog {
 
     public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {
         try await database.first(FileRows.namesake, [.digest(digest), database.now]) { row throws(PostgresError) in
-            Blob(
-                digest: digest, size: try row.integer(0), name: FileName(trusted: try row.text(1)),
-                expires: try row.optionalTime(2), condition: try row.condition(3)
+            let size = try row.integer(0)
+            return Blob(
+                digest: digest, size: size, name: FileName(trusted: try row.text(1)),
+                expires: try row.optionalTime(2), condition: try row.condition(3),
+                place: try StoredContent(row: row, from: 4, size: size)
             )
         }
     }

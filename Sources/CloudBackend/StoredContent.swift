@@ -83,6 +83,18 @@ extension StoredContent {
     }
 }
 
+extension StoredContent {
+    /// A content of one object, from its id, its upload and its object's name; `nil` when the row has none.
+    init?(row: PostgresRow, from start: Int, size: Int64) throws(PostgresError) {
+        guard let id = try row.optionalInteger(start) else { return nil }
+        let key = ObjectKey(upload: try row.uuid(start + 1), name: try row.text(start + 2))
+        self.init(
+            id: id, upload: key.upload, size: size,
+            pieces: [Piece(key: key.text, range: 0..<size, objectSize: size)]
+        )
+    }
+}
+
 /// The key of an object: `segments/<upload>/<name>`.
 struct ObjectKey: Hashable, Sendable {
     static let prefix = "segments/"

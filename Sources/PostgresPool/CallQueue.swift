@@ -193,13 +193,12 @@ extension CallQueue {
             state.idle.append(seat)
             return .wait
         }
-        defer { report() }
+        report()
         switch step {
         case .run(let call): return call
         case .end: return nil
         case .wait: break
         }
-        report()
         let patience = DispatchTimeInterval.milliseconds(Int(clamping: Int64(idleLimit / .milliseconds(1))))
         if worker.connection == nil || seat.wakeUp.wait(timeout: .now() + patience) == .timedOut {
             worker.disconnect()

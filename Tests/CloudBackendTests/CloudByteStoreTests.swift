@@ -163,6 +163,48 @@ import Testing
         }
     }
 
+    @Test func aBlobsRowTellsWhereItsBytesAre() async throws {
+        try await withStore { store in
+            let catalog = CloudCatalog(pool: store.database.pool)
+            let digest = try await complete(["text"], catalog, store)
+            let place = try #require(try await catalog.blob(digest)?.place)
+            #expect(place as? StoredContent == (try await store.content(of: digest)))
+            // It is taken at its word: the rows are not asked again.
+            _ = try await store.database.pool.query("UPDATE contents SET state = 3, removed = now_ms()")
+            let error = await #expect(throws: BlobError.self) { _ = try await store.open(digest) }
+            #expect(error?.code == .blobUnknown)
+            guard case .remote(let blob) = try await store.open(digest, at: place) else { throw Unexpected() }
+            #expect(try await read(0..<4, of: blob) == Array("text".utf8))
+        }
+    }
+
+    @Test func bytesThatAreNoOneObjectOrDamagedHaveNoPlace() async throws {
+        try await withStore { store in
+            let catalog = CloudCatalog(pool: store.database.pool)
+            let inPieces = try await complete(["in ", "pieces"], catalog, store)
+            #expect(try await catalog.blob(inPieces)?.place == nil)
+            #expect(try await read(0..<9, of: try await opened(inPieces, in: store)) == Array("in pieces".utf8))
+            let damaged = try await complete(["damaged"], catalog, store)
+            try await store.quarantine(damaged)
+            #expect(try await catalog.blob(damaged)?.place == nil)
+        }
+    }
+
+    /// Uploads texts, each of them a segment, and completes the upload.
+    private func complete(
+        _ texts: [String], _ catalog: CloudCatalog, _ store: CloudByteStore
+    ) async throws -> BlobDigest {
+        let upload = try await catalog.claim(try await catalog.start().id)
+        let writer = try await store.writer(for: upload, expecting: nil)
+        for text in texts {
+            try await writer.write([ByteBuffer(string: text)])
+            _ = try await writer.flush()
+        }
+        let progress = UploadProgress(of: texts.joined())
+        try await writer.publish(as: progress.digest.digest)
+        return try await catalog.complete(upload, with: progress, expires: upload.expires, fileExpires: nil).digest
+    }
+
     private func opened(_ digest: BlobDigest, in store: CloudByteStore) async throws -> RemoteBlob {
         guard case .remote(let blob) = try await store.open(digest) else { throw Unexpected() }
         return blob
