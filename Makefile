@@ -60,10 +60,10 @@ bench: release ## measure beside nginx and docker-registry
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
 	Tests/engines/run Tests/real-files/migrate
-	CLIENT_RUNS=20000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
+	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000
-	Tests/cluster/run --failovers 1000 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
+	Tests/cluster/run --failovers 200 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
 		--pooler-uploads 1000
 
 clean: ## remove what was built; ./data stays
