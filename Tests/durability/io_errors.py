@@ -27,6 +27,7 @@ from states import State
 CLIENTS = 4
 UPLOADS = 6  # in each run
 BATCH = 10  # runs on one folder
+LATEST_CALL = 8  # that fails; few runs make more of one kind
 RECOVERY_LIMIT = 5.0  # seconds in which the server must serve again after the disk does
 
 CALLS = (
@@ -67,8 +68,8 @@ class Fault:
 
 
 def faults() -> Iterator[Fault]:
-    """All of them, again and again with later calls."""
-    for at in itertools.count(1):
+    """All of them with later and later calls, then from the first on again."""
+    for at in itertools.cycle(range(1, LATEST_CALL + 1)):
         for kind, place in CALLS:
             for error in (errno.EIO, errno.ENOSPC) + ((errno.EMFILE,) if kind is Kind.OPEN else ()):
                 for times in (1, ALWAYS):
