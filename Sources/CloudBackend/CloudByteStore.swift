@@ -154,7 +154,7 @@ extension CloudByteStore {
                     SELECT id FROM contents WHERE digest = $1 AND state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1
                 ) ORDER BY p.start
             """,
-            [.digest(digest)], as: ContentRow.init
+            [.digest(digest)], as: { row throws(PostgresError) in try ContentRow(row) }
         )
         do throws(PostgresError) {
             return try StoredContent(rows)

@@ -17,7 +17,8 @@ enum FileRows {
     static let namesake = """
         SELECT file.size, file.name, CASE WHEN expires IS NULL THEN NULL ELSE
                 (SELECT max(expires) FROM files WHERE digest = $1 AND expires IS NOT NULL) END,
-            (SELECT condition FROM blobs WHERE digest = $1), content.id, upload, piece.name
+            (SELECT condition FROM blobs WHERE digest = $1),
+            content.id, upload, content.size, start, piece.size, piece.name
             FROM (
                 SELECT size, name, expires FROM files
                     WHERE digest = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
@@ -51,11 +52,11 @@ extension CloudCatalog {
 
     public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {
         try await database.first(FileRows.namesake, [.digest(digest), database.now]) { row throws(PostgresError) in
-            let size = try row.integer(0)
+            let hasPlace = try row.optionalInteger(4) != nil
             return Blob(
-                digest: digest, size: size, name: FileName(trusted: try row.text(1)),
+                digest: digest, size: try row.integer(0), name: FileName(trusted: try row.text(1)),
                 expires: try row.optionalTime(2), condition: try row.condition(3),
-                place: try StoredContent(row: row, from: 4, size: size)
+                place: hasPlace ? try StoredContent([try ContentRow(row, from: 4)]) : nil
             )
         }
     }

@@ -53,15 +53,16 @@ struct ContentRow {
     let size: Int64
     let piece: (start: Int64, size: Int64, name: String)?
 
-    init(_ row: PostgresRow) throws(PostgresError) {
-        id = try row.integer(0)
-        upload = try row.uuid(1)
-        size = try row.integer(2)
-        guard let start = try row.optionalInteger(3) else {
+    /// - Parameter first: the column of the id, which the others follow.
+    init(_ row: PostgresRow, from first: Int = 0) throws(PostgresError) {
+        id = try row.integer(first)
+        upload = try row.uuid(first + 1)
+        size = try row.integer(first + 2)
+        guard let start = try row.optionalInteger(first + 3) else {
             piece = nil
             return
         }
-        piece = (start, try row.integer(4), try row.text(5))
+        piece = (start, try row.integer(first + 4), try row.text(first + 5))
     }
 }
 
@@ -80,18 +81,6 @@ extension StoredContent {
         }
         guard end == first.size else { throw .damagedRow(of: "pieces") }
         self.init(id: first.id, upload: first.upload, size: first.size, pieces: pieces)
-    }
-}
-
-extension StoredContent {
-    /// A content of one object, from its id, its upload and its object's name; `nil` when the row has none.
-    init?(row: PostgresRow, from start: Int, size: Int64) throws(PostgresError) {
-        guard let id = try row.optionalInteger(start) else { return nil }
-        let key = ObjectKey(upload: try row.uuid(start + 1), name: try row.text(start + 2))
-        self.init(
-            id: id, upload: key.upload, size: size,
-            pieces: [Piece(key: key.text, range: 0..<size, objectSize: size)]
-        )
     }
 }
 
