@@ -96,13 +96,15 @@ public final class Verifier: Sendable {
         // The mark first: with it, nobody is served what is about to be moved.
         try await catalog.setCondition(.damaged, of: record.digest)
         blobs.forget(record.digest)
+        // Told before anything else can fail: the next look finds the mark, and says nothing.
+        if record.condition != .damaged {
+            Counter(label: "blobd_damaged_blobs_total").increment()
+            logger.critical(
+                "a blob is damaged; its bytes go to quarantine",
+                metadata: ["digest": "\(record.digest)", "size": "\(record.size)", "found": "\(verdict)"]
+            )
+        }
         try await bytes.quarantine(record.digest)
-        if record.condition == .damaged { return }
-        Counter(label: "blobd_damaged_blobs_total").increment()
-        logger.critical(
-            "a blob is damaged; its bytes are in quarantine",
-            metadata: ["digest": "\(record.digest)", "size": "\(record.size)", "found": "\(verdict)"]
-        )
     }
 
     /// Verifies what others suspect.

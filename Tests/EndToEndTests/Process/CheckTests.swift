@@ -30,6 +30,14 @@ struct CheckTests {
         }
     }
 
+    private func countsOne(_ server: ServerProcess) async throws {
+        let client = try server.admin()
+        try await eventually("it is counted") {
+            let metrics = String(decoding: try await client.send(.get("/metrics")).body, as: UTF8.self)
+            return metrics.contains("blobd_damaged_blobs_total 1\n") ? true : nil
+        }
+    }
+
     private func path(of digest: String, in server: ServerProcess) -> String {
         "\(server.data)/blobs/\(digest.prefix(2))/\(digest)"
     }
@@ -115,9 +123,27 @@ struct CheckTests {
             try await eventually("it is out of service") {
                 try await client.send(.download(digest)).status == 500 ? true : nil
             }
-            #expect(
-                try await String(decoding: client.send(.get("/metrics")).body, as: UTF8.self).contains(
-                    "blobd_damaged_blobs_total 1"))
+            // The mark comes first, and whoever downloads may see it before it is counted.
+            try await countsOne(server)
+        }
+    }
+
+    @Test("damage is told and not served even where quarantine has no place for it, and is moved once it has")
+    func noQuarantine() async throws {
+        try await withServer(["--scrub-interval", "1s", "--scrub-rate", "1GiB"]) { server in
+            let client = try server.admin()
+            let digest = try await client.publish(Sample.bytes(5000)).digest
+            let quarantine = "\(server.data)/quarantine"
+            try FileManager.default.removeItem(atPath: quarantine)
+            try Data().write(to: URL(fileURLWithPath: quarantine))
+            try damage(path(of: digest, in: server), 1)
+            try await countsOne(server)
+            expect(try await client.send(.download(digest)), is: .blobCorrupt)
+            #expect(try server.files(in: "blobs").count == 1)
+            try FileManager.default.removeItem(atPath: quarantine)
+            try FileManager.default.createDirectory(atPath: quarantine, withIntermediateDirectories: false)
+            try await eventually("it is moved") { try server.files(in: "quarantine").count == 1 ? true : nil }
+            try await countsOne(server)
         }
     }
 
