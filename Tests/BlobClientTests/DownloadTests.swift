@@ -7,7 +7,7 @@ import NIOCore
 import Synchronization
 import Testing
 
-@Suite("Downloads", .serialized, .timeLimit(.minutes(1)))
+@Suite("Downloads", .serialized, .timeLimit(.minutes(10)))
 struct DownloadTests {
     private static func part(_ digest: BlobDigest, _ name: String = "target") -> String {
         ".\(name).\(digest.hex.prefix(16)).part"

@@ -5,7 +5,7 @@ import BlobClient
 import BlobCore
 import Testing
 
-@Suite("Uploads with faults", .serialized, .timeLimit(.minutes(2)))
+@Suite("Uploads with faults", .serialized, .timeLimit(.minutes(10)))
 struct FaultyUploadTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var operation: Operation

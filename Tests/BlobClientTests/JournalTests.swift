@@ -54,7 +54,7 @@ private struct Dropped {
     }
 }
 
-@Suite("The journal", .serialized, .timeLimit(.minutes(1)))
+@Suite("The journal", .serialized, .timeLimit(.minutes(10)))
 struct JournalTests {
     private static let count = 6 << 20
 

@@ -4,7 +4,7 @@ import BlobClient
 import BlobCore
 import Testing
 
-@Suite("Uploads to a server of the reference document", .serialized, .timeLimit(.minutes(1)))
+@Suite("Uploads to a server of the reference document", .serialized, .timeLimit(.minutes(10)))
 struct PlainUploadTests {
     @Test(
         "bytes of every length are published once", arguments: [0, 1, 2, 65_535, 65_536, 65_537, 300_000], Way.allCases)

@@ -6,7 +6,7 @@ import BlobCore
 import NIOCore
 import Testing
 
-@Suite("Pauses, tries and strange answers", .serialized, .timeLimit(.minutes(1)))
+@Suite("Pauses, tries and strange answers", .serialized, .timeLimit(.minutes(10)))
 struct RetryTests {
     @Test("pauses double from the first to the longest, shortened by up to a half")
     func backOff() async throws {

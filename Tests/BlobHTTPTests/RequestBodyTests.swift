@@ -6,7 +6,7 @@ import Testing
 
 @testable import BlobHTTP
 
-@Suite(.timeLimit(.minutes(1))) struct RequestBodyTests {
+@Suite(.timeLimit(.minutes(10))) struct RequestBodyTests {
     private struct Cut: Error {}
 
     private func body(_ demands: DemandCount = DemandCount()) -> RequestBody {

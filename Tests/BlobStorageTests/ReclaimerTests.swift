@@ -7,7 +7,7 @@ import Foundation
 import NIOCore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ReclaimerTests {
+@Suite(.timeLimit(.minutes(10))) struct ReclaimerTests {
     private let server = ModelServer()
 
     private func reclaimed(

@@ -10,7 +10,7 @@ import Testing
 
 @testable import BlobStorage
 
-@Suite(.timeLimit(.minutes(1))) struct UploadServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct UploadServiceTests {
     private struct Cut: Error {}
 
     private func expect(

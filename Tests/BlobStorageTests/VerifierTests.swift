@@ -5,7 +5,7 @@ import BlobStorage
 import BlobStorageTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct VerifierTests {
+@Suite(.timeLimit(.minutes(10))) struct VerifierTests {
     private let server = ModelServer()
 
     private func record(_ digest: BlobDigest) throws -> BlobRecord {

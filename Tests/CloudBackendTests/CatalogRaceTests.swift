@@ -8,7 +8,7 @@ import Foundation
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct CatalogRaceTests {
+@Suite(.timeLimit(.minutes(10))) struct CatalogRaceTests {
     private static let owners = [Subject("ann"), Subject("bob"), Subject("carl")]
 
     /// Two nodes on one schema.

@@ -11,7 +11,7 @@ import Testing
 
 @testable import CloudBackend
 
-@Suite(.timeLimit(.minutes(3))) struct CloudByteStoreTests {
+@Suite(.timeLimit(.minutes(10))) struct CloudByteStoreTests {
     @Test(arguments: ByteStoreConformance.allCases)
     func conformance(rule: ByteStoreConformance) async throws {
         try await withStore { store in try await rule.check { store } }

@@ -8,7 +8,7 @@ import PostgresPool
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct CloudCatalogConformanceTests {
+@Suite(.timeLimit(.minutes(10))) struct CloudCatalogConformanceTests {
     @Test(arguments: CatalogConformance.allCases)
     func conformance(rule: CatalogConformance) async throws {
         try await TestSchema.with { schema in

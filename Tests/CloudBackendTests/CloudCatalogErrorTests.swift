@@ -8,7 +8,7 @@ import Logging
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct CloudCatalogErrorTests {
+@Suite(.timeLimit(.minutes(10))) struct CloudCatalogErrorTests {
     @Test func unreachableDatabaseIsUnavailableAndSaysWhenToTryAgain() async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let pool = try PostgresPool(url: "postgresql://test@127.0.0.1:1/postgres", logger: logger)

@@ -7,7 +7,7 @@ import CloudBackend
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct MigrationTests {
+@Suite(.timeLimit(.minutes(10))) struct MigrationTests {
     @Test func nodesMigrateTogether() async throws {
         try await TestSchema.with { schema in
             let pools = try (0..<8).map { _ in try schema.pool(connections: 1) }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CloudBackend
 
-@Suite(.timeLimit(.minutes(3))) struct QueryPlanTests {
+@Suite(.timeLimit(.minutes(10))) struct QueryPlanTests {
     private static let id = PostgresValue.integer(1)
     private static let digest = PostgresValue.bytes([UInt8](repeating: 7, count: 32))
     private static let uuid = PostgresValue.uuid(UploadID().uuid)

@@ -4,7 +4,7 @@ import Logging
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct ErrorTests {
+@Suite(.timeLimit(.minutes(10))) struct ErrorTests {
     @Test(arguments: [
         ("SELECT 1/0", "22012", PostgresError.Kind.rejected),
         ("SELEKT", "42601", .rejected),

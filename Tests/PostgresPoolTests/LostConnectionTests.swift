@@ -6,7 +6,7 @@ import Testing
 
 @testable import PostgresPool
 
-@Suite(.timeLimit(.minutes(3))) struct LostConnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct LostConnectionTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     @Test func nobodyListens() async throws {

@@ -3,7 +3,7 @@
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct QueueTests {
+@Suite(.timeLimit(.minutes(10))) struct QueueTests {
     @Test(arguments: [true, false])
     func manyCallersShareFewConnections(prepared: Bool) async throws {
         var settings = PostgresPool.Settings()

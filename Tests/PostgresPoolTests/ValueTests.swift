@@ -4,7 +4,7 @@ import Foundation
 import PostgresPool
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct ValueTests {
+@Suite(.timeLimit(.minutes(10))) struct ValueTests {
     private static let numbers: [Int64?] = [nil, 0, 1, -1, .max, .min, 1 << 40]
     private static let texts: [String?] = [
         nil, "", " ", "text", "o'hara \"x\" \\ %_ $1 ; --", "line\nline\r\t\u{1}\u{7f}", "تقرير", "🧾e\u{301}\u{e9}",

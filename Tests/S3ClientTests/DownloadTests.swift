@@ -7,7 +7,7 @@ import Testing
 
 @testable import S3Client
 
-@Suite("Downloads that break", .timeLimit(.minutes(1)))
+@Suite("Downloads that break", .timeLimit(.minutes(10)))
 struct DownloadTests {
     private static let bytes = Sample.bytes(100_000)
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import S3Client
 
-@Suite("Objects in a real store", .timeLimit(.minutes(2)))
+@Suite("Objects in a real store", .timeLimit(.minutes(10)))
 struct EngineTests {
     @Test("what was put can be read, whole and in part", arguments: [0, 1, 100, 65_536, 3_000_000])
     func putAndGet(_ count: Int) async throws {

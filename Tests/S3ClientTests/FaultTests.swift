@@ -8,7 +8,7 @@ import Testing
 
 @testable import S3Client
 
-@Suite("A store that fails", .timeLimit(.minutes(1)))
+@Suite("A store that fails", .timeLimit(.minutes(10)))
 struct FaultTests {
     private static let stored = Canned(200, headers: [("ETag", "\"e\"")])
     private static let page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import S3Client
 
-@Suite("Multipart uploads in a real store", .timeLimit(.minutes(2)))
+@Suite("Multipart uploads in a real store", .timeLimit(.minutes(10)))
 struct MultipartTests {
     private static let mebibyte = 1 << 20
 

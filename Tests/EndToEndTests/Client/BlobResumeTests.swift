@@ -83,7 +83,7 @@ struct BlobResumeTests {
             let second = try blob.start(["upload", path])
             server.child?.signal(SIGCONT)
             let ends = [
-                try await first.waitForEnd(within: .seconds(60)), try await second.waitForEnd(within: .seconds(60)),
+                try await first.waitForEnd(), try await second.waitForEnd(),
             ]
             #expect(ends == [.code(0), .code(0)])
             #expect(try await blob.run(["list"]).output.split(separator: "\n").count == 2)

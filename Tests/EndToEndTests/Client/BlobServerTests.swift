@@ -62,7 +62,7 @@ struct BlobServerTests {
             ["bash", "-c", "(echo begin; sleep 60) | \(BlobTool.executable) upload - --json"], in: blob.home.path,
             environment: ["BLOB_SERVER": blob.server.address, "BLOB_TOKEN": blob.token, "HOME": blob.home.path])
         defer { child.signal(SIGKILL) }
-        _ = try await child.output.line(within: .seconds(20)) { $0.contains("began") }
+        _ = try await child.output.line { $0.contains("began") }
         let processes = try await ChildProcess.run(["ps", "-eo", "args"], in: blob.home.path)
         #expect(processes.output.contains("blob upload -") && !processes.output.contains(blob.token))
         #expect(!child.output.soFar.contains(blob.token) && !child.errors.soFar.contains(blob.token))

@@ -67,14 +67,14 @@ final class FaultProxy: Sendable {
     }
 
     /// Waits until so many bytes of bodies have come from the client; fails when they do not.
-    func waitForUp(_ bytes: Int64, within limit: Duration) async throws {
+    func waitForUp(_ bytes: Int64) async throws {
         let promise = Promise<Bool>()
         let isThere = state.withLock { state in
             if state.counts.up < bytes { state.waiting.append((bytes, promise)) }
             return state.counts.up >= bytes
         }
         if isThere { return }
-        guard await promise.value(within: limit) != nil else { throw Failure("\(bytes) bytes have not come by") }
+        guard await promise.value(within: .patience) != nil else { throw Failure("\(bytes) bytes have not come by") }
     }
 
     // MARK: What connections tell

@@ -39,7 +39,7 @@ struct KilledTests {
             let step = Self.byteCount / Int64(Self.killCount + 1)
             for number in 1...Self.killCount {
                 let place = Int64(number) * step - Int64.random(in: 0..<step, using: &generator)
-                try await proxy.waitForUp(place, within: .seconds(120))
+                try await proxy.waitForUp(place)
                 try await server.kill()
                 try await server.start()
                 port.withLock { $0 = server.port }
@@ -71,7 +71,7 @@ struct KilledTests {
             for number in 1...Self.killCount {
                 let place = Int64(number) * step - Int64.random(in: 0..<step, using: &generator)
                 let child = try tool.start(upload)
-                try await proxy.waitForUp(place, within: .seconds(120))
+                try await proxy.waitForUp(place)
                 read += try Self.figure("rchar", in: "/proc/\(child.pid)/io")
                 #expect(try Self.figure("VmHWM", in: "/proc/\(child.pid)/status") << 10 <= Self.memoryLimit)
                 child.signal(SIGKILL)

@@ -104,7 +104,7 @@ struct MigrateTests {
                 [ServerProcess.executable, "migrate", "--from", "local", "--to", "cloud", "--data", server.data],
                 in: server.folder.path, environment: cloud.settings)
             let recorded = "SELECT max(byte_offset) FROM uploads"
-            try await eventually("bytes are recorded", within: .seconds(60)) {
+            try await eventually("bytes are recorded") {
                 // At first, there may be no tables.
                 (try? await cloud.number(recorded)).flatMap { $0 > 0 ? true : nil }
             }

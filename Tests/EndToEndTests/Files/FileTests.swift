@@ -241,7 +241,7 @@ struct ReclaimTests {
 
     @Test("temporary files go a configurable time after completion, their blobs with them")
     func temporary() async throws {
-        try await withServer(Self.flags + ["--temporary-expiry", "4s"]) { server in
+        try await withServer(Self.flags + ["--temporary-expiry", "8s"]) { server in
             let client = try server.admin()
             let kept = try await client.publish(Sample.bytes(10))
             let bytes = try Sample.bytes(10)

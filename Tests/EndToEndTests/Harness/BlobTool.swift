@@ -38,7 +38,7 @@ struct BlobTool: Sendable {
 
     func run(_ arguments: [String], without: [String] = []) async throws -> ChildProcess.Outcome {
         let child = try start(arguments, without: without)
-        let end = try await child.waitForEnd(within: .seconds(60))
+        let end = try await child.waitForEnd()
         return ChildProcess.Outcome(
             end: end, output: try await child.output.whole(), errors: try await child.errors.whole())
     }
@@ -48,7 +48,7 @@ struct BlobTool: Sendable {
         var environment = environment.filter { !without.contains($0.key) }
         environment["blob"] = Self.executable
         return try await ChildProcess.run(
-            ["bash", "-o", "pipefail", "-c", line], in: home.path, environment: environment, within: .seconds(60))
+            ["bash", "-o", "pipefail", "-c", line], in: home.path, environment: environment)
     }
 
     // MARK: Its files

@@ -60,7 +60,7 @@ final class ChildProcess: Sendable {
     /// Runs a command to its end; kills it and fails when it takes longer than `limit`.
     static func run(
         _ arguments: [String], in folder: String, environment: [String: String] = [:],
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .patience
     ) async throws -> Outcome {
         let child = try ChildProcess(arguments, in: folder, environment: environment)
         let end = try await child.waitForEnd(within: limit)
@@ -72,7 +72,7 @@ final class ChildProcess: Sendable {
     }
 
     /// Kills the child and fails when it does not end within `limit`.
-    func waitForEnd(within limit: Duration = .seconds(30)) async throws -> End {
+    func waitForEnd(within limit: Duration = .patience) async throws -> End {
         if let end = await end.value(within: limit) { return end }
         signal(SIGKILL)
         throw Failure("still running after \(limit); wrote:\n\(output.soFar)\n\(errors.soFar)")
@@ -167,14 +167,16 @@ final class OutputText: Sendable {
 
     /// Everything up to the end of the output; fails when that does not come.
     func whole() async throws -> String {
-        guard await ended.value(within: .seconds(10)) != nil else {
+        guard await ended.value(within: .patience) != nil else {
             throw Failure("the output does not end; so far:\n\(soFar)")
         }
         return soFar
     }
 
     /// The first whole line that is wanted, those already written included; nil when the output ends without one.
-    func line(within limit: Duration, where wanted: @escaping @Sendable (String) -> Bool) async throws -> String? {
+    func line(
+        within limit: Duration = .patience, where wanted: @escaping @Sendable (String) -> Bool
+    ) async throws -> String? {
         let promise = Promise<String?>()
         state.withLock { state in
             state.watchers.append(Watcher(wanted: wanted, line: promise))

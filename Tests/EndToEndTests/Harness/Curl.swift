@@ -15,7 +15,7 @@ enum Curl {
         let (head, body) = (folder.path + "/\(id).head", folder.path + "/\(id).body")
         let outcome = try await ChildProcess.run(
             ["curl", "-sS", "--max-time", "60", "-D", head, "-o", body, "-w", "%{http_version}"] + arguments,
-            in: folder.path, within: .seconds(70))
+            in: folder.path)
         guard outcome.end == .code(0) else { throw Failure("curl \(arguments): \(outcome.end) \(outcome.errors)") }
         var response = try lastHead(of: folder.read("\(id).head"))
         if FileManager.default.fileExists(atPath: body) { response.body = try folder.read("\(id).body") }

@@ -81,7 +81,7 @@ final class HTTPConnection: Sendable {
     }
 
     /// The next answer; fails when none comes, or the connection ends within it.
-    func receive(for method: String = "GET", within limit: Duration = .seconds(20)) async throws -> Response {
+    func receive(for method: String = "GET", within limit: Duration = .patience) async throws -> Response {
         guard let response = try await receiveIfAny(for: method, within: limit) else {
             throw Failure("the server closed the connection without an answer")
         }
@@ -89,7 +89,7 @@ final class HTTPConnection: Sendable {
     }
 
     /// The next answer, or nil when the server closes the connection instead.
-    func receiveIfAny(for method: String = "GET", within limit: Duration = .seconds(20)) async throws -> Response? {
+    func receiveIfAny(for method: String = "GET", within limit: Duration = .patience) async throws -> Response? {
         try await onOwnThread { [self] in
             var reader = ResponseReader(method: method)
             let deadline = ContinuousClock.now + limit
@@ -105,7 +105,7 @@ final class HTTPConnection: Sendable {
     /// One informational answer (100) on its own, the final one not awaited.
     func receiveInformational() async throws -> Int {
         try await onOwnThread { [self] in
-            let deadline = ContinuousClock.now + .seconds(20)
+            let deadline = ContinuousClock.now + .patience
             while true {
                 let status = try state.withLock { state in try ResponseReader.takeInformational(&state.received) }
                 if let status { return status }
@@ -115,7 +115,7 @@ final class HTTPConnection: Sendable {
     }
 
     /// Waits until the server closes; what still comes before counts for nothing.
-    func waitForClose(within limit: Duration = .seconds(20)) async throws {
+    func waitForClose(within limit: Duration = .patience) async throws {
         try await onOwnThread { [self] in
             let deadline = ContinuousClock.now + limit
             while try fill(by: deadline) {

@@ -53,7 +53,7 @@ final class ServerProcess: Sendable {
         }
         let child = try ChildProcess(
             [Self.executable, "serve"] + kept + flags, in: folder.path, environment: storage(environment))
-        let line = try await child.output.line(within: .seconds(60)) { $0.hasPrefix("blobd is ready on http") }
+        let line = try await child.output.line { $0.hasPrefix("blobd is ready on http") }
         guard let line, let address = line.split(separator: " ").last,
             let port = Int(address.split(separator: ":").last ?? "")
         else {

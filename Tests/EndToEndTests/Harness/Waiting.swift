@@ -13,6 +13,11 @@ struct Failure: Error, CustomStringConvertible {
     }
 }
 
+extension Duration {
+    /// How long a test waits for what has to come: a slow machine may take its time, and only a hang takes all of it.
+    static let patience = Duration.seconds(120)
+}
+
 /// Runs blocking work on a new thread, so that Swift's cooperative pool never waits for a socket or a child process.
 func onOwnThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
@@ -25,7 +30,7 @@ func onOwnThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value
 /// Asks again and again until `attempt` returns a value; fails when the deadline passes first.
 @discardableResult
 func eventually<Value>(
-    _ what: String, within limit: Duration = .seconds(20), every pause: Duration = .milliseconds(25),
+    _ what: String, within limit: Duration = .patience, every pause: Duration = .milliseconds(25),
     _ attempt: () async throws -> Value?
 ) async throws -> Value {
     let deadline = ContinuousClock.now + limit

@@ -233,7 +233,7 @@ struct DescriptorTests {
                 expect(response, is: .unavailable)
                 #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
             }
-            let line = try await server.child?.errors.line(within: .seconds(10)) { line in
+            let line = try await server.child?.errors.line { line in
                 line.contains(upload.id) && line.contains("code=")
             }
             #expect(line?.contains("code=UNAVAILABLE error=") == true, "it is logged: \(line ?? "no line")")

@@ -13,7 +13,7 @@ struct StuckConnectionTests {
             defer { connection.close() }
             try await connection.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
             expect(try await connection.receive(for: "POST"), is: .notFound)
-            try await connection.waitForClose(within: .seconds(10))
+            try await connection.waitForClose()
         }
     }
 
@@ -22,7 +22,7 @@ struct StuckConnectionTests {
         try await withServer(["--tls-self-signed", "--header-timeout", "1s"]) { server in
             let connection = try await server.connect()
             defer { connection.close() }
-            try await connection.waitForClose(within: .seconds(10))
+            try await connection.waitForClose()
         }
     }
 
@@ -47,7 +47,7 @@ struct StuckConnectionTests {
             defer { connection.close() }
             try await connection.send(Request.download(published.digest))
             let child = try #require(server.child)
-            let line = try await child.errors.line(within: .seconds(20)) { $0.contains("route=download") }
+            let line = try await child.errors.line { $0.contains("route=download") }
             #expect(line?.contains("aborted=true") == true)
         }
     }
@@ -104,7 +104,7 @@ struct StuckConnectionTests {
         }
         try await closing.send("GET /health HTTP/1.0\r\n\r\n")
         #expect(try await closing.receive().status == 200)
-        try await closing.waitForClose(within: .seconds(5))
+        try await closing.waitForClose()
         for _ in 0..<2 {
             try await staying.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
             #expect(try await staying.receive().status == 200)

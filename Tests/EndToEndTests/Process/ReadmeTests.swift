@@ -44,7 +44,7 @@ struct ReadmeTests {
         try await withServer { server in
             let here = script.replacing("8887", with: String(server.port))
             let outcome = try await ChildProcess.run(
-                ["bash", "-euo", "pipefail", "-c", here], in: server.folder.path, within: .seconds(60))
+                ["bash", "-euo", "pipefail", "-c", here], in: server.folder.path)
             #expect(outcome.end == .code(0), "\(outcome)")
 
             let files = try await server.admin().send(.files()).json
@@ -69,7 +69,7 @@ struct ReadmeTests {
             let home = server.folder.path + "/home"
             let outcome = try await ChildProcess.run(
                 ["bash", "-euo", "pipefail", "-c", here], in: server.folder.path,
-                environment: ["HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home], within: .seconds(60))
+                environment: ["HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home])
             #expect(outcome.end == .code(0), "\(outcome)")
 
             let files = try await server.admin().send(.files()).json

@@ -96,7 +96,7 @@ struct KillTests {
             connection.close()
             // Status would tell the offset: the log says when the append is over.
             let path = "/uploads/\(upload.id)/append"
-            #expect(try await server.child?.errors.line(within: .seconds(20)) { $0.contains(path) } != nil)
+            #expect(try await server.child?.errors.line { $0.contains(path) } != nil)
             try await server.kill()
             try await server.start()
             let rest = Request.append(to: upload, Array(bytes[700...]))

@@ -166,7 +166,7 @@ struct CertificateTests {
                 let new = try folder.read("second.\(kind)")
                 try Data(new).write(to: URL(fileURLWithPath: "\(folder.path)/used.\(kind)"), options: .atomic)
             }
-            try await eventually("the new certificate is served", within: .seconds(60), every: .milliseconds(500)) {
+            try await eventually("the new certificate is served", every: .milliseconds(500)) {
                 try await trusts("second", server) ? true : nil
             }
         }

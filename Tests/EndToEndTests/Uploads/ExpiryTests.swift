@@ -8,7 +8,7 @@ import Testing
 struct ExpiryTests {
     @Test("an upload that expired is as unknown as any other, and its bytes go")
     func expires() async throws {
-        try await withServer(["--upload-expiry", "4s"] + ReclaimTests.flags) { server in
+        try await withServer(["--upload-expiry", "8s"] + ReclaimTests.flags) { server in
             let client = try server.admin()
             let upload = try await client.upload(holding: Sample.bytes(1000))
             try await eventually("the upload has expired") {
@@ -45,13 +45,13 @@ struct ExpiryTests {
 
     @Test("each byte puts it off")
     func putOff() async throws {
-        try await withServer(["--upload-expiry", "4s", "--reclaim-interval", "1s"]) { server in
+        try await withServer(["--upload-expiry", "8s", "--reclaim-interval", "1s"]) { server in
             let client = try server.admin()
             let upload = try await client.initiate()
             let start = ContinuousClock.now
             try await eventually("appends go on past the first expiry", every: .milliseconds(500)) {
                 try await client.append([1], to: upload)
-                return ContinuousClock.now - start > .seconds(5) ? true : nil
+                return ContinuousClock.now - start > .seconds(9) ? true : nil
             }
             try await eventually("without more bytes it expires") {
                 try await client.send(.status(of: upload)).status == 404 ? true : nil
@@ -61,7 +61,7 @@ struct ExpiryTests {
 
     @Test("complete can be repeated until the upload's expiry; the file stays")
     func completed() async throws {
-        try await withServer(["--upload-expiry", "4s", "--reclaim-interval", "1s"]) { server in
+        try await withServer(["--upload-expiry", "8s", "--reclaim-interval", "1s"]) { server in
             let client = try server.admin()
             let bytes = try Sample.bytes(100)
             let upload = try await client.upload(holding: bytes)
