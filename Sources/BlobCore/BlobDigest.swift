@@ -82,6 +82,15 @@ public struct BlobDigest: Hashable, Sendable {
         self = value
     }
 
+    /// Of all digests that begin with these eight bytes, the one that comes last in their order.
+    public static func last(beginningWith word: UInt64) -> BlobDigest {
+        BlobDigest(first: word, second: .max, third: .max, fourth: .max)
+    }
+
+    private init(first: UInt64, second: UInt64, third: UInt64, fourth: UInt64) {
+        (self.first, self.second, self.third, self.fourth) = (first, second, third, fourth)
+    }
+
     /// The 32 bytes.
     public var bytes: [UInt8] {
         var bytes: [UInt8] = []

@@ -6,16 +6,15 @@ extension Catalog {
     /// The rows that one call reads.
     private static var pageSize: Int { 1000 }
 
-    /// Visits all blobs in the order of their digests, after `start` or from the first. Ends early in a task that was
-    /// cancelled.
+    /// Visits all blobs of a range in the order of their digests. Ends early in a task that was cancelled.
     public func forEachBlob(
-        after start: BlobDigest? = nil, _ visit: (BlobRecord) async throws(BlobError) -> Void
+        in range: DigestRange, _ visit: (BlobRecord) async throws(BlobError) -> Void
     ) async throws(BlobError) {
-        var last = start
+        var last = range.after
         while true {
             let page = try await blobRecords(after: last, limit: Self.pageSize)
             for record in page {
-                if Task.isCancelled { return }
+                if Task.isCancelled || !range.contains(record.digest) { return }
                 try await visit(record)
             }
             guard let end = page.last, page.count == Self.pageSize else { return }
@@ -23,25 +22,27 @@ extension Catalog {
         }
     }
 
-    /// Visits all blobs as above, up to `jobs` of them at one time.
+    /// Visits all blobs of some ranges as above, up to `jobs` of them at one time.
     public func forEachBlob(
-        jobs: Int, _ visit: @escaping @Sendable (BlobRecord) async throws(BlobError) -> Void
+        in ranges: [DigestRange], jobs: Int, _ visit: @escaping @Sendable (BlobRecord) async throws(BlobError) -> Void
     ) async throws(BlobError) {
         let failure = await withTaskGroup(of: BlobError?.self) { group in
             do throws(BlobError) {
                 var running = 0
-                try await forEachBlob { record throws(BlobError) in
-                    if running == jobs {
-                        if let failure = await group.next() ?? nil { throw failure }
-                        running -= 1
-                    }
-                    running += 1
-                    group.addTask {
-                        do throws(BlobError) {
-                            try await visit(record)
-                            return nil
-                        } catch {
-                            return error
+                for range in ranges {
+                    try await forEachBlob(in: range) { record throws(BlobError) in
+                        if running == jobs {
+                            if let failure = await group.next() ?? nil { throw failure }
+                            running -= 1
+                        }
+                        running += 1
+                        group.addTask {
+                            do throws(BlobError) {
+                                try await visit(record)
+                                return nil
+                            } catch {
+                                return error
+                            }
                         }
                     }
                 }

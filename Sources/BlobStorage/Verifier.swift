@@ -125,17 +125,17 @@ public final class Verifier: Sendable {
         let pacer = Pacer(rate: rate)
         try await Task.sleep(for: min(interval, Self.firstDelay))
         // Anywhere: a server that is restarted often must not look at the same blobs each time.
-        var position: BlobDigest? = BlobDigest(bytes: (0..<BlobDigest.byteCount).map { _ in .random(in: 0...255) })
+        var range = DigestRange(after: .last(beginningWith: .random(in: 0 ... .max)), through: nil)
         while true {
             let start = ContinuousClock.now
             do throws(BlobError) {
-                try await catalog.forEachBlob(after: position) { record throws(BlobError) in
+                try await catalog.forEachBlob(in: range) { record throws(BlobError) in
                     _ = try await verify(record, reading: true) { await pacer.wait(for: $0) }
                 }
             } catch {
                 logger.error("verifying blobs failed; trying again later", metadata: ["error": "\(error)"])
             }
-            position = nil
+            range = .all
             try await Task.sleep(until: start + interval)
         }
     }

@@ -11,6 +11,8 @@ struct Check {
     let bytes: any ByteStore
     /// Whether blobs are read, or only their sizes compared.
     let isReading: Bool
+    /// How much of a hundred blobs is examined, others each time; `nil` for all of them.
+    let samplePercent: Double?
     /// Blobs that are examined at one time.
     let jobs: Int
     let report: CheckReport
@@ -21,13 +23,16 @@ struct Check {
         examining examine: @escaping @Sendable (BlobRecord, Pace) async throws(BlobError) -> Verdict
     ) async throws(BlobError) -> Bool {
         for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
-        report.begin(byteCount: isReading ? try await catalog.statistics().blobBytes : 0)
-        try await catalog.forEachBlob(jobs: jobs) { [report] record throws(BlobError) in
+        let share = (samplePercent ?? 100) / 100
+        let ranges = DigestRange.sample(share)
+        let byteCount = isReading ? Double(try await catalog.statistics().blobBytes) * share : 0
+        report.begin(byteCount: Int64(byteCount), samplePercent: samplePercent)
+        try await catalog.forEachBlob(in: ranges, jobs: jobs) { [report] record throws(BlobError) in
             let verdict = try await examine(record) { report.read($0) }
             report.examined(record, verdict)
         }
         try await checkUploads()
-        try await countOrphans()
+        for range in ranges { try await countOrphans(in: range) }
         return report.end()
     }
 
@@ -62,9 +67,9 @@ struct Check {
     }
 
     /// Bytes without a row are no damage: the reclaimer removes them.
-    private func countOrphans() async throws(BlobError) {
-        for byte in UInt8.min...UInt8.max {
-            let held = try await bytes.heldBlobs(beginningWith: byte)
+    private func countOrphans(in range: DigestRange) async throws(BlobError) {
+        for byte in range.leadingBytes {
+            let held = try await bytes.heldBlobs(beginningWith: byte).filter(range.contains)
             try await catalog.forEachUnknownBlob(among: held) { _ throws(BlobError) in report.orphan() }
         }
     }

@@ -18,6 +18,7 @@ final class CheckReport: Sendable {
     private struct State {
         /// Of the bytes that are read.
         var progress = ByteProgress()
+        var samplePercent: Double?
         var examined: Int64 = 0
         var damaged = 0
         var faults = 0
@@ -34,10 +35,14 @@ final class CheckReport: Sendable {
         self.print = print
     }
 
-    func begin(byteCount: Int64) {
+    /// - Parameters:
+    ///   - byteCount: that will be read, as far as can be told.
+    ///   - samplePercent: how much of a hundred blobs will be examined; `nil` for all of them.
+    func begin(byteCount: Int64, samplePercent: Double? = nil) {
         state.withLock { state in
             state.progress = ByteProgress()
             state.progress.total = byteCount
+            state.samplePercent = samplePercent
         }
     }
 
@@ -96,8 +101,10 @@ final class CheckReport: Sendable {
             var line = Line(event: "done", seconds: progress.seconds)
             (line.blobs, line.bytes, line.bytesPerSecond) = (state.examined, progress.done, progress.bytesPerSecond)
             (line.damaged, line.faults, line.orphans) = (state.damaged, state.faults, state.orphans)
+            line.samplePercent = state.samplePercent
+            let sample = state.samplePercent.map { String(format: ", a sample of %g %%", $0) } ?? ""
             tell(
-                "\(state.examined) blobs, \(sizeText(progress.done)) read in \(ByteProgress.time(progress.seconds)): "
+                "\(state.examined) blobs\(sample), \(sizeText(progress.done)) read in \(ByteProgress.time(progress.seconds)): "
                     + "\(state.damaged) damaged, \(state.faults) other faults, \(state.orphans) without a row",
                 line
             )
@@ -141,6 +148,7 @@ extension CheckReport {
         var damaged: Int?
         var faults: Int?
         var orphans: Int?
+        var samplePercent: Double?
 
         fileprivate var json: String {
             let encoder = JSONEncoder()

@@ -67,4 +67,18 @@ import Testing
         report.orphan()
         #expect(report.end())
     }
+
+    /// Nobody may take it for a look at everything.
+    @Test(arguments: [(0.5, "0.5"), (1, "1"), (7, "7"), (33.3, "33.3")])
+    func aSampleSaysSo(percent: Double, text: String) throws {
+        for style in [CheckReport.Style.text, .json] {
+            let report = report(style)
+            report.begin(byteCount: 0, samplePercent: percent)
+            report.examined(record, .sound)
+            #expect(report.end())
+        }
+        try #require(lines.count == 2)
+        #expect(lines[0].hasPrefix("1 blobs, a sample of \(text) %, 0 bytes read in"))
+        #expect(lines[1].contains("\"sample_percent\":\(text),"))
+    }
 }

@@ -17,6 +17,9 @@ struct CheckCommand: AsyncParsableCommand {
             Works beside a running server, which then moves them itself. In the storage 'cloud' they stay where they are, \
             and are served no more.
 
+            Where all blobs are too many, --sample 1 examines one in a hundred, others each time. Rows are compared with \
+            each other in full.
+
             Exit codes: 0 everything is well, 1 damage was found, 2 the check could not be made.
             """
     )
@@ -26,6 +29,9 @@ struct CheckCommand: AsyncParsableCommand {
     @Flag(help: "Compare sizes only, and read no bytes.")
     var quick = false
 
+    @Option(help: ArgumentHelp("Examine so many percent of the blobs, chosen at random.", valueName: "percent"))
+    var sample: Double?
+
     @Flag(help: "Print JSON lines, as is done anyway where standard output is no terminal.")
     var json = false
 
@@ -34,6 +40,8 @@ struct CheckCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (1...256).contains(jobs ?? 1) else { throw ValidationError("--jobs must be 1 to 256") }
+        let percent = sample ?? 100
+        guard percent > 0, percent <= 100 else { throw ValidationError("--sample must be above 0 and at most 100") }
     }
 
     func run() async throws {
@@ -60,16 +68,14 @@ struct CheckCommand: AsyncParsableCommand {
         let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
         if case .cloud(let cloud) = try StorageSettings(effective) {
             // Each waits for the network most of the time.
-            return try await check(
-                try await Storage.cloud(cloud, grace: .zero, logger: logger), jobs: jobs ?? 16, report
+            return try await run(
+                on: try await Storage.cloud(cloud, grace: .zero, logger: logger), jobs: jobs ?? 16, report
             )
         }
         try requireCatalog(in: data)
         if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
-            let check = Check(
-                catalog: visited.catalog, bytes: visited.bytes, isReading: !quick, jobs: jobs ?? 1, report: report
-            )
+            let check = check(visited.catalog, visited.bytes, jobs: jobs ?? 1, report)
             let isWell = try await check.run(examining: check.suspect)
             // When this ends, the server serves none of what was found.
             if !isWell { wake(server) }
@@ -79,16 +85,22 @@ struct CheckCommand: AsyncParsableCommand {
             await visited.close()
             return isWell
         }
-        return try await check(
-            try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), jobs: jobs ?? 1, report
+        return try await run(
+            on: try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), jobs: jobs ?? 1, report
+        )
+    }
+
+    private func check(
+        _ catalog: any Catalog, _ bytes: any ByteStore, jobs: Int, _ report: CheckReport
+    ) -> Check {
+        Check(
+            catalog: catalog, bytes: bytes, isReading: !quick, samplePercent: sample, jobs: jobs, report: report
         )
     }
 
     /// Checks what this process may change.
-    private func check(_ storage: Storage, jobs: Int, _ report: CheckReport) async throws -> Bool {
-        let check = Check(
-            catalog: storage.catalog, bytes: storage.bytes, isReading: !quick, jobs: jobs, report: report
-        )
+    private func run(on storage: Storage, jobs: Int, _ report: CheckReport) async throws -> Bool {
+        let check = check(storage.catalog, storage.bytes, jobs: jobs, report)
         let isWell = try await check.run { [quick] record, pace throws(BlobError) in
             try await storage.verifier.verify(record, reading: !quick, pace: pace)
         }

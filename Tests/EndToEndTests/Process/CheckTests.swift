@@ -86,6 +86,48 @@ struct CheckTests {
         }
     }
 
+    @Test("of a sample finds what is damaged in it, counts what has no row in it, and says that it is a sample")
+    func sample() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            for number in 0..<100 {
+                let digest = try await client.publish(Sample.bytes(1000 + number)).digest
+                try damage(path(of: digest, in: server), number)
+            }
+            _ = try await server.stop()
+            // In each of the 256 directories a file without a row.
+            for byte in 0..<256 {
+                let digest = String(format: "%02x", byte) + String(repeating: "7", count: 62)
+                try Data().write(to: URL(fileURLWithPath: path(of: digest, in: server)))
+            }
+            var found: Set<String> = []
+            // Others each time, so that all are found in the end.
+            for _ in 0..<64 where found.count < 100 {
+                let told = try events(try await check(server, ["--sample", "50"]))
+                let done = try #require(told.last)
+                let (blobs, orphans) = (try #require(done["blobs"]?.integer), try #require(done["orphans"]?.integer))
+                #expect((1..<100).contains(blobs))
+                #expect(orphans == 128)
+                #expect(done["sample_percent"] == .integer(50))
+                #expect(done["damaged"] == .integer(blobs))
+                let digests = Set(told.compactMap { $0["digest"]?.string })
+                #expect(digests.count == blobs)
+                found.formUnion(digests)
+            }
+            #expect(found.count == 100)
+            #expect(try events(try await check(server, ["--sample", "100"])).last?["blobs"] == .integer(100))
+        }
+    }
+
+    @Test("of no sample, or of more than all: what would be right", arguments: ["0", "-1", "100.1", "nan", "some"])
+    func noSample(percent: String) async throws {
+        try await withServer { server in
+            let outcome = try await check(server, ["--sample=\(percent)"])
+            #expect(outcome.end == .code(64))
+            #expect(outcome.errors.contains("--sample"))
+        }
+    }
+
     @Test("uploading the same bytes again heals")
     func healing() async throws {
         try await withServer { server in
