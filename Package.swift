@@ -192,7 +192,9 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["BlobClient", "BlobCore", "blob", "blobd", .crypto, .nioCore, .nioPosix],
+            dependencies: [
+                "BlobClient", "BlobCore", "S3Client", "blob", "blobd", .crypto, .logging, .nioCore, .nioPosix,
+            ],
             swiftSettings: swiftSettings
         ),
     ],

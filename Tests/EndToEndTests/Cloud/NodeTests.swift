@@ -1,6 +1,9 @@
-// What is particular to a node of many: redirects, and a store that is away. Needs the engines: `Tests/engines/run`.
+// What is particular to a node of many: redirects, and a store that is away, or has lost bytes. Needs the engines:
+// `Tests/engines/run`.
 
 import Foundation
+import NIOCore
+import S3Client
 import Testing
 
 @Suite("Node", .inTurn)
@@ -48,6 +51,51 @@ struct NodeTests {
             let client = try node.admin()
             #expect(try await client.send(.download(Sample.digest(of: kept))).body == kept)
             #expect(try await client.complete(open).digest == Sample.digest(of: bytes))
+        }
+    }
+
+    @Test(
+        "check finds what was changed, cut or deleted in the bucket; none of it is served, and the same bytes heal it")
+    func damage() async throws {
+        let cloud = try await CloudData()
+        // The first stays as it is; the last one is two objects.
+        let contents = try [1000, 1001, 1002, 1003, 17 << 20].map(Sample.bytes)
+        let digests = contents.map(Sample.digest)
+        try await withServer(on: cloud) { node in
+            let client = try node.admin()
+            for bytes in contents { _ = try await client.publish(bytes) }
+            // A node makes one object of several when it likes to.
+            _ = try await node.stop()
+            try await cloud.withBucket { bucket in
+                for (number, digest) in digests.enumerated().dropFirst() {
+                    let key = try await cloud.lastKey(of: digest)
+                    let size = try #require(try await bucket.head(key)?.size)
+                    switch number {
+                    case 1: try await bucket.put(key, [ByteBuffer(repeating: 7, count: Int(size) - 1)])
+                    case 2: #expect(try await bucket.delete([key]).isEmpty)
+                    default: try await bucket.put(key, [ByteBuffer(repeating: 7, count: Int(size))])
+                    }
+                }
+            }
+            func damaged(_ flags: [String]) async throws -> Set<String> {
+                let found = try await node.command(["check", "--json"] + flags)
+                #expect(found.end == .code(1), "\(found)")
+                let events = try found.output.split(separator: "\n").map {
+                    try JSONDecoder().decode(JSON.self, from: Data($0.utf8))
+                }
+                return Set(events.compactMap { $0["digest"]?.string })
+            }
+            #expect(try await damaged(["--quick"]) == Set(digests[1...2]))
+            #expect(try await damaged([]) == Set(digests[1...]))
+
+            try await node.start()
+            for digest in digests[1...] { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
+            #expect(try await client.send(.download(digests[0])).body == contents[0])
+            for bytes in contents[1...] { _ = try await client.publish(bytes) }
+            for (digest, bytes) in zip(digests, contents) {
+                #expect(try await client.send(.download(digest)).body == bytes)
+            }
+            #expect(try await node.command(["check"]).end == .code(0))
         }
     }
 }

@@ -2,6 +2,8 @@
 // `Tests/engines/run`.
 
 import Foundation
+import Logging
+import S3Client
 
 /// A schema of its own in the database, and a bucket that all servers share.
 struct CloudData: Sendable {
@@ -32,10 +34,40 @@ struct CloudData: Sendable {
         ]
     }
 
-    /// The one number that a query has; 0 for NULL.
-    func number(_ query: String) async throws -> Int {
+    /// The one value that a query has; empty for NULL.
+    func value(_ query: String) async throws -> String {
         let outcome = try await ChildProcess.run(["psql", "-qAtc", query, database], in: "/")
         guard outcome.end == .code(0) else { throw Failure("psql ended with \(outcome.end): \(outcome.errors)") }
-        return Int(outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+        return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// The one number that a query has; 0 for NULL.
+    func number(_ query: String) async throws -> Int { Int(try await value(query)) ?? 0 }
+
+    /// The object that holds the last bytes of a blob.
+    func lastKey(of digest: String) async throws -> String {
+        try await value(
+            """
+            SELECT 'segments/' || upload || '/' || name FROM contents JOIN pieces ON content = id
+                WHERE digest = '\\x\(digest)' AND state = 1 ORDER BY start DESC LIMIT 1
+            """)
+    }
+
+    /// The bucket itself, which is not what a client of the server sees.
+    func withBucket(_ body: (S3Bucket) async throws -> Void) async throws {
+        func setting(_ name: String) -> String { settings["BLOBD_S3_" + name] ?? "" }
+        let bucket = try S3Bucket(
+            S3Configuration(
+                endpoint: setting("ENDPOINT"), bucket: setting("BUCKET"),
+                credentials: S3Configuration.Credentials(
+                    accessKey: setting("ACCESS_KEY"), secretKey: setting("SECRET_KEY"))),
+            logger: Logger(label: "test"))
+        do {
+            try await body(bucket)
+        } catch {
+            await bucket.shutdown()
+            throw error
+        }
+        await bucket.shutdown()
     }
 }
