@@ -96,7 +96,6 @@ public final class Verifier: Sendable {
         // The mark first: with it, nobody is served what is about to be moved.
         try await catalog.setCondition(.damaged, of: record.digest)
         blobs.forget(record.digest)
-        // Told before anything else can fail: the next look finds the mark, and says nothing.
         if record.condition != .damaged {
             Counter(label: "blobd_damaged_blobs_total").increment()
             logger.critical(
@@ -104,7 +103,15 @@ public final class Verifier: Sendable {
                 metadata: ["digest": "\(record.digest)", "size": "\(record.size)", "found": "\(verdict)"]
             )
         }
-        try await bytes.quarantine(record.digest)
+        do throws(BlobError) {
+            try await bytes.quarantine(record.digest)
+        } catch {
+            // The mark is what protects clients; other blobs must not go unexamined because this one cannot be moved.
+            logger.critical(
+                "the bytes of a damaged blob could not be moved to quarantine; it is tried when they are read again",
+                metadata: ["digest": "\(record.digest)", "error": "\(error)"]
+            )
+        }
     }
 
     /// Verifies what others suspect.

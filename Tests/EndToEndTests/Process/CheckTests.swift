@@ -30,6 +30,15 @@ struct CheckTests {
         }
     }
 
+    /// Puts a file in the place of the directory.
+    @discardableResult
+    private func blockQuarantine(of server: ServerProcess) throws -> String {
+        let quarantine = "\(server.data)/quarantine"
+        try FileManager.default.removeItem(atPath: quarantine)
+        try Data().write(to: URL(fileURLWithPath: quarantine))
+        return quarantine
+    }
+
     private func countsOne(_ server: ServerProcess) async throws {
         let client = try server.admin()
         try await eventually("it is counted") {
@@ -175,9 +184,7 @@ struct CheckTests {
         try await withServer(["--scrub-interval", "1s", "--scrub-rate", "1GiB"]) { server in
             let client = try server.admin()
             let digest = try await client.publish(Sample.bytes(5000)).digest
-            let quarantine = "\(server.data)/quarantine"
-            try FileManager.default.removeItem(atPath: quarantine)
-            try Data().write(to: URL(fileURLWithPath: quarantine))
+            let quarantine = try blockQuarantine(of: server)
             try damage(path(of: digest, in: server), 1)
             try await countsOne(server)
             expect(try await client.send(.download(digest)), is: .blobCorrupt)
@@ -186,6 +193,21 @@ struct CheckTests {
             try FileManager.default.createDirectory(atPath: quarantine, withIntermediateDirectories: false)
             try await eventually("it is moved") { try server.files(in: "quarantine").count == 1 ? true : nil }
             try await countsOne(server)
+        }
+    }
+
+    @Test("beside a server takes all damage out of service even where quarantine has no place for it")
+    func noQuarantineForMany() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            var digests: [String] = []
+            for _ in 0..<3 { digests.append(try await client.publish(Sample.bytes(1000)).digest) }
+            try blockQuarantine(of: server)
+            for digest in digests { try damage(path(of: digest, in: server), 1) }
+            let found = try await check(server)
+            #expect(found.end == .code(1))
+            #expect(Set(try events(found).compactMap { $0["digest"]?.string }) == Set(digests))
+            for digest in digests { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
         }
     }
 
