@@ -35,7 +35,7 @@ struct FaultTests {
     func retried(_ name: String, _ fault: Canned) async throws {
         let body = Sample.bytes(300_000)
         try await withCanned(
-            [fault, fault, Self.stored], { if fault.end == .silence { $0.idleTimeout = .seconds(1) } }
+            [fault, fault, Self.stored], { if fault.end == .silence { $0.idleTimeout = .seconds(5) } }
         ) { store, bucket in
             try await bucket.put("a b", Sample.buffers(body))
             #expect(store.seen.map(\.method) == [.PUT, .PUT, .PUT])
@@ -84,7 +84,7 @@ struct FaultTests {
             let start = ContinuousClock.now
             let error = await #expect(throws: S3Error.self) { try await bucket.put("a", [ByteBuffer(string: "a")]) }
             #expect(error?.kind == .timeout)
-            #expect(ContinuousClock.now - start < .seconds(10))
+            #expect(ContinuousClock.now - start < .seconds(30))
             #expect(store.seen.count <= 2)
         }
     }

@@ -103,7 +103,7 @@ struct UnreachableTests {
             [.silent],
             {
                 $0.connectionLimit = 1
-                $0.connectTimeout = .seconds(2)
+                $0.connectTimeout = .seconds(5)
                 $0.retries.tries = 1
             }
         ) { store, bucket in
