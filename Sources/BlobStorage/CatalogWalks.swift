@@ -22,27 +22,25 @@ extension Catalog {
         }
     }
 
-    /// Visits all blobs of some ranges as above, up to `jobs` of them at one time.
+    /// Visits all blobs of a range as above, up to `jobs` of them at one time.
     public func forEachBlob(
-        in ranges: [DigestRange], jobs: Int, _ visit: @escaping @Sendable (BlobRecord) async throws(BlobError) -> Void
+        in range: DigestRange, jobs: Int, _ visit: @escaping @Sendable (BlobRecord) async throws(BlobError) -> Void
     ) async throws(BlobError) {
         let failure = await withTaskGroup(of: BlobError?.self) { group in
             do throws(BlobError) {
                 var running = 0
-                for range in ranges {
-                    try await forEachBlob(in: range) { record throws(BlobError) in
-                        if running == jobs {
-                            if let failure = await group.next() ?? nil { throw failure }
-                            running -= 1
-                        }
-                        running += 1
-                        group.addTask {
-                            do throws(BlobError) {
-                                try await visit(record)
-                                return nil
-                            } catch {
-                                return error
-                            }
+                try await forEachBlob(in: range) { record throws(BlobError) in
+                    if running == jobs {
+                        if let failure = await group.next() ?? nil { throw failure }
+                        running -= 1
+                    }
+                    running += 1
+                    group.addTask {
+                        do throws(BlobError) {
+                            try await visit(record)
+                            return nil
+                        } catch {
+                            return error
                         }
                     }
                 }

@@ -27,9 +27,11 @@ struct Check {
         let ranges = DigestRange.sample(share)
         let byteCount = isReading ? Double(try await catalog.statistics().blobBytes) * share : 0
         report.begin(byteCount: Int64(byteCount), samplePercent: samplePercent)
-        try await catalog.forEachBlob(in: ranges, jobs: jobs) { [report] record throws(BlobError) in
-            let verdict = try await examine(record) { report.read($0) }
-            report.examined(record, verdict)
+        for range in ranges {
+            try await catalog.forEachBlob(in: range, jobs: jobs) { [report] record throws(BlobError) in
+                let verdict = try await examine(record) { report.read($0) }
+                report.examined(record, verdict)
+            }
         }
         try await checkUploads()
         for range in ranges { try await countOrphans(in: range) }

@@ -80,10 +80,7 @@ struct NodeTests {
             func damaged(_ flags: [String]) async throws -> Set<String> {
                 let found = try await node.command(["check", "--json"] + flags)
                 #expect(found.end == .code(1), "\(found)")
-                let events = try found.output.split(separator: "\n").map {
-                    try JSONDecoder().decode(JSON.self, from: Data($0.utf8))
-                }
-                return Set(events.compactMap { $0["digest"]?.string })
+                return try found.namedDigests()
             }
             #expect(try await damaged(["--quick"]) == Set(digests[1...2]))
             #expect(try await damaged([]) == Set(digests[1...]))

@@ -15,6 +15,16 @@ final class ChildProcess: Sendable {
         let end: End
         let output: String
         let errors: String
+
+        /// The output of a command that writes one JSON object a line.
+        func jsonLines() throws -> [JSON] {
+            try output.split(separator: "\n").map { try JSONDecoder().decode(JSON.self, from: Data($0.utf8)) }
+        }
+
+        /// The blobs that these lines name.
+        func namedDigests() throws -> Set<String> {
+            Set(try jsonLines().compactMap { $0["digest"]?.string })
+        }
     }
 
     let pid: pid_t

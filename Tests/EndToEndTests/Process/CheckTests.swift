@@ -9,10 +9,6 @@ struct CheckTests {
         try await server.command(["check", "--data", server.data] + flags)
     }
 
-    private func events(_ outcome: ChildProcess.Outcome) throws -> [JSON] {
-        try outcome.output.split(separator: "\n").map { try JSONDecoder().decode(JSON.self, from: Data($0.utf8)) }
-    }
-
     /// Changes one bit, or cuts the file, or takes it away.
     private func damage(_ path: String, _ number: Int) throws {
         switch number % 10 {
@@ -64,14 +60,13 @@ struct CheckTests {
             }
             let sound = try await check(server)
             #expect(sound.end == .code(0), "\(sound.output) \(sound.errors)")
-            #expect(try events(sound).last?["blobs"] == .integer(550))
+            #expect(try sound.jsonLines().last?["blobs"] == .integer(550))
             if !isRunning { _ = try await server.stop() }
             for number in 0..<500 { try damage(path(of: digests[number], in: server), number) }
 
             let found = try await check(server, ["--jobs", "\(jobs)"])
             #expect(found.end == .code(1))
-            let named = Set(try events(found).compactMap { $0["digest"]?.string })
-            #expect(named == Set(digests[..<500]))
+            #expect(try found.namedDigests() == Set(digests[..<500]))
             if !isRunning { try await server.start() }
             for digest in digests[..<500] { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
             for digest in digests[500...] { #expect(try await client.send(.download(digest)).status == 200) }
@@ -90,8 +85,8 @@ struct CheckTests {
             for (digest, number) in zip(digests, [0, 8, 9]) { try damage(path(of: digest, in: server), number) }
             let found = try await check(server, ["--quick"])
             #expect(found.end == .code(1))
-            #expect(Set(try events(found).compactMap { $0["digest"]?.string }) == Set(digests[1...]))
-            #expect(try events(found).last?["bytes"] == .integer(0))
+            #expect(try found.namedDigests() == Set(digests[1...]))
+            #expect(try found.jsonLines().last?["bytes"] == .integer(0))
         }
     }
 
@@ -112,19 +107,19 @@ struct CheckTests {
             var found: Set<String> = []
             // Others each time, so that all are found in the end.
             for _ in 0..<64 where found.count < 100 {
-                let told = try events(try await check(server, ["--sample", "50"]))
-                let done = try #require(told.last)
+                let told = try await check(server, ["--sample", "50"])
+                let done = try #require(try told.jsonLines().last)
                 let (blobs, orphans) = (try #require(done["blobs"]?.integer), try #require(done["orphans"]?.integer))
                 #expect((1..<100).contains(blobs))
                 #expect(orphans == 128)
                 #expect(done["sample_percent"] == .integer(50))
                 #expect(done["damaged"] == .integer(blobs))
-                let digests = Set(told.compactMap { $0["digest"]?.string })
+                let digests = try told.namedDigests()
                 #expect(digests.count == blobs)
                 found.formUnion(digests)
             }
             #expect(found.count == 100)
-            #expect(try events(try await check(server, ["--sample", "100"])).last?["blobs"] == .integer(100))
+            #expect(try await check(server, ["--sample", "100"]).jsonLines().last?["blobs"] == .integer(100))
         }
     }
 
@@ -206,7 +201,7 @@ struct CheckTests {
             for digest in digests { try damage(path(of: digest, in: server), 1) }
             let found = try await check(server)
             #expect(found.end == .code(1))
-            #expect(Set(try events(found).compactMap { $0["digest"]?.string }) == Set(digests))
+            #expect(try found.namedDigests() == Set(digests))
             for digest in digests { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
         }
     }
