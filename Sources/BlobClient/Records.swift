@@ -18,9 +18,11 @@ public struct StoredFile: Sendable, Equatable, Codable {
     public var isTemporary: Bool?
     /// When it goes by itself.
     public var expiresAt: Date?
+    /// The subject whose file it is, where the server tells.
+    public var owner: String?
 
     enum CodingKeys: String, CodingKey {
-        case id, name, size, digest, url
+        case id, name, size, digest, url, owner
         case mediaType = "media_type"
         case createdAt = "created_at"
         case isTemporary = "temporary"
@@ -55,6 +57,9 @@ public struct FileQuery: Sendable, Equatable {
 public struct FilePage: Sendable, Equatable, Codable {
     /// How many there are on all pages.
     public var count: Int
+    /// The subject of the token that asked, where the server tells. With the scope `admin` the files of others are
+    /// listed, too: only those whose ``StoredFile/owner`` this is are the caller's.
+    public var subject: String?
     public var items: [StoredFile]
 }
 

@@ -8,7 +8,7 @@ import HTTPTypes
 extension API {
     func listFiles(_ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
         let page = try await files.files(request.query.fileQuery(), for: caller)
-        return .json(FileList(count: page.count, items: page.items.map(FileItem.init)))
+        return .json(FileList(count: page.count, subject: caller.subject.name, items: page.items.map(FileItem.init)))
     }
 
     func file(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
@@ -45,9 +45,10 @@ struct FileItem: Encodable {
     let temporary: Bool
     /// `null` for a permanent file: the key is always there.
     let expiresAt: Date?
+    let owner: String
 
     private enum CodingKeys: String, CodingKey {
-        case id, name, size, digest, url, temporary
+        case id, name, size, digest, url, temporary, owner
         case mediaType = "media_type"
         case createdAt = "created_at"
         case expiresAt = "expires_at"
@@ -63,6 +64,7 @@ struct FileItem: Encodable {
         url = "/api/blobs/\(file.digest.hex)"
         temporary = file.isTemporary
         expiresAt = file.expires
+        owner = file.owner.name
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -76,11 +78,14 @@ struct FileItem: Encodable {
         try container.encode(url, forKey: .url)
         try container.encode(temporary, forKey: .temporary)
         try container.encode(expiresAt, forKey: .expiresAt)
+        try container.encode(owner, forKey: .owner)
     }
 }
 
 private struct FileList: Encodable {
     let count: Int64
+    /// Who asked: with the scope `admin`, the only way to tell one's own files from others'.
+    let subject: String
     let items: [FileItem]
 }
 

@@ -8,8 +8,8 @@ import Synchronization
 struct Uploads: Sendable {
     let server: BlobServer
     let options: UploadOptions
-    /// Whether what can be downloaded already is not sent.
-    let skipsExisting: Bool
+    /// What need not be sent because the caller has it on the server; `nil` where all is sent.
+    let existing: OwnFiles?
     let reporter: TransferReporter
     var journal = UploadJournal.standard
 
@@ -54,7 +54,7 @@ struct Uploads: Sendable {
 
     func upload(_ path: String) async {
         await report(path) { id in
-            if skipsExisting, let there = try await existing(path, id) { return there }
+            if let existing, let there = try await result(of: path, in: existing, id) { return there }
             let file = try await server.upload(file: path, options: options, journal: journal) {
                 reporter.note($0, of: id)
             }
@@ -80,10 +80,10 @@ struct Uploads: Sendable {
         }
     }
 
-    private func existing(_ path: String, _ id: Int) async throws -> TransferResult? {
+    private func result(of path: String, in existing: OwnFiles, _ id: Int) async throws -> TransferResult? {
         reporter.remark("computing its digest", on: id)
         let digest = try await BlobServer.digest(ofFile: path)
-        guard let blob = try await server.blob(digest) else { return nil }
+        guard let blob = try await existing.blob(digest, isTemporary: options.isTemporary) else { return nil }
         return TransferResult(
             digest: digest.hex, rest: [server.url(of: digest), path], size: blob.size, wasThere: true)
     }

@@ -222,7 +222,7 @@ struct ResumeCommand: AsyncParsableCommand {
             }
             return
         }
-        await Uploads(server: server, options: entry.options, skipsExisting: false, reporter: reporter)
+        await Uploads(server: server, options: entry.options, existing: nil, reporter: reporter)
             .upload(entry.path)
     }
 }

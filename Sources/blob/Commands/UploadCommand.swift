@@ -32,7 +32,11 @@ struct UploadCommand: AsyncParsableCommand {
     @Flag(help: "Let the server remove the files after a time.")
     var temporary = false
 
-    @Flag(help: "Send nothing of a file whose bytes can be downloaded already. Reads each file once more.")
+    @Flag(
+        help: """
+            Send nothing of a file whose bytes one of your own files on the server has, a permanent one; with \
+            --temporary also one with half of its life before it. Needs a token that may list files.
+            """)
     var skipExisting = false
 
     @OptionGroup var reportFlags: ReportFlags
@@ -54,7 +58,9 @@ struct UploadCommand: AsyncParsableCommand {
         let choice = try serverFlags.given().choice()
         try await Interruption.cancelling {
             try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
-                let uploads = Uploads(server: server, options: options, skipsExisting: skipExisting, reporter: reporter)
+                let uploads = Uploads(
+                    server: server, options: options,
+                    existing: skipExisting ? OwnFiles(on: server, reporter: reporter) : nil, reporter: reporter)
                 await reporter.telling {
                     async let counting: Void = uploads.count(FileWalk(paths, isRecursive: recursive))
                     await uploads.run(FileWalk(paths, isRecursive: recursive), jobs: jobs)

@@ -190,6 +190,11 @@ final class TransferReporter: Sendable {
         }
     }
 
+    /// Something about the whole run that is not as it was asked for.
+    func warn(_ text: String) {
+        state.withLock { emit("blob: warning: \(text)", isResult: false, &$0) }
+    }
+
     /// The last that is told: numbers, and how to go on after an interruption.
     func finish(hint: String?) {
         state.withLock { state in
