@@ -62,6 +62,14 @@ public final class BlobServer: Sendable {
         try await retrying { try await self.calls.files(query) }
     }
 
+    /// Page after page of the caller's files, from the query's first to the last.
+    ///
+    /// Where the server has cursors, every file that is there throughout is listed exactly once, whatever comes and goes
+    /// meanwhile. Others are asked to skip what was listed: a file may be missed, or come twice.
+    public func filePages(_ query: FileQuery = FileQuery()) -> FilePages {
+        FilePages(server: self, query: query)
+    }
+
     public func file(_ id: String) async throws -> StoredFile {
         try await retrying { try await self.calls.file(id) }
     }

@@ -19,10 +19,11 @@ struct Calls: Sendable {
 
     // MARK: Uploads
 
-    func initiate(name: String?, isTemporary: Bool) async throws -> UploadStatus {
+    func initiate(_ options: UploadOptions) async throws -> UploadStatus {
         var query: [(String, String)] = []
-        if let name { query.append(("filename", name)) }
-        if isTemporary { query.append(("temporary", "true")) }
+        if let name = options.name { query.append(("filename", name)) }
+        if let path = options.path { query.append(("path", path)) }
+        if options.isTemporary { query.append(("temporary", "true")) }
         let answer = try await transport.exchange(
             ServerRequest(method: .POST, path: "/api/blobs/uploads", query: query, body: .bytes(ByteBuffer())))
         return try Self.uploadStatus(answer)
@@ -85,7 +86,7 @@ struct Calls: Sendable {
     // MARK: Files
 
     func files(_ query: FileQuery) async throws -> FilePage {
-        var parameters = [("skip", "\(query.skip)"), ("top", "\(query.top)")]
+        var parameters = [query.after.map { ("after", $0) } ?? ("skip", "\(query.skip)"), ("top", "\(query.top)")]
         if let search = query.search { parameters.append(("search", search)) }
         if let order = query.order {
             parameters.append(("orderby", order.rawValue + (query.isDescending ? " desc" : "")))

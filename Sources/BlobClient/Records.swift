@@ -8,6 +8,8 @@ public struct StoredFile: Sendable, Equatable, Codable {
     /// By which it is looked up and deleted; `nil` when the server completed the upload and its answer was lost.
     public var id: String?
     public var name: String?
+    /// Where it lay in the folder that it came from, if its uploader told; see ``UploadOptions/path``.
+    public var path: String?
     public var size: Int64?
     /// The SHA-256 of its bytes, 64 hexadecimal digits, by which it is downloaded.
     public var digest: String?
@@ -22,7 +24,7 @@ public struct StoredFile: Sendable, Equatable, Codable {
     public var owner: String?
 
     enum CodingKeys: String, CodingKey {
-        case id, name, size, digest, url, owner
+        case id, name, path, size, digest, url, owner
         case mediaType = "media_type"
         case createdAt = "created_at"
         case isTemporary = "temporary"
@@ -42,12 +44,14 @@ public struct FileQuery: Sendable, Equatable {
         case createdAt = "created_at"
     }
 
-    /// What their names hold.
+    /// What their names or paths hold.
     public var search: String?
     public var order: Order?
     public var isDescending = false
     /// How many to leave out at the beginning.
     public var skip = 0
+    /// The ``FilePage/next`` of the page before, sent instead of ``skip``; all else must be as it was there.
+    public var after: String?
     /// How many to list, 1 to 100.
     public var top = 100
 
@@ -61,6 +65,8 @@ public struct FilePage: Sendable, Equatable, Codable {
     /// listed, too: only those whose ``StoredFile/owner`` this is are the caller's.
     public var subject: String?
     public var items: [StoredFile]
+    /// The cursor of the following page, on servers that have cursors; `nil` on the last page, and on others always.
+    public var next: String?
 }
 
 /// A blob, as a download would tell.

@@ -74,8 +74,10 @@ public struct UploadJournal: Sendable {
     private static let suffix = ".json"
 
     private func file(_ server: String, _ path: String, _ options: UploadOptions) -> String {
-        let key = [server, path, options.name ?? "", "\(options.isTemporary)"].joined(separator: "\n")
-        return "\(directory)/\(BlobDigest(SHA256.hash(data: Data(key.utf8))).hex.prefix(32))\(Self.suffix)"
+        // Without a path on the server as it always was, so that what an older version has noted is found.
+        let key = [server, path, options.name ?? "", "\(options.isTemporary)"] + (options.path.map { [$0] } ?? [])
+        let digest = BlobDigest(SHA256.hash(data: Data(key.joined(separator: "\n").utf8)))
+        return "\(directory)/\(digest.hex.prefix(32))\(Self.suffix)"
     }
 }
 
@@ -89,6 +91,8 @@ final class JournalRecord: Sendable {
         var path: String
         var name: String?
         var isTemporary: Bool
+        /// On the server; `path` is the file's own.
+        var remotePath: String?
         var file: FileIdentity
         var upload: String?
         /// ``RunningDigest/encoded`` of the file's first bytes.
@@ -98,7 +102,7 @@ final class JournalRecord: Sendable {
 
         init(server: String, path: String, options: UploadOptions, file: FileIdentity) {
             (self.server, self.path, self.file) = (server, path, file)
-            (name, isTemporary) = (options.name, options.isTemporary)
+            (name, isTemporary, remotePath) = (options.name, options.isTemporary, options.path)
         }
     }
 
@@ -226,8 +230,9 @@ extension JournalRecord.Contents {
     fileprivate var entry: UploadJournal.Entry? {
         guard let upload = upload.flatMap({ UploadID(parsing: $0) }) else { return nil }
         return UploadJournal.Entry(
-            server: server, path: path, options: UploadOptions(name: name, isTemporary: isTemporary), upload: upload,
-            size: file.size, updated: updated ?? .distantPast
+            server: server, path: path,
+            options: UploadOptions(name: name, isTemporary: isTemporary, path: remotePath),
+            upload: upload, size: file.size, updated: updated ?? .distantPast
         )
     }
 }

@@ -10,10 +10,14 @@ public struct UploadOptions: Sendable, Equatable {
     public var name: String?
     /// Whether the server may let it go after a time.
     public var isTemporary: Bool
+    /// Where the file lay in the folder that it came from: names with `/` between them, such as `2026/may/call.wav`. A
+    /// server that keeps it tells it in ``StoredFile/path``; others do not look at it.
+    public var path: String?
 
-    public init(name: String? = nil, isTemporary: Bool = false) {
+    public init(name: String? = nil, isTemporary: Bool = false, path: String? = nil) {
         self.name = name
         self.isTemporary = isTemporary
+        self.path = path
     }
 }
 
@@ -108,7 +112,7 @@ struct UploadRun {
             try await take(settled(calls.status(of: id)))
         } else {
             hasSent = false
-            let upload = try await calls.initiate(name: options.name, isTemporary: options.isTemporary)
+            let upload = try await calls.initiate(options)
             record?.began(upload.id)
             try await take(upload)
         }

@@ -285,6 +285,28 @@ struct JournalTests {
         }
     }
 
+    @Test("with another path on the server it is another upload")
+    func anotherPath() async throws {
+        try await withStub([.append: Dropped.faults(after: 3)], Manners(), Dropped.configuration) { stub, client in
+            let dropped = try Dropped(Self.count)
+            let may = UploadOptions(path: "may/file")
+            await #expect(throws: BlobServerError.self) {
+                try await client.upload(file: dropped.file, options: may, journal: dropped.journal)
+            }
+            #expect(dropped.journal.entries().map(\.options) == [UploadOptions(name: "file", path: "may/file")])
+            for (path, start) in [("june/file", 0), (nil, 0), ("may/file", Int64(3 << 20))] {
+                let log = EventLog()
+                let options = UploadOptions(path: path)
+                _ = try await client.upload(file: dropped.file, options: options, journal: dropped.journal) {
+                    log.note($0)
+                }
+                #expect(log.start == start && log.timesStartedOver.isEmpty)
+            }
+            #expect(stub.model.files.map(\.path) == ["june/file", nil, "may/file"])
+            #expect(dropped.records.isEmpty)
+        }
+    }
+
     @Test("it tells what is unfinished, and nobody else, and no secret")
     func contents() async throws {
         try await withDropped { dropped, stub, client in

@@ -1,4 +1,5 @@
-// What a server does that knows the reference document and nothing else: six operations on blobs in memory. Faults are
+// What a server does that knows the reference document and nothing else: six operations on blobs in memory, and the list
+// of files. Faults are
 // given to it beforehand, for each operation in the order in which its requests come.
 
 import BlobCore
@@ -6,7 +7,7 @@ import Foundation
 import Synchronization
 
 enum Operation: String, CaseIterable, Sendable {
-    case initiate, append, status, complete, destroy, download, other
+    case initiate, append, status, complete, destroy, download, list, other
 }
 
 /// What goes wrong with one request.
@@ -46,6 +47,8 @@ struct Manners: Sendable {
         case offsets
         case ranges
         case repeatedCompletion
+        /// Each page of a list tells the cursor of the next.
+        case cursors
     }
 
     var errors = Errors.bare
@@ -84,6 +87,7 @@ struct PublishedFile: Sendable, Equatable {
     var id: String
     var name: String?
     var isTemporary: Bool
+    var path: String?
     var digest: String
 }
 
@@ -91,6 +95,7 @@ final class ReferenceModel: Sendable {
     private struct Upload {
         var name: String?
         var isTemporary: Bool
+        var path: String?
         var bytes: [UInt8] = []
     }
 
@@ -136,6 +141,21 @@ final class ReferenceModel: Sendable {
         let digest = BlobDigest(of: bytes)
         state.withLock { $0.blobs[digest.hex] = bytes }
         return digest
+    }
+
+    /// Files that were there before, and what somebody else deletes of them.
+    func publishFiles(_ count: Int) {
+        state.withLock { state in
+            state.files = (0..<count).map { number in
+                PublishedFile(
+                    id: "file-\(number)", name: nil, isTemporary: false, path: nil,
+                    digest: BlobDigest(of: "\(number)".utf8).hex)
+            }
+        }
+    }
+
+    func deleteFile(_ id: String) {
+        state.withLock { state in state.files.removeAll { $0.id == id } }
     }
 
     // MARK: What connections ask
@@ -184,6 +204,7 @@ final class ReferenceModel: Sendable {
             case .complete: complete(request, &state)
             case .destroy: destroy(request, &state)
             case .download: download(request, state)
+            case .list: list(request, state)
             case .other: refusal(404, "NOT_FOUND")
             }
         }
@@ -206,7 +227,9 @@ final class ReferenceModel: Sendable {
     private func initiate(_ request: StubRequest, _ state: inout State) -> StubAnswer {
         guard request.body.isEmpty else { return refusal(400, "VALIDATE_FAILED") }
         let id = UploadID().description
-        state.uploads[id] = Upload(name: request.query["filename"], isTemporary: request.query["temporary"] == "true")
+        state.uploads[id] = Upload(
+            name: request.query["filename"], isTemporary: request.query["temporary"] == "true",
+            path: request.query["path"])
         return uploadAnswer(202, id, 0)
     }
 
@@ -233,7 +256,8 @@ final class ReferenceModel: Sendable {
         let digest = BlobDigest(of: upload.bytes).hex
         guard request.query["digest"] == digest else { return refusal(400, "DIGEST_INVALID") }
         let file = PublishedFile(
-            id: "file-\(state.files.count)", name: upload.name, isTemporary: upload.isTemporary, digest: digest)
+            id: "file-\(state.files.count)", name: upload.name, isTemporary: upload.isTemporary,
+            path: upload.path, digest: digest)
         state.blobs[digest] = upload.bytes
         state.files.append(file)
         state.completed[request.subject] = file
@@ -270,6 +294,28 @@ final class ReferenceModel: Sendable {
             status: 206, headers: headers + [("Content-Range", "bytes \(first)-\(bytes.count - 1)/\(bytes.count)")],
             body: Array(bytes[first...]))
     }
+
+    /// In the order of their ids, which are `file-0`, `file-1` and so on.
+    private func list(_ request: StubRequest, _ state: State) -> StubAnswer {
+        let top = request.query["top"].flatMap { Int($0) } ?? 100
+        let rest =
+            if let cursor = request.query["after"] {
+                state.files.filter { Self.number($0.id) > Self.number(cursor) }
+            } else {
+                Array(state.files.dropFirst(request.query["skip"].flatMap { Int($0) } ?? 0))
+            }
+        var answer: [String: Any] = [
+            "count": state.files.count,
+            "items": rest.prefix(top).map { ["id": $0.id, "digest": $0.digest] },
+        ]
+        if manners.extras.contains(.cursors) {
+            answer["next"] = rest.count > top ? rest[top - 1].id as Any : NSNull()
+        }
+        let body = (try? JSONSerialization.data(withJSONObject: answer)) ?? Data()
+        return StubAnswer(status: 200, headers: [("Content-Type", "application/json")], body: Array(body))
+    }
+
+    private static func number(_ id: String) -> Int { Int(id.dropFirst("file-".count)) ?? 0 }
 
     // MARK: Uploads
 

@@ -176,12 +176,12 @@ extension StubRequest {
         case (.GET, 3, _): operation = .download
         default: operation = .other
         }
+        for item in url?.queryItems ?? [] { query[item.name] = item.value }
+        for header in head.headers { headers[header.name.lowercased()] = header.value }
         guard words.starts(with: ["api", "blobs"]) else {
-            operation = .other
+            operation = method == .GET && words == ["api", "files"] ? .list : .other
             return
         }
         subject = words.count == 5 ? words[3] : words.last ?? ""
-        for item in url?.queryItems ?? [] { query[item.name] = item.value }
-        for header in head.headers { headers[header.name.lowercased()] = header.value }
     }
 }
