@@ -1,6 +1,5 @@
-// What a server does that knows the reference document and nothing else: six operations on blobs in memory, and the list
-// of files. Faults are
-// given to it beforehand, for each operation in the order in which its requests come.
+// What a server does that knows the reference document and nothing else: six operations on blobs in memory, and the
+// list of files. Faults are given to it beforehand, for each operation in the order in which its requests come.
 
 import BlobCore
 import Foundation
