@@ -10,14 +10,20 @@ extension CloudCatalog {
     /// Begins to take the data of the server that has this secret, or goes on. From then until ``endImport()`` no node
     /// starts on it.
     ///
+    /// - Parameters:
+    ///   - store: what tells the server's store from others, a restored copy of it too: 16 bytes.
+    ///   - generation: not less than in an earlier run: an older copy of the store must not undo what a newer one
+    ///     brought.
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when there are data of another
     ///   origin.
-    public func beginImport(secret: [UInt8]) async throws(BlobError) {
+    public func beginImport(
+        secret: [UInt8], of store: [UInt8], generation: Int64
+    ) async throws(BlobError) {
         let refusal = try await database.only("SELECT begin_import($1)", [.bytes(secret)], isRepeatable: true) {
             row throws(PostgresError) in try row.optionalText(0)
         }
         switch refusal {
-        case nil: return
+        case nil: try await beginRun(of: store, generation: generation)
         case "over":
             throw BlobError(.unavailable, "everything was brought already, and nodes serve it: there is nothing to do")
         case "other":
@@ -25,6 +31,23 @@ extension CloudCatalog {
         default:
             throw BlobError(.unavailable, "the database holds data already: bring them to an empty one")
         }
+    }
+
+    private func beginRun(of store: [UInt8], generation: Int64) async throws(BlobError) {
+        let run = store + withUnsafeBytes(of: generation.bigEndian, Array.init)
+        let isTheirs = try await database.rows(
+            """
+            INSERT INTO meta AS held VALUES ('imported-from', $1) ON CONFLICT (name) DO UPDATE SET value = $1
+                WHERE substring(held.value FOR 16) = substring($1 FOR 16) AND held.value <= $1
+                RETURNING 1
+            """, [.bytes(run)]
+        ) { _ throws(PostgresError) in true }
+        guard isTheirs.isEmpty else { return }
+        throw BlobError(
+            .unavailable,
+            "the database is being filled from another copy of this store, restored from a backup or newer than this one: "
+                + "correct --data"
+        )
     }
 
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator while a migration is not over.

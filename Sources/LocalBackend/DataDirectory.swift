@@ -19,13 +19,28 @@ public final class DataDirectory: Sendable {
     ///
     /// - Parameter isReadOnly: whether others may count on it that the server changes no uploads and files.
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory,
-    ///   cannot be written, or another server uses it.
+    ///   cannot be written, or another server uses it; and when it holds something else than a store or nothing: then
+    ///   nothing is made in it.
     public convenience init(serving path: FilePath, isReadOnly: Bool = false) throws(BlobError) {
         try self.init(serving: path, isReadOnly: isReadOnly, unnamedFiles: true)
     }
 
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
-    init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(BlobError) {
+    convenience init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(BlobError) {
+        let contents = try DirectoryContents(of: path, accepting: DirectoryContents.broughtByOperator)
+        if let refusal = contents.refusal(toServe: path) { throw refusal }
+        try self.init(locking: path, isReadOnly: isReadOnly, unnamedFiles: unnamedFiles)
+        // A restore may have begun and been killed before the lock was there to be taken.
+        guard try DirectoryLabel(of: path) != nil else { return }
+        throw BlobError(.unavailable, "\(path) was being restored just now; see whether that came to its end")
+    }
+
+    /// Opens and locks a directory that nobody is to serve: a backup, or what becomes a store by a restore.
+    public convenience init(holding path: FilePath) throws(BlobError) {
+        try self.init(locking: path, isReadOnly: false, unnamedFiles: true)
+    }
+
+    private init(locking path: FilePath, isReadOnly: Bool, unnamedFiles: Bool) throws(BlobError) {
         self.path = path
         (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
@@ -141,7 +156,7 @@ public final class DataDirectory: Sendable {
         blobs(beginningWith: digest.bytes.first ?? 0).appending(digest.hex)
     }
 
-    private static func name(of byte: UInt8) -> String {
+    static func name(of byte: UInt8) -> String {
         (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }
 
@@ -189,7 +204,7 @@ public final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 else { throw unusable(path, errno) }
     }
 
-    private static func unusable(_ path: FilePath, _ code: CInt) -> BlobError {
+    static func unusable(_ path: FilePath, _ code: CInt) -> BlobError {
         BlobError(
             .unavailable,
             "the directory \(path) cannot be used: \(Errno(rawValue: code).description); "

@@ -16,17 +16,20 @@ public struct BackupSummary: Equatable, Sendable {
     public var copiedBytes: Int64 = 0
     /// Blobs whose bytes are not what their digest says, or gone. Their rows are kept, marked as damaged.
     public var damaged: [BlobDigest] = []
+    /// What is in a backup and was not put there by blobd. It stays.
+    public var foreign: [FilePath] = []
 
     public init() {}
 }
 
 /// Backs up a data directory, and restores it.
 ///
-/// A backup has the form of a data directory: a catalog, and the blobs that it names. The catalog takes its place last,
-/// so that a backup that was interrupted is the one before. All calls block for as long as it takes, on the caller's
+/// A backup has the form of a data directory: a catalog, and the blobs that it names, and bears a ``DirectoryLabel``.
+/// The catalog takes its place last, so that a backup that was interrupted is the one before. What is not blobd's own
+/// is refused before anything is made or changed in it. All calls block for as long as it takes, on the caller's
 /// thread.
 public struct LocalBackup: Sendable {
-    private let disk: Disk
+    let disk: Disk
 
     public init(logger: Logger) {
         disk = Disk(logger: logger)
@@ -38,27 +41,31 @@ public struct LocalBackup: Sendable {
     /// Open uploads are left out: they are not published yet, and their clients still have their bytes.
     /// - Parameters:
     ///   - path: the data directory.
-    ///   - target: an earlier backup of the same, or an empty or missing directory.
+    ///   - target: an earlier backup of the same store, of this generation or before, or an empty or missing directory.
     ///   - progress: called after every blob.
     /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator.
     public func backUp(
         _ path: FilePath, to target: FilePath, progress: (BackupSummary) -> Void
     ) throws(BlobError) -> BackupSummary {
+        try DirectoryContents.requireStore(path)
+        try requireApart(path, target)
         let source = DataDirectory(visiting: path)
-        guard access(source.catalog.string, F_OK) == 0 else {
-            throw BlobError(.unavailable, "\(path) is no data directory of blobd: correct --data")
-        }
-        let backup = try DataDirectory(serving: target)
+        let server = try database { try Connector(path: source.catalog.string, role: .visitor).writer() }
+        defer { try? server.close() }
+        let version = try database { try server.writeWithoutTransaction(StoreVersion.made) }
+        try requireTarget(target, of: version, in: path, server)
+        try requireUnused(target)
+        let backup = try DataDirectory(holding: target)
         defer { withExtendedLifetime(backup) {} }
+        // Another run may have ended since.
+        try requireTarget(target, of: version, in: path, server)
+        if try DirectoryLabel(of: target) == nil {
+            try DirectoryLabel(kind: .backup, store: version.identity).put(on: target, disk)
+        }
         let snapshot = FilePath(backup.catalog.string + UploadFile.replacementSuffix)
         try removeDatabase(snapshot)
-        let server = try database {
-            let server = try Connector(path: source.catalog.string, role: .visitor).writer()
-            try requireSameCatalog(server, backup.catalog)
-            try server.backup(to: try Self.queue(snapshot))
-            return server
-        }
-        let summary = try fill(backup, snapshot, progress) { blob, file throws(BlobError) in
+        try database { try server.backup(to: try Self.queue(snapshot)) }
+        var summary = try fill(backup, snapshot, progress, prepare: Self.prune) { blob, file throws(BlobError) in
             let outcome = try share(blob, from: source.path(of: blob.digest), to: file)
             guard outcome == .damaged else { return outcome }
             // Its last file may have gone since the snapshot was taken, and its bytes with it.
@@ -68,35 +75,51 @@ public struct LocalBackup: Sendable {
             return isLive ? .damaged : .gone
         }
         try put(snapshot, in: backup)
-        try removeUnnamed(in: backup)
+        summary.foreign = try removeUnnamed(in: backup)
         return summary
     }
 
-    /// Makes a data directory of a backup. Every blob is compared with its digest on the way.
+    /// Makes a data directory of a backup, that of a store of its own. Every blob is compared with its digest on the
+    /// way. A restore that was interrupted goes on when it is called again; until it has come to its end, nothing
+    /// serves the directory.
     ///
     /// - Parameters:
     ///   - path: the backup.
-    ///   - target: an empty or missing directory.
+    ///   - target: an empty or missing directory, or what an interrupted restore of the same backup left.
     public func restore(
         _ path: FilePath, to target: FilePath, progress: (BackupSummary) -> Void
     ) throws(BlobError) -> BackupSummary {
+        let store = try Self.requireBackup(path)
+        try requireApart(path, target)
+        try requireTarget(target, ofRestoring: store, from: path)
+        try requireUnused(target)
+        // Nothing changes the backup meanwhile.
+        let hold = try SharedLock(on: path)
+        defer { withExtendedLifetime(hold) {} }
         let source = DataDirectory(visiting: path)
-        guard access(source.catalog.string, F_OK) == 0 else {
-            throw BlobError(.unavailable, "\(path) is no backup of blobd: it has no catalog.sqlite")
-        }
-        let data = try DataDirectory(serving: target)
+        let data = try DataDirectory(holding: target)
         defer { withExtendedLifetime(data) {} }
-        guard access(data.catalog.string, F_OK) != 0 else {
-            throw BlobError(.unavailable, "\(target) holds data already; restore to an empty or new directory")
-        }
+        try requireTarget(target, ofRestoring: store, from: path)
+        try DirectoryLabel(kind: .restore, store: store).put(on: target, disk)
         let snapshot = FilePath(data.catalog.string + UploadFile.replacementSuffix)
         try removeDatabase(snapshot)
         try database { try Self.queue(source.catalog, isReadOnly: true).backup(to: try Self.queue(snapshot)) }
-        let summary = try fill(data, snapshot, progress) { blob, file throws(BlobError) in
+        let summary = try fill(data, snapshot, progress, prepare: Self.beginAnew) { blob, file throws(BlobError) in
             try self.copy(blob, from: source.path(of: blob.digest), to: file)
         }
         try put(snapshot, in: data)
+        try DirectoryLabel.remove(from: target, disk)
         return summary
+    }
+
+    /// Gives a backup's catalog the form back that it has after a backup, when something has had it open: one file,
+    /// which can be read where nothing can be written.
+    public func seal(_ path: FilePath) throws(BlobError) {
+        try database {
+            let rows = try Self.queue(DataDirectory.catalog(in: path))
+            try rows.writeWithoutTransaction { try $0.execute(sql: Self.keepInOneFile) }
+            try rows.close()
+        }
     }
 
     // MARK: Steps
@@ -110,13 +133,12 @@ public struct LocalBackup: Sendable {
     /// Gives a directory the bytes of all blobs that a snapshot names, and takes from the snapshot what it cannot keep.
     private func fill(
         _ directory: DataDirectory, _ snapshot: FilePath, _ progress: (BackupSummary) -> Void,
-        by provide: (BlobRecord, FilePath) throws(BlobError) -> Outcome
+        prepare: (Database) throws -> Void, by provide: (BlobRecord, FilePath) throws(BlobError) -> Outcome
     ) throws(BlobError) -> BackupSummary {
         var summary = BackupSummary()
         try database {
             let rows = try Self.queue(snapshot)
-            defer { try? rows.close() }
-            try rows.writeWithoutTransaction { try $0.execute(sql: Self.prune) }
+            try rows.writeWithoutTransaction(prepare)
             var last = Data()
             while true {
                 let page = try rows.read { db in
@@ -144,6 +166,7 @@ public struct LocalBackup: Sendable {
                 guard let end = page.last else { break }
                 last = end.digest.data
             }
+            try rows.close()
         }
         for byte in UInt8.min...UInt8.max { try disk.syncDirectory(directory.blobs(beginningWith: byte)) }
         return summary
@@ -151,12 +174,24 @@ public struct LocalBackup: Sendable {
 
     private static let hasFiles = "SELECT 1 FROM files WHERE digest = ? LIMIT 1"
 
-    /// Open uploads have no bytes here, and blobs without files nobody misses. In this mode the database is one file.
-    private static let prune = """
-        PRAGMA journal_mode = DELETE;
-        DELETE FROM uploads WHERE state <> 1;
-        DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.digest = blobs.digest);
-        """
+    private static let keepInOneFile = "PRAGMA journal_mode = DELETE"
+
+    /// Open uploads have no bytes here, and blobs without files nobody misses.
+    private static func prune(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                \(keepInOneFile);
+                DELETE FROM uploads WHERE state <> 1;
+                DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.digest = blobs.digest);
+                """
+        )
+    }
+
+    /// What comes from a backup begins as a store of its own, and with the log that tells it from a backup.
+    private static func beginAnew(_ db: Database) throws {
+        try StoreVersion.beginAnew(in: db)
+        try db.execute(sql: "PRAGMA journal_mode = WAL")
+    }
 
     /// A blob's file never changes: a backup on the same file system shares it.
     private func share(_ blob: BlobRecord, from source: FilePath, to file: FilePath) throws(BlobError) -> Outcome {
@@ -169,8 +204,10 @@ public struct LocalBackup: Sendable {
         return try copy(blob, from: source, to: file)
     }
 
-    /// Copies a blob and compares it with its digest.
+    /// Copies a blob and compares it with its digest. One that is there under its name was compared before.
     private func copy(_ blob: BlobRecord, from source: FilePath, to file: FilePath) throws(BlobError) -> Outcome {
+        var status = stat()
+        if stat(file.string, &status) == 0 && Int64(status.st_size) == blob.size { return .present }
         guard let input = try disk.openIfThere(source) else { return .damaged }
         defer { _ = close(input) }
         let temporary = FilePath(file.string + UploadFile.replacementSuffix)
@@ -195,43 +232,68 @@ public struct LocalBackup: Sendable {
     }
 
     /// Removes blobs that the backup's catalog does not name.
-    private func removeUnnamed(in backup: DataDirectory) throws(BlobError) {
+    ///
+    /// - Returns: what is not blobd's, and stays.
+    private func removeUnnamed(in backup: DataDirectory) throws(BlobError) -> [FilePath] {
+        var foreign: [FilePath] = []
         try database {
-            let rows = try Self.queue(backup.catalog)
+            let rows = try Self.queue(backup.catalog, isReadOnly: true)
             defer { try? rows.close() }
+            foreign = try names(in: backup.path).filter { !Self.isOwn($0) }.map(backup.path.appending)
+            foreign += try names(in: backup.blobs).filter { $0.utf8.count != 2 || UInt8($0, radix: 16) == nil }
+                .map(backup.blobs.appending)
             for byte in UInt8.min...UInt8.max {
                 let directory = backup.blobs(beginningWith: byte)
-                var names: [String] = []
-                try disk.names(in: directory) { names.append($0) }
-                for name in names where name != "." && name != ".." {
-                    let isNamed = try rows.read { db in
-                        guard let digest = try? BlobDigest(parsing: name), digest.hex == name else { return false }
-                        return try db.first(BlobRows.isKnown, [digest.data]) { _ in true } ?? false
+                for name in try names(in: directory) {
+                    let path = directory.appending(name)
+                    guard let digest = Self.digest(ofFileNamed: name), digest.bytes.first == byte, isFile(path) else {
+                        foreign.append(path)
+                        continue
                     }
-                    if !isNamed { try disk.unlink(directory.appending(name)) }
+                    let isNamed =
+                        try name == digest.hex
+                        && rows.read { db in try db.first(BlobRows.isKnown, [digest.data]) { _ in true } ?? false }
+                    if !isNamed { try disk.unlink(path) }
                 }
             }
         }
+        return foreign
+    }
+
+    private func names(in directory: FilePath) throws(BlobError) -> [String] {
+        var names: [String] = []
+        try disk.names(in: directory) { names.append($0) }
+        return names.filter { $0 != "." && $0 != ".." }
+    }
+
+    /// Whether a name is one that blobd, or the file system, gives in the directory of a backup.
+    private static func isOwn(_ name: String) -> Bool {
+        ["lock", "lost+found", "blobs", "uploads", "quarantine", DirectoryLabel.fileName].contains(name)
+            || name.hasPrefix("catalog.sqlite")
+    }
+
+    /// The blob that a file in `blobs` is, or was about to become.
+    private static func digest(ofFileNamed name: String) -> BlobDigest? {
+        let suffix = UploadFile.replacementSuffix
+        let stem = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
+        guard let digest = try? BlobDigest(parsing: stem), digest.hex == stem else { return nil }
+        return digest
+    }
+
+    private func isFile(_ path: FilePath) -> Bool {
+        var status = stat()
+        return lstat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     // MARK: Databases
 
-    private static func queue(_ path: FilePath, isReadOnly: Bool = false) throws -> DatabaseQueue {
+    static func queue(_ path: FilePath, isReadOnly: Bool = false) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.readonly = isReadOnly
-        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        configuration.prepareDatabase { db in
+            if !isReadOnly { try db.execute(sql: "PRAGMA synchronous = FULL") }
+        }
         return try DatabaseQueue(path: path.string, configuration: configuration)
-    }
-
-    /// A backup of one server must not be written over that of another.
-    private func requireSameCatalog(_ server: DatabaseQueue, _ backup: FilePath) throws {
-        guard access(backup.string, F_OK) == 0 else { return }
-        let secrets = try [server, Self.queue(backup, isReadOnly: true)].map { queue in
-            try queue.read { try Data.fetchOne($0, sql: "SELECT value FROM meta WHERE name = 'secret'") }
-        }
-        guard secrets[0] == secrets[1] else {
-            throw BlobError(.unavailable, "the directory holds the data of another server; choose another one")
-        }
     }
 
     private func removeDatabase(_ path: FilePath) throws(BlobError) {
@@ -243,7 +305,7 @@ public struct LocalBackup: Sendable {
         for suffix in ["-wal", "-shm", "-journal"] { try disk.unlink(FilePath(path.string + suffix)) }
     }
 
-    private func database<Value>(_ body: () throws -> Value) throws(BlobError) -> Value {
+    func database<Value>(_ body: () throws -> Value) throws(BlobError) -> Value {
         do {
             return try body()
         } catch {

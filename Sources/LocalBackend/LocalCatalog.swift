@@ -37,10 +37,12 @@ public final class LocalCatalog: Catalog {
     /// not depend on the number of rows.
     /// - Parameters:
     ///   - path: the database file. Two more, with `-wal` and `-shm` after its name, come and go beside it.
+    ///   - beginsGeneration: whether this is a start of a server: a higher ``StoreVersion/generation`` is durable then
+    ///     when this returns.
     ///   - readers: how many lookups run at one time.
     /// - Throws: ``BlobError/Code/unavailable`` when the file is damaged, of a newer format, or not a catalog.
     public init(
-        path: String, role: Role = .server, clock: any WallClock, readers: Int = 4,
+        path: String, role: Role = .server, beginsGeneration: Bool = false, clock: any WallClock, readers: Int = 4,
         logger: Logger = Logger(label: "blobd.catalog")
     ) throws(BlobError) {
         let errors = DatabaseErrors(logger: logger)
@@ -48,6 +50,7 @@ public final class LocalCatalog: Catalog {
         do {
             let writer = try WriterConnection(connector: connector)
             key = try writer.secret()
+            if beginsGeneration { try Self.beginGeneration(writer, logger) }
             commits = CommitQueue(writer: writer, errors: errors)
         } catch {
             throw errors.opening(error)
@@ -56,6 +59,20 @@ public final class LocalCatalog: Catalog {
         scans = ReaderPool(connector: connector, count: 1)
         self.errors = errors
         self.clock = clock
+    }
+
+    private static func beginGeneration(_ writer: WriterConnection, _ logger: Logger) throws {
+        do {
+            try writer.execute { db in
+                try db.inTransaction(.immediate) {
+                    try StoreVersion.raise(in: db)
+                    return .commit
+                }
+            }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+            // Downloads need no room, and a backup that is not told from an older one is still one of this store.
+            logger.warning("The disk is full, so this start is not counted in the store's generation")
+        }
     }
 
     /// Lets the changes that were called before finish, then closes the database. Lookups that still wait, and calls

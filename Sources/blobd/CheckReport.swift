@@ -46,6 +46,11 @@ final class CheckReport: Sendable {
         }
     }
 
+    /// Tells that it is a backup that is checked, and which.
+    func begin(backup description: String) {
+        tell(description, Line(event: "backup", message: description))
+    }
+
     /// Counts bytes that were read, and shows how far the check has come now and then.
     func read(_ byteCount: Int) {
         state.withLock { state in

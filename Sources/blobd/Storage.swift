@@ -55,8 +55,9 @@ extension Storage {
         switch settings.storage {
         case .local:
             try local(
-                at: settings.data, isReadOnly: settings.isReadOnly, freeSpaceFloor: settings.minFreeSpace,
-                grace: settings.reclaimGrace, logger: logger
+                in: DataDirectory(serving: FilePath(settings.data), isReadOnly: settings.isReadOnly),
+                beginsGeneration: true, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace,
+                logger: logger
             )
         case .cloud(let cloud): try await .cloud(cloud, grace: settings.reclaimGrace, logger: logger)
         }
@@ -65,15 +66,17 @@ extension Storage {
     /// The data of one directory, for the only process that may change its blobs.
     ///
     /// - Parameters:
-    ///   - isReadOnly: whether other processes may count on it that no upload and no file changes.
+    ///   - beginsGeneration: whether this is a start of the server.
     ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
-    /// - Throws: when another process has the directory, or what is in it cannot be used.
+    /// - Throws: when what is in the directory cannot be used.
     static func local(
-        at path: String, isReadOnly: Bool = false, freeSpaceFloor: Int64, grace: Duration, logger: Logger
+        in directory: DataDirectory, beginsGeneration: Bool = false, freeSpaceFloor: Int64, grace: Duration,
+        logger: Logger
     ) throws -> Storage {
-        let directory = try DataDirectory(serving: FilePath(path), isReadOnly: isReadOnly)
         let clock = SteadyClock(logger: logger)
-        let catalog = try LocalCatalog(path: directory.catalog.string, clock: clock, logger: logger)
+        let catalog = try LocalCatalog(
+            path: directory.catalog.string, beginsGeneration: beginsGeneration, clock: clock, logger: logger
+        )
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
         let bytes = LocalByteStore(
@@ -122,7 +125,7 @@ func wake(_ server: DataDirectory.Server) {
 func visitCatalog<Value: Sendable>(
     in data: String, _ body: (any Catalog) async throws -> Value
 ) async throws -> Value {
-    try requireCatalog(in: data)
+    try DirectoryContents.requireStore(FilePath(data))
     let path = DataDirectory.catalog(in: FilePath(data)).string
     let catalog = try LocalCatalog(path: path, role: .visitor, clock: SystemClock())
     do {
@@ -132,13 +135,5 @@ func visitCatalog<Value: Sendable>(
     } catch {
         await catalog.close()
         throw error
-    }
-}
-
-/// Makes sure that a directory is a data directory, before anything is opened: a command must not make it one.
-func requireCatalog(in data: String) throws {
-    guard FileManager.default.fileExists(atPath: DataDirectory.catalog(in: FilePath(data)).string) else {
-        throw StartFailure(
-            "\(data) is no data directory of blobd: start 'blobd serve --data \(data)' first, or correct --data")
     }
 }

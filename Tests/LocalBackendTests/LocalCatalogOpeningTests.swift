@@ -55,6 +55,24 @@ import Testing
         #expect(try await second.usage(of: Subject("ann")) == usage)
     }
 
+    /// What else opens a catalog leaves the generation as it is, and a store stays the one that it is.
+    @Test func onlyServingRaisesTheGeneration() async throws {
+        var generations: [Int64] = []
+        var identities: Set<StoreIdentity> = []
+        for (role, isServing) in [
+            (LocalCatalog.Role.server, true), (.server, false), (.visitor, false), (.server, true),
+        ] {
+            let catalog = try LocalCatalog(
+                path: directory.catalog, role: role, beginsGeneration: isServing, clock: clock)
+            let version = try await catalog.version()
+            generations.append(version.generation)
+            identities.insert(version.identity)
+            await catalog.close()
+        }
+        #expect(generations == [1, 1, 1, 2])
+        #expect(identities.count == 1)
+    }
+
     /// The process is gone without closing: the WAL holds what was committed.
     @Test func copyOfTheFilesHoldsWhatWasCommitted() async throws {
         let catalog = try open()

@@ -17,10 +17,13 @@ struct BackupCommand: AsyncParsableCommand {
             The backup is a directory of the same form. Into an earlier backup only what is new is written, and what the \
             server no longer holds goes from it; an interrupted run leaves the earlier one as it was. On the same file \
             system blobs are shared by hard links. Uploads that are still open are left out.
+
+            A directory that holds anything else is refused and stays as it is: other files, another store, the backup of \
+            another store, or one that was made when the data had been served more often than now.
             """
     )
 
-    @Argument(help: "The directory of the backup: an earlier one of the same data, an empty one, or a new one.")
+    @Argument(help: "The directory of the backup: an earlier one of the same store, an empty one, or a new one.")
     var directory: String
 
     @OptionGroup var dataFlags: DataFlags
@@ -35,7 +38,11 @@ struct BackupCommand: AsyncParsableCommand {
 struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Make a data directory of a backup, comparing every blob with its digest."
+        abstract: "Make a data directory of a backup, comparing every blob with its digest.",
+        discussion: """
+            The directory of --data must be empty or new. When this was interrupted, run it again; nothing serves the \
+            directory before. What was restored is a store of its own from then on, and has its backups elsewhere.
+            """
     )
 
     @Argument(help: "The directory of the backup.")
@@ -77,6 +84,9 @@ private func transfer(
     Console.tell(
         "\(done) \(summary.blobs) blobs, \(sizeText(summary.bytes)); \(sizeText(summary.copiedBytes)) were copied"
     )
+    if let first = summary.foreign.first {
+        Console.tell("\(summary.foreign.count) names in it are not blobd's and were left alone, such as \(first)")
+    }
     guard summary.damaged.isEmpty else {
         for digest in summary.damaged { Console.complain("the blob \(digest) is damaged") }
         throw StartFailure("\(summary.damaged.count) blobs are damaged; 'blobd check' tells more")

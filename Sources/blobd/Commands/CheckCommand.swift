@@ -4,8 +4,10 @@ import ArgumentParser
 import BlobCore
 import BlobStorage
 import Glibc
+import LocalBackend
 import Logging
 import Program
+import SystemPackage
 
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,6 +18,8 @@ struct CheckCommand: AsyncParsableCommand {
             downloads of them answer 500 BLOB_CORRUPT until the same content is uploaded again or the file is restored. \
             Works beside a running server, which then moves them itself. In the storage 'cloud' they stay where they are, \
             and are served no more.
+
+            A backup is checked the same way. The next backup brings what is damaged in it again.
 
             Where all blobs are too many, --sample 1 examines one in a hundred, others each time. Rows are compared with \
             each other in full.
@@ -72,7 +76,10 @@ struct CheckCommand: AsyncParsableCommand {
                 on: try await Storage.cloud(cloud, grace: .zero, logger: logger), jobs: jobs ?? 16, report
             )
         }
-        try requireCatalog(in: data)
+        if case .backup = try DirectoryContents(of: FilePath(data)) {
+            return try await checkBackup(FilePath(data), logger, report)
+        }
+        try DirectoryContents.requireStore(FilePath(data))
         if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
             let check = check(visited.catalog, visited.bytes, jobs: jobs ?? 1, report)
@@ -86,8 +93,27 @@ struct CheckCommand: AsyncParsableCommand {
             return isWell
         }
         return try await run(
-            on: try Storage.local(at: data, freeSpaceFloor: 0, grace: .zero, logger: logger), jobs: jobs ?? 1, report
+            on: try Storage.local(
+                in: DataDirectory(serving: FilePath(data)), freeSpaceFloor: 0, grace: .zero, logger: logger
+            ),
+            jobs: jobs ?? 1, report
         )
+    }
+
+    /// A backup has no server, and stays a backup.
+    private func checkBackup(_ path: FilePath, _ logger: Logger, _ report: CheckReport) async throws -> Bool {
+        report.begin(backup: try LocalBackup.description(of: path))
+        let directory = try DataDirectory(holding: path)
+        defer { withExtendedLifetime(directory) {} }
+        let result: Result<Bool, any Error>
+        do {
+            let storage = try Storage.local(in: directory, freeSpaceFloor: 0, grace: .zero, logger: logger)
+            result = .success(try await run(on: storage, jobs: jobs ?? 1, report))
+        } catch {
+            result = .failure(error)
+        }
+        try LocalBackup(logger: logger).seal(path)
+        return try result.get()
     }
 
     private func check(

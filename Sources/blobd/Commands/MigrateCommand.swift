@@ -55,7 +55,7 @@ struct MigrateCommand: AsyncParsableCommand {
         defer { log.drain() }
         guard case .cloud(let settings) = try StorageSettings(effective) else { return }
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
-        try requireCatalog(in: data)
+        try DirectoryContents.requireStore(FilePath(data))
         let hold = try SourceHold(data)
         let source = try VisitedStorage(at: data, logger: logger)
         let target = try await CloudStorage(settings, logger: logger)

@@ -5,6 +5,7 @@ import BlobStorage
 import LocalBackend
 import Logging
 import Program
+import SystemPackage
 
 struct ReclaimCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,6 +35,7 @@ struct ReclaimCommand: AsyncParsableCommand {
                 try await Storage.cloud(cloud, grace: effective.value(.reclaimGrace), logger: logger)
             )
         }
+        try DirectoryContents.requireStore(FilePath(data))
         if let server = try server(of: data) {
             guard !server.isReadOnly else {
                 throw StartFailure("the server (process \(server.process)) is read-only: nothing goes until that ends")
@@ -42,9 +44,11 @@ struct ReclaimCommand: AsyncParsableCommand {
             return Console.tell(
                 "The server (process \(server.process)) was asked to reclaim now; its log tells what it did.")
         }
-        try requireCatalog(in: data)
         try await reclaim(
-            try Storage.local(at: data, freeSpaceFloor: 0, grace: effective.value(.reclaimGrace), logger: logger)
+            try Storage.local(
+                in: DataDirectory(serving: FilePath(data)), freeSpaceFloor: 0, grace: effective.value(.reclaimGrace),
+                logger: logger
+            )
         )
     }
 

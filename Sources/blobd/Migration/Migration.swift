@@ -25,7 +25,10 @@ struct Migration {
 
     /// - Returns: how much of the source is in the target now.
     func run() async throws(BlobError) -> MigrationOutcome {
-        try await target.catalog.beginImport(secret: try await source.catalog.secret())
+        let version = try await source.catalog.version()
+        try await target.catalog.beginImport(
+            secret: try await source.catalog.secret(), of: version.identity.bytes, generation: version.generation
+        )
         try await target.catalog.importTokens(try await source.catalog.tokensWithSecrets())
         report.begin(byteCount: try await source.catalog.statistics().blobBytes)
         let damaged = try await bringBlobs()

@@ -137,6 +137,16 @@ struct MigrateTests {
                 let outcome = try await migrate(server, to: cloud, data: other.data)
                 #expect(outcome.end == .code(1) && outcome.errors.contains("another data directory"), "\(outcome)")
             }
+            let folder = server.folder.path
+            for command in [
+                ["backup", "\(folder)/b", "--data", server.data], ["restore", "\(folder)/b", "--data", "\(folder)/r"],
+            ] {
+                #expect(try await server.command(command).end == .code(0))
+            }
+            let backup = try await migrate(server, to: cloud, data: "\(folder)/b")
+            #expect(backup.end == .code(1) && backup.errors.contains("blobd restore"), "\(backup)")
+            let restored = try await migrate(server, to: cloud, data: "\(folder)/r")
+            #expect(restored.end == .code(1) && restored.errors.contains("another copy of this store"), "\(restored)")
             try await withServer(on: used) { node in
                 _ = try await node.admin().publish([1])
                 let outcome = try await migrate(server, to: used)

@@ -112,26 +112,85 @@ struct BackupTests {
         }
     }
 
-    @Test("is never written over anything else, and nothing is made of what is no backup")
-    func refusals() async throws {
+    @Test("a backup is checked as one, stays one, and gets again what was damaged in it")
+    func checked() async throws {
         try await withServer { server in
-            _ = try server.admin()
-            #expect(try await backUp(server, to: "data").errors.contains("in use by another server"))
+            let file = try await server.admin().publish(Sample.bytes(300))
+            #expect(try await backUp(server).end == .code(0))
+            let backup = "\(server.folder.path)/backup"
+            let path = "\(backup)/blobs/\(file.digest.prefix(2))/\(file.digest)"
+            try FileManager.default.removeItem(atPath: path)
+            try Data(Sample.bytes(300)).write(to: URL(fileURLWithPath: path))
+            let check = try await server.command(["check", "--data", backup])
+            #expect(check.end == .code(1) && check.output.contains("is a backup of the store"), "\(check)")
+            #expect(try await backUp(server).end == .code(0))
+            #expect(try await server.command(["check", "--data", backup]).end == .code(0))
+            // One file, which can be read where nothing can be written.
+            let names = try FileManager.default.contentsOfDirectory(atPath: backup).filter { $0.hasPrefix("catalog") }
+            #expect(names == ["catalog.sqlite"])
+            #expect(try await restore(server).end == .code(0))
+        }
+    }
+
+    @Test("of an earlier version, without a label, goes on being the backup of its store")
+    func former() async throws {
+        try await withServer { server in
+            _ = try await server.admin().publish([1])
+            #expect(try await backUp(server).end == .code(0))
+            try forget(["blobd-label"], in: "backup", server)
+            let outcome = try await server.command(["restore", "\(server.folder.path)/backup", "--data", "early"])
+            #expect(outcome.end == .code(0), "\(outcome)")
+            let swapped = try await server.command(["backup", "early", "--data", "backup"])
+            #expect(swapped.end == .code(1) && swapped.errors.contains("earlier version"), "\(swapped)")
+            #expect(try await backUp(server).end == .code(0))
+            let label = String(decoding: try server.folder.read("backup/blobd-label"), as: UTF8.self)
+            #expect(label.hasPrefix("blobd backup\nstore "))
+        }
+    }
+
+    private func forget(_ names: [String], in directory: String, _ server: ServerProcess) throws {
+        for name in names { try FileManager.default.removeItem(atPath: "\(server.folder.path)/\(directory)/\(name)") }
+    }
+
+    @Test("holds foreign files that somebody put there, and tells of them")
+    func foreignFiles() async throws {
+        try await withServer { server in
+            let file = try await server.admin().publish([1])
+            #expect(try await backUp(server).end == .code(0))
+            let backup = "\(server.folder.path)/backup"
+            let stray = String(repeating: "ab", count: 32)
+            for name in ["notes", "blobs/notes", "blobs/ab/notes", "blobs/cd/\(stray)"] {
+                try Data([7]).write(to: URL(fileURLWithPath: "\(backup)/\(name)"))
+            }
+            try Data([7]).write(to: URL(fileURLWithPath: "\(backup)/blobs/ab/\(stray)"))
+            let outcome = try await backUp(server)
+            #expect(outcome.end == .code(0) && outcome.output.contains("4 names in it are not blobd's"), "\(outcome)")
+            for name in [
+                "notes", "blobs/notes", "blobs/ab/notes", "blobs/cd/\(stray)",
+                "blobs/\(file.digest.prefix(2))/\(file.digest)",
+            ] {
+                #expect(FileManager.default.fileExists(atPath: "\(backup)/\(name)"), "\(name)")
+            }
+            #expect(!FileManager.default.fileExists(atPath: "\(backup)/blobs/ab/\(stray)"))
+        }
+    }
+
+    @Test("an interrupted restore is gone on with, and what it makes is a store of its own")
+    func resumed() async throws {
+        try await withServer { server in
+            let file = try await server.admin().publish(Sample.bytes(1000))
             #expect(try await backUp(server).end == .code(0))
             #expect(try await restore(server).end == .code(0))
-            #expect(try await restore(server).errors.contains("holds data already"))
-            let nothing = "\(server.folder.path)/nothing"
-            let missing = try await server.command(["backup", "\(nothing)-2", "--data", nothing])
-            #expect(missing.end == .code(1) && missing.errors.contains("no data directory of blobd"))
-            let noBackup = try await server.command(["restore", nothing, "--data", "\(nothing)-2"])
-            #expect(noBackup.end == .code(1) && noBackup.errors.contains("no backup of blobd"))
-            for path in [nothing, nothing + "-2"] { #expect(!FileManager.default.fileExists(atPath: path)) }
-
-            let other = try ServerProcess()
-            try await other.start()
-            let foreign = try await other.command(["backup", "\(server.folder.path)/backup", "--data", other.data])
-            _ = try await other.stop()
-            #expect(foreign.errors.contains("the data of another server"), "\(foreign.errors)")
+            let label = String(decoding: try server.folder.read("backup/blobd-label"), as: UTF8.self)
+            _ = try server.folder.write(
+                Array(label.replacingOccurrences(of: "backup", with: "restore").utf8), to: "restored/blobd-label")
+            try forget(["catalog.sqlite"], in: "restored", server)
+            #expect(try await server.command(["serve", "--data", "restored"]).end == .code(1))
+            let again = try await restore(server)
+            #expect(again.end == .code(0) && again.output.contains("0 bytes were copied"), "\(again)")
+            #expect(!FileManager.default.fileExists(atPath: "\(server.folder.path)/restored/blobd-label"))
+            try await startRestored(server)
+            #expect(try await server.admin().send(.download(file.digest)).status == 200)
         }
     }
 }
