@@ -65,8 +65,8 @@ extension LocalBackup {
                         + "directory for its backup"
                 )
             }
-            let isAnothers = store == nil ? try !hasSecret(of: server, target) : false
-            guard !isAnothers else {
+            let isTheirs = store == nil ? try hasSecret(of: server, target) : true
+            guard isTheirs else {
                 throw BlobError(
                     .unavailable,
                     "\(target) is a backup of another store than \(path), the \(version): choose another directory"
