@@ -153,7 +153,7 @@ let package = Package(
         .testTarget(
             name: "LocalBackendTests",
             dependencies: [
-                "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .nioPosix, .systemPackage,
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .grdb, .nioPosix, .systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

@@ -8,7 +8,7 @@ import HTTPTypes
 extension API {
     func listFiles(_ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
         let page = try await files.files(request.query.fileQuery(), for: caller)
-        return .json(FileList(count: page.count, subject: caller.subject.name, items: page.items.map(FileItem.init)))
+        return .json(FileList(page, subject: caller.subject))
     }
 
     func file(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
@@ -37,6 +37,8 @@ extension Response {
 struct FileItem: Encodable {
     let id: String
     let name: String
+    /// `null` where the uploader told none: the key is always there.
+    let path: String?
     let size: Int64
     let mediaType: String
     let createdAt: Date
@@ -48,7 +50,7 @@ struct FileItem: Encodable {
     let owner: String
 
     private enum CodingKeys: String, CodingKey {
-        case id, name, size, digest, url, temporary, owner
+        case id, name, path, size, digest, url, temporary, owner
         case mediaType = "media_type"
         case createdAt = "created_at"
         case expiresAt = "expires_at"
@@ -57,6 +59,7 @@ struct FileItem: Encodable {
     init(_ file: File) {
         id = file.id.description
         name = file.name.text
+        path = file.path?.text
         size = file.size
         mediaType = BlobHTTP.mediaType(of: file.name)
         createdAt = file.created
@@ -71,6 +74,7 @@ struct FileItem: Encodable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(id, forKey: .id)
         try container.encode(name, forKey: .name)
+        try container.encode(path, forKey: .path)
         try container.encode(size, forKey: .size)
         try container.encode(mediaType, forKey: .mediaType)
         try container.encode(createdAt, forKey: .createdAt)
@@ -87,39 +91,83 @@ private struct FileList: Encodable {
     /// Who asked: with the scope `admin`, the only way to tell one's own files from others'.
     let subject: String
     let items: [FileItem]
+    /// `null` on the last page: the key is always there.
+    let next: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case count, subject, items, next
+    }
+
+    init(_ page: FilePage, subject: Subject) {
+        count = page.count
+        self.subject = subject.name
+        items = page.items.map(FileItem.init)
+        next = page.next?.description
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(count, forKey: .count)
+        try container.encode(subject, forKey: .subject)
+        try container.encode(items, forKey: .items)
+        try container.encode(next, forKey: .next)
+    }
 }
 
 extension Query {
     fileprivate func fileQuery() throws(BlobError) -> FileQuery {
-        var query = FileQuery()
-        query.search = try value("search")
-        if let text = try value("orderby") {
-            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
-            let direction = parts.count == 2 ? parts[1] : "asc"
-            guard (1...2).contains(parts.count), let order = FileQuery.Order(rawValue: String(parts[0])),
-                direction == "asc" || direction == "desc"
-            else {
-                throw BlobError(
-                    .validationFailed,
-                    "The parameter 'orderby' is 'name', 'size' or 'created_at', with ' asc' or ' desc' after it or not."
-                )
-            }
-            query.order = order
-            query.isDescending = direction == "desc"
+        let search = try value("search")
+        let (order, isDescending) = try fileOrder()
+        let top = try fileTop()
+        guard let text = try value("after") else {
+            return FileQuery(
+                search: search, order: order, isDescending: isDescending, skip: try fileSkip() ?? 0, top: top)
         }
-        if let text = try value("skip") {
-            guard let skip = decimal(text) else {
-                throw BlobError(.validationFailed, "The parameter 'skip' is a number of files, 0 or more.")
-            }
-            query.skip = skip
+        guard try fileSkip() == nil else {
+            throw BlobError(
+                .validationFailed, "The parameter 'after' takes the place of 'skip': leave one of them out.")
         }
-        if let text = try value("top") {
-            guard let top = decimal(text), (1...100).contains(top) else {
-                throw BlobError(.validationFailed, "The parameter 'top' is a number of files from 1 to 100.")
-            }
-            query.top = Int(top)
+        guard let cursor = FileCursor(parsing: text) else {
+            throw BlobError(.validationFailed, "The parameter 'after' is no cursor: send a page's 'next' as it is.")
         }
-        return query
+        guard cursor.order == order, cursor.isDescending == isDescending else {
+            throw BlobError(
+                .validationFailed,
+                "The parameter 'after' is a cursor of another order: send the 'orderby' of the page that it came from."
+            )
+        }
+        return FileQuery(search: search, after: cursor, top: top)
+    }
+
+    private func fileOrder() throws(BlobError) -> (FileQuery.Order, isDescending: Bool) {
+        guard let text = try value("orderby") else { return (.created, false) }
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        let direction = parts.count == 2 ? parts[1] : "asc"
+        guard (1...2).contains(parts.count), let order = FileQuery.Order(rawValue: String(parts[0])),
+            direction == "asc" || direction == "desc"
+        else {
+            throw BlobError(
+                .validationFailed,
+                "The parameter 'orderby' is 'name', 'size' or 'created_at', with ' asc' or ' desc' after it or not."
+            )
+        }
+        return (order, direction == "desc")
+    }
+
+    private func fileSkip() throws(BlobError) -> Int64? {
+        guard let text = try value("skip") else { return nil }
+        guard let skip = decimal(text) else {
+            throw BlobError(.validationFailed, "The parameter 'skip' is a number of files, 0 or more.")
+        }
+        return skip
+    }
+
+    private func fileTop() throws(BlobError) -> Int {
+        guard let text = try value("top") else { return 100 }
+        guard let top = decimal(text), (1...100).contains(top) else {
+            throw BlobError(.validationFailed, "The parameter 'top' is a number of files from 1 to 100.")
+        }
+        return Int(top)
     }
 }
 

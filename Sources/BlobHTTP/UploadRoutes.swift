@@ -12,8 +12,10 @@ extension API {
             text.isEmpty ? nil : try FileName(parsing: text)
         }
         let isTemporary = try request.query.flag("temporary")
+        let path = try request.query.value("path").map { text throws(BlobError) in try RelativePath(parsing: text) }
         try await request.requireEmptyBody()
-        let upload = try await uploads.initiate(owner: caller.subject, name: name, isTemporary: isTemporary)
+        let upload = try await uploads.initiate(
+            owner: caller.subject, name: name, isTemporary: isTemporary, path: path)
         return Response(.accepted, fields: progressFields(upload))
     }
 

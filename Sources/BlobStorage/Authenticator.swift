@@ -24,6 +24,6 @@ public struct Authenticator: Sendable {
                 "The token is unknown, revoked or expired: send 'Authorization: Bearer TOKEN' with a valid one."
             )
         }
-        return Caller(subject: Subject(token.name), scopes: token.scopes)
+        return Caller(subject: token.subject, scopes: token.scopes)
     }
 }

@@ -84,6 +84,8 @@ public protocol Catalog: Sendable {
     /// The file; `nil` when it is unknown or expired.
     func file(_ id: FileID) async throws(BlobError) -> File?
 
+    /// A page of a list. Paged by cursor, every file that is there throughout is listed exactly once, whatever comes
+    /// and goes meanwhile.
     func files(_ query: FileQuery) async throws(BlobError) -> FilePage
 
     /// Removes a file. A blob that no file points at any more begins to die.

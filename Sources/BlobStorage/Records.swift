@@ -17,6 +17,8 @@ public struct Upload: Equatable, Sendable {
     public let owner: Subject
     public let name: FileName?
     public let isTemporary: Bool
+    /// Where the file lay in the folder that it came from, if its uploader told.
+    public let path: RelativePath?
     public var expires: Date
     /// The fencing number: every claim raises it, and only the holder of the highest moves the offset.
     public var epoch: Int64
@@ -29,11 +31,14 @@ public struct Upload: Equatable, Sendable {
     public var state: State
 
     /// An upload that holds nothing yet.
-    public init(id: UploadID, owner: Subject, name: FileName?, isTemporary: Bool, expires: Date) {
+    public init(
+        id: UploadID, owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil, expires: Date
+    ) {
         self.id = id
         self.owner = owner
         self.name = name
         self.isTemporary = isTemporary
+        self.path = path
         self.expires = expires
         epoch = 0
         offset = 0
@@ -63,13 +68,15 @@ public struct File: Equatable, Sendable {
     public let name: FileName
     public let size: Int64
     public let isTemporary: Bool
+    /// Where it lay in the folder that it came from, if its uploader told. Shown and searched, and nothing else.
+    public let path: RelativePath?
     public let created: Date
     /// When a temporary file goes; `nil` for a permanent one.
     public let expires: Date?
 
     public init(
-        id: FileID, digest: BlobDigest, owner: Subject, name: FileName, size: Int64, isTemporary: Bool, created: Date,
-        expires: Date?
+        id: FileID, digest: BlobDigest, owner: Subject, name: FileName, size: Int64, isTemporary: Bool,
+        path: RelativePath? = nil, created: Date, expires: Date?
     ) {
         self.id = id
         self.digest = digest
@@ -77,6 +84,7 @@ public struct File: Equatable, Sendable {
         self.name = name
         self.size = size
         self.isTemporary = isTemporary
+        self.path = path
         self.created = created
         self.expires = expires
     }
@@ -139,14 +147,18 @@ public struct BlobRecord: Equatable, Sendable {
 
 /// A secret that lets a caller in. The secret itself is never stored, only its SHA-256.
 public struct AccessToken: Equatable, Sendable {
-    /// Names the token to administrators, and the subject that it speaks for.
+    /// Names the token to administrators.
     public let name: String
+    /// For whom it speaks. Several tokens may speak for one subject: a new one while the old one still works.
+    public let subject: Subject
     public let scopes: Set<Scope>
     public let created: Date
     public let expires: Date?
 
-    public init(name: String, scopes: Set<Scope>, created: Date, expires: Date?) {
+    /// - Parameter subject: that of the token's name, if not given.
+    public init(name: String, subject: Subject? = nil, scopes: Set<Scope>, created: Date, expires: Date?) {
         self.name = name
+        self.subject = subject ?? Subject(name)
         self.scopes = scopes
         self.created = created
         self.expires = expires
@@ -189,48 +201,5 @@ public struct ExpiredRows: Equatable, Sendable {
     public init(uploads: Set<UploadID> = [], fileCount: Int = 0) {
         self.uploads = uploads
         self.fileCount = fileCount
-    }
-}
-
-/// Which files a list shows, and in what order.
-public struct FileQuery: Equatable, Sendable {
-    public enum Order: String, CaseIterable, Sendable {
-        case name, size
-        case created = "created_at"
-    }
-
-    /// Only this subject's files; `nil` for everybody's.
-    public var owner: Subject?
-    /// Only files whose name holds this text; ASCII letters match in either case.
-    public var search: String?
-    /// Names by the bytes of their UTF-8. Files that are equal in this come in the order of their ids.
-    public var order: Order
-    /// The same order backwards, files that are equal included.
-    public var isDescending: Bool
-    public var skip: Int64
-    public var top: Int
-
-    public init(
-        owner: Subject? = nil, search: String? = nil, order: Order = .created, isDescending: Bool = false,
-        skip: Int64 = 0, top: Int = 100
-    ) {
-        self.owner = owner
-        self.search = search
-        self.order = order
-        self.isDescending = isDescending
-        self.skip = skip
-        self.top = top
-    }
-}
-
-/// One page of a list.
-public struct FilePage: Equatable, Sendable {
-    /// How many files match, on this page or not.
-    public var count: Int64
-    public var items: [File]
-
-    public init(count: Int64, items: [File]) {
-        self.count = count
-        self.items = items
     }
 }

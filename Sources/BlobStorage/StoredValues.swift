@@ -46,13 +46,13 @@ extension Set<Scope> {
     public var stored: String { map(\.rawValue).sorted().joined(separator: " ") }
 }
 
-extension FileName {
-    /// The LIKE pattern of all names that hold a text, with `\` before what is meant literally.
+extension FileQuery {
+    /// The LIKE pattern of all names and paths that hold a text, with `\` before what is meant literally.
     ///
-    /// - Returns: `nil` when no name can hold it. Databases read a pattern to its first NUL or refuse it, and refuse
+    /// - Returns: `nil` when none can hold it. Databases read a pattern to its first NUL or refuse it, and refuse
     ///   endless ones.
     public static func pattern(holding text: String) -> String? {
-        guard text.utf8.count <= maximumByteCount, !text.utf8.contains(0) else { return nil }
+        guard text.utf8.count <= RelativePath.maximumByteCount, !text.utf8.contains(0) else { return nil }
         var pattern = "%"
         for scalar in text.unicodeScalars {
             if scalar == "%" || scalar == "_" || scalar == "\\" { pattern.unicodeScalars.append("\\") }

@@ -81,11 +81,14 @@ public final class UploadService: Sendable {
 
     /// Starts an upload.
     ///
+    /// - Parameter path: where the file lies in the folder that it comes from; kept for its readers.
     /// - Throws: ``BlobError/Code/tooManyUploads``, ``BlobError/Code/quotaExceeded``.
-    public func initiate(owner: Subject, name: FileName?, isTemporary: Bool) async throws(BlobError) -> Upload {
+    public func initiate(
+        owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil
+    ) async throws(BlobError) -> Upload {
         _ = try await remainingQuota(of: owner, expecting: 1)
         let upload = Upload(
-            id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, expires: expiry
+            id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, path: path, expires: expiry
         )
         try await catalog.create(upload, openUploadLimit: settings.maximumOpenUploads)
         return upload

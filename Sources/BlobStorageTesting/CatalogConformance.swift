@@ -17,6 +17,7 @@ public enum CatalogConformance: Hashable, Sendable {
     case completion(CompletionRule)
     case file(FileRule)
     case list(ListRule)
+    case cursor(CursorRule)
     case reclaiming(ReclaimingRule)
     case verifying(VerifyingRule)
     case token(TokenRule)
@@ -34,6 +35,7 @@ public enum CatalogConformance: Hashable, Sendable {
         case .completion(let rule): try await rule.check(trial)
         case .file(let rule): try await rule.check(trial)
         case .list(let rule): try await rule.check(trial)
+        case .cursor(let rule): try await rule.check(trial)
         case .reclaiming(let rule): try await rule.check(trial)
         case .verifying(let rule): try await rule.check(trial)
         case .token(let rule): try await rule.check(trial)
@@ -46,7 +48,8 @@ extension CatalogConformance: CaseIterable {
     public static var allCases: [CatalogConformance] {
         UploadRule.allCases.map(Self.upload) + ClaimRule.allCases.map(Self.claim)
             + CompletionRule.allCases.map(Self.completion) + FileRule.allCases.map(Self.file)
-            + ListRule.allCases.map(Self.list) + ReclaimingRule.allCases.map(Self.reclaiming)
+            + ListRule.allCases.map(Self.list) + CursorRule.allCases.map(Self.cursor)
+            + ReclaimingRule.allCases.map(Self.reclaiming)
             + VerifyingRule.allCases.map(Self.verifying) + TokenRule.allCases.map(Self.token)
             + NumberRule.allCases.map(Self.number)
     }
@@ -60,6 +63,7 @@ extension CatalogConformance: CustomTestStringConvertible {
         case .completion(let rule): "completion: \(rule)"
         case .file(let rule): "file: \(rule)"
         case .list(let rule): "list: \(rule)"
+        case .cursor(let rule): "cursor: \(rule)"
         case .reclaiming(let rule): "reclaiming: \(rule)"
         case .verifying(let rule): "verifying: \(rule)"
         case .token(let rule): "token: \(rule)"

@@ -8,7 +8,8 @@ import typealias Foundation.uuid_t
 
 /// One thing that can be done to a catalog, or to the world around it.
 enum CatalogOperation: Sendable {
-    case create(UploadID, owner: Subject, name: String?, isTemporary: Bool, lifetime: Duration, limit: Int)
+    case create(
+        UploadID, owner: Subject, name: String?, isTemporary: Bool, path: String?, lifetime: Duration, limit: Int)
     case claim(UploadID)
     /// - Parameter claim: the number of a claim that was made before, perhaps an old one.
     case advance(claim: Int, adding: String, lifetime: Duration, announcing: Bool)
@@ -21,7 +22,7 @@ enum CatalogOperation: Sendable {
     case list(FileQuery)
     case removeExpired
     case removeBlob(BlobDigest, grace: Duration)
-    case createToken(name: String, secret: String, scopes: Set<Scope>, lifetime: Duration?)
+    case createToken(name: String, subject: Subject?, secret: String, scopes: Set<Scope>, lifetime: Duration?)
     case revokeToken(name: String)
     case moveClock(Duration)
     case restart
@@ -54,8 +55,8 @@ extension CatalogOperation {
         .create(
             UploadID(using: &generator), owner: Subject.everybody.pick(&generator),
             name: [nil, "report.pdf", "Report.PDF", "a%b", "a_b", "تقرير", "photo"].pick(&generator),
-            isTemporary: .random(using: &generator), lifetime: lifetime(using: &generator),
-            limit: [1, 3, 8, 100].pick(&generator)
+            isTemporary: .random(using: &generator), path: [nil, nil, "a/report.pdf", "0/%_R"].pick(&generator),
+            lifetime: lifetime(using: &generator), limit: [1, 3, 8, 100].pick(&generator)
         )
     }
 
@@ -94,7 +95,7 @@ extension CatalogOperation {
         let name = ["a", "b", "C"].pick(&generator)
         guard Bool.random(using: &generator) else { return .revokeToken(name: name) }
         return .createToken(
-            name: name, secret: ["x", "y", "z"].pick(&generator),
+            name: name, subject: [nil, Subject("ann")].pick(&generator), secret: ["x", "y", "z"].pick(&generator),
             scopes: Set(Scope.allCases.filter { _ in Bool.random(using: &generator) }),
             lifetime: [nil, .seconds(60)].pick(&generator)
         )
@@ -130,7 +131,7 @@ extension FileQuery {
     fileprivate static func random(using generator: inout SplitMix64) -> FileQuery {
         FileQuery(
             owner: ([nil, nil] + Subject.everybody).pick(&generator),
-            search: [nil, nil, "rep", "%", "_", "R", "ر", "", "0", "zzz"].pick(&generator),
+            search: [nil, nil, "rep", "%", "_", "R", "ر", "", "0", "a/", "zzz"].pick(&generator),
             order: Order.allCases.pick(&generator), isDescending: .random(using: &generator),
             skip: [0, 0, 1, 3, 10].pick(&generator), top: [1, 2, 5, 100].pick(&generator)
         )

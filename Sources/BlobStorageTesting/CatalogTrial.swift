@@ -14,11 +14,11 @@ struct CatalogTrial: Sendable {
     /// Starts an upload.
     func start(
         _ name: String? = "report.pdf", owner: Subject = .ann, isTemporary: Bool = false,
-        lifetime: Duration = .seconds(3600)
+        path: String? = nil, lifetime: Duration = .seconds(3600)
     ) async throws -> Upload {
         let upload = Upload(
             id: UploadID(), owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
-            expires: clock.time(in: lifetime)
+            path: path.map(RelativePath.init(trusted:)), expires: clock.time(in: lifetime)
         )
         try await catalog.create(upload, openUploadLimit: .max)
         return upload
@@ -28,9 +28,10 @@ struct CatalogTrial: Sendable {
     ///
     /// - Parameter lifetime: how long the file lives; `nil` for a permanent one.
     func add(
-        _ text: String, named name: String? = "report.pdf", owner: Subject = .ann, lifetime: Duration? = nil
+        _ text: String, named name: String? = "report.pdf", owner: Subject = .ann, path: String? = nil,
+        lifetime: Duration? = nil
     ) async throws -> File {
-        let upload = try await start(name, owner: owner, isTemporary: lifetime != nil)
+        let upload = try await start(name, owner: owner, isTemporary: lifetime != nil, path: path)
         return try await complete(try await catalog.claim(upload.id), with: text, lifetime: lifetime)
     }
 

@@ -47,10 +47,10 @@ extension CatalogWorld {
     /// Does the same to both and compares what came of it.
     mutating func apply(_ operation: CatalogOperation, to backend: some Catalog) async throws {
         switch operation {
-        case .create(let id, let owner, let name, let isTemporary, let lifetime, let limit):
+        case .create(let id, let owner, let name, let isTemporary, let path, let lifetime, let limit):
             let upload = Upload(
                 id: id, owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
-                expires: clock.time(in: lifetime)
+                path: path.map(RelativePath.init(trusted:)), expires: clock.time(in: lifetime)
             )
             try await create(upload, limit: limit, in: backend)
         case .claim(let id): try await claim(id, in: backend)
@@ -67,9 +67,10 @@ extension CatalogWorld {
             try await both(backend) { try await $0.removeExpired(limit: 10_000) }
         case .removeBlob(let digest, let grace):
             try await both(backend) { try await $0.removeBlob(digest, dyingFor: grace) }
-        case .createToken(let name, let secret, let scopes, let lifetime):
+        case .createToken(let name, let subject, let secret, let scopes, let lifetime):
             let token = AccessToken(
-                name: name, scopes: scopes, created: clock.now, expires: lifetime.map { clock.time(in: $0) }
+                name: name, subject: subject, scopes: scopes, created: clock.now,
+                expires: lifetime.map { clock.time(in: $0) }
             )
             try await both(backend) { try await $0.createToken(token, secretDigest: BlobDigest(ofText: secret)) }
         case .revokeToken(let name): try await both(backend) { try await $0.revokeToken(named: name) }
@@ -195,8 +196,26 @@ extension CatalogWorld {
 
     private func compareList(_ query: FileQuery, with backend: any Catalog) async throws {
         let page = try await backend.files(query)
-        let actual = FilePage(count: page.count, items: try page.items.map(inModelTerms))
+        let actual = FilePage(
+            count: page.count, items: try page.items.map(inModelTerms), next: try page.next.map(inModelTerms))
         try compare("the list of \(query)", expected: try model.files(query), actual: actual)
+        // The cursor is the backend's: its ids are others than the model's.
+        guard let cursor = page.next, let modelCursor = actual.next else { return }
+        let following = try await backend.files(
+            FileQuery(owner: query.owner, search: query.search, after: cursor, top: query.top))
+        let modelFollowing = try model.files(
+            FileQuery(owner: query.owner, search: query.search, after: modelCursor, top: query.top))
+        try compare(
+            "what follows \(query)", expected: modelFollowing.items,
+            actual: try following.items.map(inModelTerms))
+    }
+
+    private func inModelTerms(_ cursor: FileCursor) throws -> FileCursor {
+        guard let id = modelIDs[cursor.id] else {
+            throw Divergence.Difference(
+                subject: "a cursor", expected: "one of a file that was completed", actual: "\(cursor)")
+        }
+        return FileCursor(place: cursor.place, id: id, isDescending: cursor.isDescending)
     }
 
     private func compareNumbers(with backend: any Catalog) async throws {
@@ -214,7 +233,7 @@ extension CatalogWorld {
         }
         return File(
             id: id, digest: file.digest, owner: file.owner, name: file.name, size: file.size,
-            isTemporary: file.isTemporary, created: file.created, expires: file.expires
+            isTemporary: file.isTemporary, path: file.path, created: file.created, expires: file.expires
         )
     }
 

@@ -73,14 +73,17 @@ extension CatalogTrial {
     }
 
     fileprivate func completeRecordsTheFile() async throws {
-        let upload = try await claimNew("report.pdf")
+        let upload = try await catalog.claim(try await start("report.pdf", path: "2026/may/تقرير.pdf").id)
         clock.advance(by: .milliseconds(125))
         let file = try await complete(upload, with: "text")
         let expected = File(
             id: file.id, digest: BlobDigest(ofText: "text"), owner: .ann, name: FileName(trusted: "report.pdf"),
-            size: 4, isTemporary: false, created: clock.now, expires: nil
+            size: 4, isTemporary: false, path: RelativePath(trusted: "2026/may/تقرير.pdf"), created: clock.now,
+            expires: nil
         )
         #expect(file == expected)
+        // A lost answer is repeated from the upload's row.
+        #expect(try await row(upload).state == .completed(expected))
         #expect(try await catalog.file(file.id) == expected)
         #expect(try await catalog.files(FileQuery()) == FilePage(count: 1, items: [expected]))
     }

@@ -147,8 +147,8 @@ extension InMemoryCatalog {
             let digest = progress.digest.digest
             let file = File(
                 id: FileID(at: now, after: rows.lastFileID), digest: digest, owner: row.owner,
-                name: row.name ?? FileName(digest), size: progress.offset, isTemporary: row.isTemporary, created: now,
-                expires: fileExpires
+                name: row.name ?? FileName(digest), size: progress.offset, isTemporary: row.isTemporary, path: row.path,
+                created: now, expires: fileExpires
             )
             row.offset = progress.offset
             row.digest = progress.digest
@@ -215,9 +215,12 @@ extension InMemoryCatalog {
 
     public func files(_ query: FileQuery) throws(BlobError) -> FilePage {
         try transaction { rows, now in
-            let matching = rows.liveFiles(at: now).filter(query.matches).sorted(by: query.areInOrder)
-            let page = matching.dropFirst(Int(clamping: query.skip)).prefix(query.top)
-            return FilePage(count: Int64(matching.count), items: Array(page))
+            let matching = rows.liveFiles(at: now).filter(query.matches)
+                .map { (file: $0, place: FileCursor(at: $0, in: query)) }
+                .sorted { $0.place.isBefore($1.place) }
+            let found = matching.filter { query.after?.isBefore($0.place) ?? true }
+                .dropFirst(Int(clamping: query.skip)).prefix(query.lookahead)
+            return FilePage(of: query, count: Int64(matching.count), found: found.map(\.file))
         }
     }
 
@@ -282,31 +285,28 @@ extension FileQuery {
     fileprivate func matches(_ file: File) -> Bool {
         guard owner == nil || owner == file.owner else { return false }
         guard let search, !search.isEmpty else { return true }
-        return Self.foldingASCII(file.name.text).contains(Self.foldingASCII(search))
-    }
-
-    fileprivate func areInOrder(_ left: File, _ right: File) -> Bool {
-        let (first, second) = isDescending ? (right, left) : (left, right)
-        let isBefore =
-            switch order {
-            case .name: first.name.text.utf8.lexicographicallyPrecedes(second.name.text.utf8)
-            case .size: first.size < second.size
-            case .created: first.created < second.created
-            }
-        return isBefore || (isEqual(left, right) && first.id < second.id)
-    }
-
-    private func isEqual(_ left: File, _ right: File) -> Bool {
-        switch order {
-        case .name: left.name.text.utf8.elementsEqual(right.name.text.utf8)
-        case .size: left.size == right.size
-        case .created: left.created == right.created
+        return [file.name.text, file.path?.text ?? ""].contains { text in
+            Self.foldingASCII(text).contains(Self.foldingASCII(search))
         }
     }
 
     /// The bytes of a text, with capital ASCII letters made small.
     private static func foldingASCII(_ text: String) -> [UInt8] {
         text.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+    }
+}
+
+extension FileCursor {
+    /// Whether it comes first in a list. Both are places of one order.
+    fileprivate func isBefore(_ other: FileCursor) -> Bool {
+        let (first, second) = isDescending ? (other, self) : (self, other)
+        switch (first.place, second.place) {
+        case (.name(let left), .name(let right)) where !left.text.utf8.elementsEqual(right.text.utf8):
+            return left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+        case (.size(let left), .size(let right)) where left != right: return left < right
+        case (.created(let left), .created(let right)) where left != right: return left < right
+        default: return first.id < second.id
+        }
     }
 }
 

@@ -20,6 +20,8 @@ public enum ListRule: String, CaseIterable, Sendable {
     case pagePastTheEndIsEmpty
     /// Search finds a text anywhere in the name.
     case searchFindsTextAnywhereInTheName
+    /// Search finds a text anywhere in the path as well; a name is no part of it.
+    case searchFindsTextInThePathToo
     /// Search finds ASCII letters in either case, and all else exactly.
     case searchFoldsASCIILettersOnly
     /// The wildcards of SQL and of shells mean themselves in a search.
@@ -42,6 +44,7 @@ public enum ListRule: String, CaseIterable, Sendable {
         case .pagesShowEveryFileOnce: try await trial.pagesShowEveryFileOnce()
         case .pagePastTheEndIsEmpty: try await trial.pagePastTheEndIsEmpty()
         case .searchFindsTextAnywhereInTheName: try await trial.searchFindsTextAnywhereInTheName()
+        case .searchFindsTextInThePathToo: try await trial.searchFindsTextInThePathToo()
         case .searchFoldsASCIILettersOnly: try await trial.searchFoldsASCIILettersOnly()
         case .searchTakesWildcardsLiterally: try await trial.searchTakesWildcardsLiterally()
         case .emptySearchFindsEverything: try await trial.emptySearchFindsEverything()
@@ -158,6 +161,20 @@ extension CatalogTrial {
         #expect(try await found("my report") == ["my report"])
         #expect(try await found("my  report") == [])
         #expect(try await found("report.pdf.") == [])
+    }
+
+    fileprivate func searchFindsTextInThePathToo() async throws {
+        let long = (["May"] + Array(repeating: String(repeating: "x", count: 200), count: 5)).joined(separator: "/")
+        for (name, path) in [("a", "2026/May/a"), ("b", nil), ("may", "2026/june/c_d"), ("e", long)] {
+            _ = try await add("text", named: name, path: path)
+        }
+        #expect(try await found("may") == ["a", "may", "e"])
+        #expect(try await found("2026/MAY/") == ["a"])
+        #expect(try await found("c_d") == ["may"])
+        #expect(try await found("_a") == [])
+        #expect(try await found("/") == ["a", "may", "e"])
+        #expect(try await found(long) == ["e"])
+        #expect(try await found(long + "x") == [])
     }
 
     fileprivate func searchFoldsASCIILettersOnly() async throws {

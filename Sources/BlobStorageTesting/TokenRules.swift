@@ -10,6 +10,8 @@ public enum TokenRule: String, CaseIterable, Sendable {
     case keyHas32BytesAndStays
     /// A token is found by its secret's digest, as it was given.
     case tokenIsFoundByItsSecret
+    /// Several tokens may have one subject, which may be another's name; each is revoked by its own name.
+    case tokensMayShareASubject
     /// A secret that was never recorded finds nothing.
     case unknownSecretFindsNothing
     /// A token is found also when it has expired: the caller compares.
@@ -29,6 +31,7 @@ public enum TokenRule: String, CaseIterable, Sendable {
         switch self {
         case .keyHas32BytesAndStays: try await trial.keyHas32BytesAndStays()
         case .tokenIsFoundByItsSecret: try await trial.tokenIsFoundByItsSecret()
+        case .tokensMayShareASubject: try await trial.tokensMayShareASubject()
         case .unknownSecretFindsNothing: try await trial.unknownSecretFindsNothing()
         case .expiredTokenIsFound: try await trial.expiredTokenIsFound()
         case .takenNameIsRefused: try await trial.takenNameIsRefused()
@@ -43,10 +46,11 @@ public enum TokenRule: String, CaseIterable, Sendable {
 extension CatalogTrial {
     /// Records a token whose secret is its name.
     private func addToken(
-        _ name: String, scopes: Set<Scope> = [.upload], lifetime: Duration? = nil
+        _ name: String, subject: Subject? = nil, scopes: Set<Scope> = [.upload], lifetime: Duration? = nil
     ) async throws -> AccessToken {
         let token = AccessToken(
-            name: name, scopes: scopes, created: clock.now, expires: lifetime.map { clock.time(in: $0) }
+            name: name, subject: subject, scopes: scopes, created: clock.now,
+            expires: lifetime.map { clock.time(in: $0) }
         )
         try await catalog.createToken(token, secretDigest: BlobDigest(ofText: name))
         return token
@@ -72,6 +76,19 @@ extension CatalogTrial {
         }
         let temporary = try await addToken("temporary", lifetime: .seconds(60))
         #expect(try await token("temporary") == temporary)
+    }
+
+    fileprivate func tokensMayShareASubject() async throws {
+        let old = try await addToken("phone")
+        let new = try await addToken("phone-2026", subject: Subject("phone"))
+        #expect(try await token("phone")?.subject == Subject("phone"))
+        #expect(try await token("phone-2026") == new)
+        #expect(new.subject == old.subject)
+        #expect(try await catalog.tokens() == [old, new])
+        #expect(try await catalog.revokeToken(named: "phone"))
+        #expect(try await catalog.tokens() == [new])
+        // The name is free, and is again that of a subject.
+        #expect(try await addToken("phone", scopes: [.read]).subject == new.subject)
     }
 
     fileprivate func unknownSecretFindsNothing() async throws {

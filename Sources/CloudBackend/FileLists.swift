@@ -1,5 +1,5 @@
-// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, but grows with how
-// many are skipped, and a search looks at every name.
+// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, nor on how many
+// come before a cursor, but grows with how many are skipped, and a search looks at every name.
 
 public import BlobCore
 public import BlobStorage
@@ -18,8 +18,11 @@ enum FileLists {
     /// through the whole table, row by row.
     ///
     /// Its parameters: the time, the rows to show, the rows to skip, the owner, the pattern. One that is not asked for
-    /// is still passed, as NULL.
-    static func page(_ filter: Filter, by order: FileQuery.Order, isDescending: Bool) -> String {
+    /// is still passed, as NULL. After the cursor of another page, two more: what the order compares of that cursor's
+    /// file, and its id.
+    static func page(
+        _ filter: Filter, by order: FileQuery.Order, isDescending: Bool, isContinued: Bool
+    ) -> String {
         let column =
             switch order {
             case .name: "name"
@@ -27,6 +30,7 @@ enum FileLists {
             case .created: "created"
             }
         let direction = isDescending ? "DESC" : "ASC"
+        let start = isContinued ? "WHERE (place, page_id) \(isDescending ? "<" : ">") ($6, $7)" : ""
         let files = "SELECT id AS page_id, \(column) AS place FROM files WHERE \(condition(filter))"
         return """
             WITH moment AS MATERIALIZED
@@ -36,6 +40,7 @@ enum FileLists {
                 FROM moment LEFT JOIN (
                     SELECT shown.* FROM (
                         SELECT page_id FROM \(filter.hasPattern ? "found" : "(\(files)) AS listed")
+                            \(start)
                             ORDER BY place \(direction), page_id \(direction) LIMIT $2 OFFSET $3
                     ) AS page
                     CROSS JOIN LATERAL (SELECT \(FileRows.columns) FROM files WHERE id = page_id OFFSET 0) AS shown
@@ -49,9 +54,13 @@ enum FileLists {
             "(expires IS NULL OR expires > (SELECT now FROM moment))",
             filter.hasOwner ? "owner = $4" : nil,
             // In this collation, only ASCII letters have another case.
-            filter.hasPattern ? #"lower(name) LIKE (SELECT pattern FROM moment) ESCAPE '\'"# : nil,
+            filter.hasPattern ? "(\(holdsPattern("name")) OR \(holdsPattern("path")))" : nil,
         ]
         return terms.compactMap(\.self).joined(separator: " AND ")
+    }
+
+    private static func holdsPattern(_ column: String) -> String {
+        #"lower(\#(column)) LIKE (SELECT pattern FROM moment) ESCAPE '\'"#
     }
 
     /// Without a search, from the counters. Rows that have expired and were not reclaimed yet are few: the reclaimer
@@ -77,23 +86,35 @@ extension CloudCatalog {
         var filter = FileLists.Filter(hasOwner: query.owner != nil)
         var pattern: String?
         if let search = query.search, !search.isEmpty {
-            pattern = FileName.pattern(holding: search)
+            pattern = FileQuery.pattern(holding: search)
             guard pattern != nil else { return FilePage(count: 0, items: []) }
             filter.hasPattern = true
         }
+        var parameters: [PostgresValue] = [
+            database.now, .limit(query.lookahead), .integer(max(0, query.skip)), .text(query.owner?.name),
+            .text(pattern),
+        ]
+        if let cursor = query.after { parameters += [cursor.place.value, .integer(cursor.id.value)] }
         let rows = try await database.rows(
-            FileLists.page(filter, by: query.order, isDescending: query.isDescending),
-            [
-                database.now, .limit(query.top), .integer(max(0, query.skip)), .text(query.owner?.name),
-                .text(pattern),
-            ],
-            timeout: Self.scanTimeout
+            FileLists.page(
+                filter, by: query.order, isDescending: query.isDescending, isContinued: query.after != nil),
+            parameters, timeout: Self.scanTimeout
         ) { row throws(PostgresError) in
             (
                 count: try row.integer(0),
                 file: try row.optionalInteger(1) == nil ? nil : try File(row: row, from: 1)
             )
         }
-        return FilePage(count: rows.first?.count ?? 0, items: rows.compactMap(\.file))
+        return FilePage(of: query, count: rows.first?.count ?? 0, found: rows.compactMap(\.file))
+    }
+}
+
+extension FileCursor.Place {
+    fileprivate var value: PostgresValue {
+        switch self {
+        case .name(let name): .text(name.text)
+        case .size(let size): .integer(size)
+        case .created(let time): .integer(time.milliseconds)
+        }
     }
 }

@@ -5,7 +5,7 @@ public import BlobStorage
 import PostgresPool
 
 enum FileRows {
-    static let columns = "id, digest, owner, name, size, temporary, created, expires"
+    static let columns = "id, digest, owner, name, size, temporary, created, expires, path"
 
     // A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
     static let select = """
@@ -37,7 +37,8 @@ extension File {
         self.init(
             id: id, digest: try row.digest(start + 1), owner: Subject(try row.text(start + 2)),
             name: FileName(trusted: try row.text(start + 3)), size: try row.integer(start + 4),
-            isTemporary: try row.flag(start + 5), created: try row.time(start + 6),
+            isTemporary: try row.flag(start + 5),
+            path: try row.optionalText(start + 8).map(RelativePath.init(trusted:)), created: try row.time(start + 6),
             expires: try row.optionalTime(start + 7)
         )
     }

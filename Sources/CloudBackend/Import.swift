@@ -98,13 +98,13 @@ extension CloudCatalog {
         _ files: [File], after start: FileID?, through end: FileID?
     ) async throws(BlobError) -> Int64 {
         try await database.only(
-            "SELECT import_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "SELECT import_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             [
                 .integer(start?.value ?? -1), .integer(end?.value ?? .max), .integers(files.map(\.id.value)),
                 .byteStrings(files.map(\.digest.bytes)), .texts(files.map(\.owner.name)),
                 .texts(files.map(\.name.text)), .integers(files.map(\.size)),
                 .integers(files.map { $0.isTemporary ? 1 : 0 }), .times(files.map(\.created)),
-                .times(files.map(\.expires)),
+                .times(files.map(\.expires)), .texts(files.map { $0.path?.text ?? "" }),
             ],
             isRepeatable: true
         ) { row throws(PostgresError) in try row.integer(0) }
@@ -124,12 +124,12 @@ extension CloudCatalog {
         var file: File?
         if case .completed(let completed) = upload.state { file = completed }
         try await database.run(
-            "SELECT import_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "SELECT import_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             [
                 .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
                 .time(upload.expires), .integer(upload.offset), .bytes(upload.digest.encoded),
                 .integer(file == nil ? 2 : 1), .integer(file?.id.value), .bytes(file?.digest.bytes),
-                .time(file?.created), .time(file?.expires),
+                .time(file?.created), .time(file?.expires), .text(upload.path?.text),
             ],
             isRepeatable: true
         )
@@ -146,11 +146,11 @@ extension CloudCatalog {
     /// Makes the tokens those of a list, each with the SHA-256 of its secret.
     public func importTokens(_ tokens: [(token: AccessToken, secretDigest: BlobDigest)]) async throws(BlobError) {
         try await database.run(
-            "SELECT import_tokens($1, $2, $3, $4, $5)",
+            "SELECT import_tokens($1, $2, $3, $4, $5, $6)",
             [
                 .byteStrings(tokens.map(\.secretDigest.bytes)), .texts(tokens.map(\.token.name)),
                 .texts(tokens.map(\.token.scopes.stored)), .times(tokens.map(\.token.created)),
-                .times(tokens.map(\.token.expires)),
+                .times(tokens.map(\.token.expires)), .texts(tokens.map(\.token.subject.name)),
             ],
             isRepeatable: true
         )

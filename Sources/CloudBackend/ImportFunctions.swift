@@ -2,6 +2,8 @@
 
 /// A migration runs over and over until nothing is left to bring, and from its first run to its last no node serves
 /// what it fills. So what it brought and the source no longer has may go again: nobody can have asked for it.
+///
+/// What later versions made of some of them stands there.
 enum ImportFunctions {
     static let versionOne = """
         -- Files that were brought by a migration that is not over. That one is not over, a row of meta tells: 'importing'.

@@ -4,6 +4,8 @@
 /// unless it is told otherwise. So whoever has to look at rows before changing others locks first and looks then. All
 /// lock in one order: uploads, files by their ids, blobs by their digests, counters. A new file is nobody else's yet.
 ///
+/// What later versions made of some of them stands there.
+///
 /// `p_now` is the time that a test wants it to be; NULL stands for the database's own.
 enum RowFunctions {
     static let fileIDs = """

@@ -9,7 +9,7 @@ enum Schema {
     /// The newest version that this program knows.
     static var version: Int64 { Int64(steps.count) }
 
-    static let steps = [versionOne]
+    static let steps = [versionOne, PathsAndSubjects.versionTwo]
 
     private static let versionOne =
         tables + fileTables + RowFunctions.fileIDs + FileCounters.versionOne + ContentTables.versionOne

@@ -5,9 +5,9 @@ public import BlobStorage
 import PostgresPool
 
 enum TokenRows {
-    private static let columns = "name, scopes, created, expires"
+    private static let columns = "name, scopes, created, expires, coalesce(subject, name)"
     static let insert = """
-        INSERT INTO tokens (secret_digest, name, scopes, created, expires) VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject) VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT DO NOTHING RETURNING name
         """
     static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = $1"
@@ -18,8 +18,8 @@ enum TokenRows {
 extension AccessToken {
     fileprivate init(row: PostgresRow) throws(PostgresError) {
         self.init(
-            name: try row.text(0), scopes: Set(stored: try row.text(1)), created: try row.time(2),
-            expires: try row.optionalTime(3)
+            name: try row.text(0), subject: Subject(try row.text(4)), scopes: Set(stored: try row.text(1)),
+            created: try row.time(2), expires: try row.optionalTime(3)
         )
     }
 }
@@ -30,7 +30,7 @@ extension CloudCatalog {
             TokenRows.insert,
             [
                 .digest(secretDigest), .text(token.name), .text(token.scopes.stored), .time(token.created),
-                .time(token.expires),
+                .time(token.expires), .text(token.subject.name),
             ],
             isRepeatable: false
         ) { row throws(PostgresError) in try row.text(0) }

@@ -8,7 +8,7 @@ import PostgresPool
 enum UploadRows {
     private static let columns = """
         id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, file_id, file_digest, \
-        file_created, file_expires
+        file_created, file_expires, path
         """
     static let select = "SELECT \(columns) FROM uploads WHERE id = $1 AND expires > (SELECT coalesce($2, now_ms()))"
     static let open = """
@@ -19,7 +19,7 @@ enum UploadRows {
         SELECT \(columns) FROM uploads WHERE state = 0 AND expires > (SELECT coalesce($1, now_ms())) AND id > $3
             ORDER BY id LIMIT $2
         """
-    static let create = "SELECT create_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    static let create = "SELECT create_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     static let claim = "SELECT \(columns) FROM claim_upload($1, $2)"
     static let advance = "SELECT refusal, told_offset FROM advance_upload($1, $2, $3, $4, $5, $6, $7, $8)"
     static let announce = "UPDATE uploads SET announced = $2 WHERE id = $1 AND announced < $2"
@@ -47,7 +47,7 @@ extension Upload {
         self.init(
             id: UploadID(try row.uuid(0)), owner: Subject(try row.text(1)),
             name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
-            expires: try row.time(4)
+            path: try row.optionalText(14).map(RelativePath.init(trusted:)), expires: try row.time(4)
         )
         epoch = try row.integer(5)
         offset = try row.integer(6)
@@ -67,7 +67,7 @@ extension Upload {
         let digest = try row.digest(11)
         return File(
             id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
-            isTemporary: isTemporary, created: try row.time(12), expires: try row.optionalTime(13)
+            isTemporary: isTemporary, path: path, created: try row.time(12), expires: try row.optionalTime(13)
         )
     }
 }
@@ -80,6 +80,7 @@ extension CloudCatalog {
                 .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
                 .time(upload.expires), .integer(upload.epoch), .integer(upload.offset), .integer(upload.announced),
                 .bytes(upload.digest.encoded), limit == .max ? .integer(nil) : .limit(limit),
+                .text(upload.path?.text),
             ],
             isRepeatable: true
         ) { row throws(PostgresError) in try row.optionalInteger(0) }
@@ -155,7 +156,8 @@ extension CloudCatalog {
         let (id, created) = try result.get()
         return File(
             id: id, digest: digest, owner: upload.owner, name: upload.name ?? FileName(digest), size: progress.offset,
-            isTemporary: upload.isTemporary, created: created, expires: fileExpires.map { Timestamp($0).date }
+            isTemporary: upload.isTemporary, path: upload.path, created: created,
+            expires: fileExpires.map { Timestamp($0).date }
         )
     }
 

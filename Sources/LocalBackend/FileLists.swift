@@ -1,5 +1,5 @@
-// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, but grows with how
-// many are skipped, and a search looks at every name.
+// Lists of files: pages in an index's order. Their cost does not depend on how many files there are, nor on how many
+// come before a cursor, but grows with how many are skipped, and a search looks at every name.
 
 public import BlobCore
 public import BlobStorage
@@ -19,11 +19,13 @@ enum FileLists {
         /// Set when any row has expired. Without it, what a page skips is skipped in the index alone.
         var now: Timestamp?
 
-        fileprivate var condition: String {
+        /// - Parameter place: one more condition, on the order's column.
+        fileprivate func condition(and place: String? = nil) -> String {
             let terms = [
                 owner.map { _ in "owner = :owner" },
-                pattern.map { _ in #"name LIKE :pattern ESCAPE '\'"# },
+                pattern.map { _ in #"(name LIKE :pattern ESCAPE '\' OR path LIKE :pattern ESCAPE '\')"# },
                 now.map { _ in FileRows.isLive },
+                place,
             ]
             let present = terms.compactMap(\.self)
             return present.isEmpty ? "" : "WHERE " + present.joined(separator: " AND ")
@@ -39,10 +41,13 @@ enum FileLists {
     }
 
     static func count(_ filter: Filter) -> String {
-        "SELECT count(*) FROM files \(filter.condition)"
+        "SELECT count(*) FROM files \(filter.condition())"
     }
 
-    static func page(_ filter: Filter, by order: FileQuery.Order, isDescending: Bool) -> String {
+    /// - Parameter isContinued: whether it begins after the cursor of another page, `:place` and `:id`.
+    static func page(
+        _ filter: Filter, by order: FileQuery.Order, isDescending: Bool, isContinued: Bool
+    ) -> String {
         let column =
             switch order {
             case .name: "name"
@@ -50,9 +55,16 @@ enum FileLists {
             case .created: "created"
             }
         let direction = isDescending ? "DESC" : "ASC"
+        let select = "SELECT \(FileRows.columns) FROM files"
+        let ordering = "ORDER BY \(column) \(direction), id \(direction) LIMIT :top"
+        guard isContinued else { return "\(select) \(filter.condition()) \(ordering) OFFSET :skip" }
+        // Files that are equal in the column first. A comparison of both, `(name, id) > (:place, :id)`, SQLite would
+        // look up by the column alone, and go through all files that are equal in it for every page.
+        let comparison = isDescending ? "<" : ">"
         return """
-            SELECT \(FileRows.columns) FROM files \(filter.condition)
-                ORDER BY \(column) \(direction), id \(direction) LIMIT :top OFFSET :skip
+            \(select) \(filter.condition(and: "\(column) = :place AND id \(comparison) :id"))
+            UNION ALL \(select) \(filter.condition(and: "\(column) \(comparison) :place"))
+                \(ordering)
             """
     }
 }
@@ -61,7 +73,7 @@ extension LocalCatalog {
     public func files(_ query: FileQuery) async throws(BlobError) -> FilePage {
         var filter = FileLists.Filter(owner: query.owner)
         if let search = query.search, !search.isEmpty {
-            guard let pattern = FileName.pattern(holding: search) else { return FilePage(count: 0, items: []) }
+            guard let pattern = FileQuery.pattern(holding: search) else { return FilePage(count: 0, items: []) }
             filter.pattern = pattern
         }
         return try await readSnapshot(isScan: filter.pattern != nil || query.skip > Self.longestQuickSkip) {
@@ -70,7 +82,8 @@ extension LocalCatalog {
             let expired = try Self.expiredFiles(of: filter.owner, at: now, in: db)
             if expired > 0 { filter.now = now }
             let count = try Self.count(filter, expired: expired, in: db)
-            return FilePage(count: count, items: try Self.page(of: query, filter, count: count, in: db))
+            let found = try Self.page(of: query, filter, count: count, in: db)
+            return FilePage(of: query, count: count, found: found)
         }
     }
 
@@ -97,9 +110,25 @@ extension LocalCatalog {
     ) throws -> [File] {
         guard query.top > 0, query.skip < count else { return [] }
         var arguments = filter.arguments
-        arguments["top"] = query.top
-        arguments["skip"] = max(0, query.skip)
-        let sql = FileLists.page(filter, by: query.order, isDescending: query.isDescending)
+        arguments["top"] = query.lookahead
+        if let cursor = query.after {
+            arguments["place"] = cursor.place.databaseValue
+            arguments["id"] = cursor.id.value
+        } else {
+            arguments["skip"] = max(0, query.skip)
+        }
+        let sql = FileLists.page(
+            filter, by: query.order, isDescending: query.isDescending, isContinued: query.after != nil)
         return try db.all(sql, StatementArguments(arguments), as: File.init(row:))
+    }
+}
+
+extension FileCursor.Place {
+    fileprivate var databaseValue: DatabaseValue {
+        switch self {
+        case .name(let name): name.text.databaseValue
+        case .size(let size): size.databaseValue
+        case .created(let time): time.databaseValue
+        }
     }
 }

@@ -6,11 +6,11 @@ import struct Foundation.UUID
 import GRDB
 
 enum FileRows {
-    static let columns = "id, digest, owner, name, size, temporary, created, expires"
+    static let columns = "id, digest, owner, name, size, temporary, created, expires, path"
     /// A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
     static let isLive = "(expires IS NULL OR expires > :now)"
 
-    static let insert = "INSERT INTO files (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    static let insert = "INSERT INTO files (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     static let select = "SELECT \(columns) FROM files WHERE id = :id AND \(isLive)"
     static let namesake = """
         SELECT size, name, expires, (SELECT condition FROM blobs WHERE digest = :digest) FROM files
@@ -30,7 +30,7 @@ enum FileRows {
             insert,
             [
                 file.id.value, file.digest.data, file.owner.name, file.name.text, file.size, file.isTemporary,
-                Timestamp(file.created), file.expires.map(Timestamp.init),
+                Timestamp(file.created), file.expires.map(Timestamp.init), file.path?.text,
             ]
         )
     }
@@ -42,7 +42,8 @@ extension File {
         self.init(
             id: id, digest: try row.digest(1), owner: Subject(try row.text(2)),
             name: FileName(trusted: try row.text(3)),
-            size: try row.integer(4), isTemporary: try row.flag(5), created: try row.time(6),
+            size: try row.integer(4), isTemporary: try row.flag(5),
+            path: try row.optionalText(8).map(RelativePath.init(trusted:)), created: try row.time(6),
             expires: try row.optionalTime(7)
         )
     }

@@ -12,9 +12,17 @@ enum Schema {
     /// The newest format that this program knows (`PRAGMA user_version`).
     static var format: Int { steps.count }
 
-    static let steps = [formatOne]
+    static let steps = [formatOne, formatTwo]
 
     private static let formatOne = tables + uploadCounters + fileCounters + blobCounters
+
+    /// Each column is NULL in the rows that there are, and changes none of them: the step takes no longer for many.
+    private static let formatTwo = """
+        ALTER TABLE uploads ADD COLUMN path TEXT;  -- where the file lay in its folder
+        ALTER TABLE files ADD COLUMN path TEXT;
+        ALTER TABLE tokens ADD COLUMN subject TEXT;  -- NULL: that of the token's name
+
+        """
 
     private static let tables = """
         -- Bytes under a name, such as the key of the keyed hashes.

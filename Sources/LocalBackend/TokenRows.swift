@@ -5,9 +5,9 @@ public import BlobStorage
 import GRDB
 
 enum TokenRows {
-    private static let columns = "name, scopes, created, expires"
+    private static let columns = "name, scopes, created, expires, coalesce(subject, name)"
     static let insert = """
-        INSERT INTO tokens (secret_digest, name, scopes, created, expires) VALUES (?, ?, ?, ?, ?)
+        INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject) VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT DO NOTHING
         """
     static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = ?"
@@ -19,8 +19,8 @@ enum TokenRows {
 extension AccessToken {
     init(row: Row) throws {
         self.init(
-            name: try row.text(0), scopes: Set(stored: try row.text(1)), created: try row.time(2),
-            expires: try row.optionalTime(3)
+            name: try row.text(0), subject: Subject(try row.text(4)), scopes: Set(stored: try row.text(1)),
+            created: try row.time(2), expires: try row.optionalTime(3)
         )
     }
 }
@@ -32,7 +32,7 @@ extension LocalCatalog {
                 TokenRows.insert,
                 [
                     secretDigest.data, token.name, token.scopes.stored, Timestamp(token.created),
-                    token.expires.map(Timestamp.init),
+                    token.expires.map(Timestamp.init), token.subject.name,
                 ]
             )
             guard isNew else { throw BlobError(.validationFailed, "There is a token of this name already.") }

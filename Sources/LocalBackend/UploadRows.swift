@@ -8,15 +8,15 @@ import GRDB
 enum UploadRows {
     static let columns = """
         id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, file_id, file_digest, \
-        file_created, file_expires
+        file_created, file_expires, path
         """
     static let select = "SELECT \(columns) FROM uploads WHERE id = ?1 AND expires > ?2"
     static let openAfter = """
         SELECT \(columns) FROM uploads WHERE state = 0 AND expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
         """
     static let insert = """
-        INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+        INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, path)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
         """
     static let setEpoch = "UPDATE uploads SET epoch = ?2 WHERE id = ?1"
     static let advance = """
@@ -56,7 +56,7 @@ extension Upload {
         self.init(
             id: UploadID(try row.decode(UUID.self, atIndex: 0)), owner: Subject(try row.text(1)),
             name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
-            expires: try row.time(4)
+            path: try row.optionalText(14).map(RelativePath.init(trusted:)), expires: try row.time(4)
         )
         epoch = try row.integer(5)
         offset = try row.integer(6)
@@ -76,7 +76,7 @@ extension Upload {
         let digest = try row.digest(11)
         return File(
             id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
-            isTemporary: isTemporary, created: try row.time(12), expires: try row.optionalTime(13)
+            isTemporary: isTemporary, path: path, created: try row.time(12), expires: try row.optionalTime(13)
         )
     }
 }
@@ -93,6 +93,7 @@ extension LocalCatalog {
                 [
                     upload.id.uuid, upload.owner.name, upload.name?.text, upload.isTemporary, Timestamp(upload.expires),
                     upload.epoch, upload.offset, upload.announced, Data(upload.digest.encoded),
+                    upload.path?.text,
                 ]
             )
         }
@@ -160,7 +161,7 @@ extension LocalCatalog {
             let file = File(
                 id: FileID(at: now.date, after: try UsageRows.lastFileID(in: db)), digest: digest, owner: upload.owner,
                 name: upload.name ?? FileName(digest), size: progress.offset, isTemporary: upload.isTemporary,
-                created: now.date, expires: fileExpires.map { Timestamp($0).date }
+                path: upload.path, created: now.date, expires: fileExpires.map { Timestamp($0).date }
             )
             let isCompleted = try db.change(
                 UploadRows.complete,

@@ -7,9 +7,9 @@ import Testing
 
 @Suite struct StoredValuesTests {
     @Test func searchPatternIsLiteral() {
-        #expect(FileName.pattern(holding: #"50%_a\b"#) == #"%50\%\_a\\b%"#)
-        #expect(FileName.pattern(holding: "a\0b") == nil)
-        #expect(FileName.pattern(holding: String(repeating: "x", count: 256)) == nil)
+        #expect(FileQuery.pattern(holding: #"50%_a\b"#) == #"%50\%\_a\\b%"#)
+        #expect(FileQuery.pattern(holding: "a\0b") == nil)
+        #expect(FileQuery.pattern(holding: String(repeating: "x", count: 1025)) == nil)
     }
 
     @Test func scopesComeBack() {

@@ -3,9 +3,11 @@
 import BlobCore
 import BlobStorage
 import BlobStorageTesting
-import CloudBackend
+import Foundation
 import PostgresPool
 import Testing
+
+@testable import CloudBackend
 
 @Suite(.timeLimit(.minutes(10))) struct MigrationTests {
     @Test func nodesMigrateTogether() async throws {
@@ -34,6 +36,51 @@ import Testing
                 #expect(try await catalog.file(file.id) == file)
                 #expect(try await CloudCatalog(pool: pool).secret() == catalog.secret())
             }
+        }
+    }
+
+    /// A database of the first version is brought up to date while a node of that version goes on.
+    @Test func firstVersionIsBroughtUpToDateBesideItsNodes() async throws {
+        try await TestSchema.with { schema in
+            let pool = try schema.pool(connections: 2)
+            let digest = BlobDigest(of: "text".utf8)
+            try await pool.transaction(timeout: .seconds(60)) { transaction throws(PostgresError) in
+                try transaction.runScript(
+                    "CREATE TABLE schema_version (version BIGINT NOT NULL); INSERT INTO schema_version VALUES (1);"
+                        + Schema.steps[0])
+                _ = try transaction.query(
+                    "INSERT INTO meta VALUES ('secret', $1)", [.bytes([UInt8](repeating: 7, count: 32))])
+            }
+            let old = OldNode(pool: pool)
+            let (begun, open) = (UploadID(), UploadID())
+            for id in [begun, open] { try await old.create(id) }
+            try await old.complete(begun, as: digest)
+            _ = try await pool.query(
+                "INSERT INTO tokens VALUES ($1, 'phone', 'read', 1000, NULL)", [.digest(digest)])
+
+            try await CloudCatalog.migrate(pool)
+            try await CloudCatalog.checkVersion(of: pool)
+            let catalog = CloudCatalog(pool: pool)
+            #expect(try await catalog.token(secretDigest: digest)?.subject == Subject("phone"))
+            #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil])
+            #expect(try await catalog.faults() == [])
+
+            // What the one began, the other completes.
+            #expect(try await catalog.claim(open).path == nil)
+            let path = RelativePath(trusted: "2026/may/call.wav")
+            let upload = Upload(
+                id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, path: path,
+                expires: Date(timeIntervalSince1970: 4_000_000_000))
+            try await catalog.create(upload, openUploadLimit: 10)
+            // An answer that was lost on the way is asked for again.
+            try await catalog.create(upload, openUploadLimit: 10)
+            #expect(try await catalog.upload(upload.id)?.path == path)
+            let late = UploadID()
+            try await old.create(late)
+            try await old.complete(late, as: BlobDigest(of: "more".utf8))
+            try await old.complete(upload.id, as: BlobDigest(of: "text".utf8))
+            #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil, nil, path])
+            await pool.close()
         }
     }
 
@@ -73,5 +120,33 @@ import Testing
             #expect(try await pool.query("SELECT 1 FROM pg_tables WHERE schemaname = current_schema()").isEmpty)
             await pool.close()
         }
+    }
+}
+
+/// What a node of the first version asks of the database.
+private struct OldNode {
+    let pool: PostgresPool
+
+    func create(_ id: UploadID) async throws {
+        let rows = try await pool.query(
+            "SELECT create_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            [
+                .uuid(id.uuid), .text("ann"), .text("a"), .flag(false), .integer(4_000_000_000_000), .integer(0),
+                .integer(0), .integer(0), .bytes(RunningDigest().encoded), .integer(100),
+            ])
+        #expect(try rows.first?.optionalInteger(0) == nil)
+    }
+
+    func complete(_ id: UploadID, as digest: BlobDigest) async throws {
+        let claimed = try await pool.query(
+            "SELECT epoch FROM claim_upload($1, $2)", [.uuid(id.uuid), .integer(nil)])
+        let epoch = try #require(try claimed.first?.integer(0))
+        let rows = try await pool.query(
+            "SELECT refusal, new_file_id, completed FROM complete_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            [
+                .uuid(id.uuid), .integer(epoch), .integer(0), .integer(4), .bytes(RunningDigest().encoded),
+                .digest(digest), .integer(4_000_000_000_000), .integer(nil), .integer(nil),
+            ])
+        #expect(try rows.first?.optionalText(0) == nil)
     }
 }

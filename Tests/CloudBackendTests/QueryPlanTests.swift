@@ -77,7 +77,8 @@ import Testing
                 for isDescending in [false, true] {
                     for hasOwner in [false, true] {
                         let filter = FileLists.Filter(hasOwner: hasOwner)
-                        let sql = FileLists.page(filter, by: order, isDescending: isDescending)
+                        let sql = FileLists.page(
+                            filter, by: order, isDescending: isDescending, isContinued: false)
                         let plan = try await Self.plan(
                             of: sql, [.integer(nil), .integer(10), .integer(10), .text("owner 1"), .text(nil)], in: pool
                         )
@@ -92,10 +93,43 @@ import Testing
         }
     }
 
+    /// What follows a cursor is looked up in the index, files that are equal in the column included.
+    @Test func continuedListsGoByAnIndex() async throws {
+        try await Self.withRows { pool in
+            for order in FileQuery.Order.allCases {
+                for isDescending in [false, true] {
+                    for hasOwner in [false, true] {
+                        let filter = FileLists.Filter(hasOwner: hasOwner)
+                        let sql = FileLists.page(filter, by: order, isDescending: isDescending, isContinued: true)
+                        let place = order == .name ? PostgresValue.text("name 5") : .integer(5)
+                        let plan = try await Self.plan(
+                            of: sql,
+                            [
+                                .integer(nil), .integer(10), .integer(0), .text("owner 1"), .text(nil), place,
+                                .integer(5),
+                            ], in: pool
+                        )
+                        let column = order == .created ? "created" : order.rawValue
+                        let index = "files\(hasOwner ? "_of_owner" : "")_by_\(column)"
+                        let scan = "Index Only Scan\(isDescending ? " Backward" : "") using \(index)"
+                        #expect(plan.contains(scan), "\(plan)")
+                        let comparison = "ROW(\(column), id) \(isDescending ? "<" : ">") ROW("
+                        let condition = plan.split(separator: "\n").first {
+                            $0.contains("Index Cond: ") && $0.contains("ROW")
+                        }
+                        #expect(condition?.contains(comparison) == true, "\(plan)")
+                        #expect(!plan.contains("Seq Scan on files"), "\(plan)")
+                    }
+                }
+            }
+        }
+    }
+
     /// A connection keeps a plan for all owners when it seems no worse, which it does where most have few files.
     @Test func anOwnersListGoesByAnIndexHoweverOftenItIsAsked() async throws {
         try await Self.withRows { pool in
-            let list = FileLists.page(FileLists.Filter(hasOwner: true), by: .size, isDescending: true)
+            let list = FileLists.page(
+                FileLists.Filter(hasOwner: true), by: .size, isDescending: true, isContinued: false)
             let plan = try await pool.transaction { transaction throws(PostgresError) in
                 try transaction.runScript(
                     """
@@ -126,7 +160,7 @@ import Testing
                     UploadRows.create,
                     [
                         .uuid(id.uuid), .text("ann"), .text(nil), .flag(false), .integer(1 << 50), .integer(0),
-                        .integer(0), .integer(0), .bytes(state), .integer(100),
+                        .integer(0), .integer(0), .bytes(state), .integer(100), .text("a/b"),
                     ]
                 ),
                 (UploadRows.claim, [.uuid(id.uuid), .integer(nil)]),

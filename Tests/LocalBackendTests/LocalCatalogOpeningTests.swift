@@ -4,6 +4,7 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
+import GRDB
 import Testing
 
 @testable import LocalBackend
@@ -92,6 +93,68 @@ import Testing
         _ = try await catalog.files(FileQuery())
         await catalog.close()
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["catalog.sqlite"])
+    }
+
+    /// A catalog as the first format's program left it, with a row of each kind that has changed since.
+    private func makeFormatOne() throws {
+        let database = try DatabaseQueue(path: directory.catalog)
+        try database.write { db in
+            try db.execute(sql: Schema.steps[0])
+            try db.execute(
+                sql: """
+                    INSERT INTO meta VALUES ('secret', randomblob(32));
+                    INSERT INTO blobs (digest, size) VALUES (:digest, 4);
+                    INSERT INTO files (id, digest, owner, name, size, temporary, created)
+                        VALUES (1, :digest, 'ann', 'report.pdf', 4, 0, 1000);
+                    INSERT INTO uploads (id, owner, temporary, expires, epoch, offset, announced, digest_state, state)
+                        VALUES (:upload, 'ann', 0, 4000000000000, 1, 0, 0, :state, 0);
+                    INSERT INTO tokens VALUES (:digest, 'phone', 'read', 1000, NULL);
+                    """,
+                arguments: [
+                    "digest": Data(BlobDigest(of: "text".utf8).bytes), "upload": Data(Self.oldUpload.bytes),
+                    "state": Data(RunningDigest().encoded),
+                ])
+            try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID); PRAGMA user_version = 1")
+        }
+        try database.close()
+    }
+
+    private static let oldUpload = UploadID()
+
+    @Test func firstFormatIsBroughtUpToDate() async throws {
+        try makeFormatOne()
+        for _ in 0..<2 {
+            let catalog = try open()
+            #expect(try await catalog.run("PRAGMA user_version") == ["\(Schema.format)"])
+            let id = try #require(FileID(value: 1))
+            let file = try #require(try await catalog.file(id))
+            #expect(file.name.text == "report.pdf" && file.path == nil)
+            let token = try #require(try await catalog.token(secretDigest: file.digest))
+            #expect(token.name == "phone" && token.subject == Subject("phone") && token.scopes == [.read])
+            #expect(try await catalog.tokens() == [token])
+            #expect(try await catalog.faults() == [])
+            // What was begun before goes on.
+            let upload = try await catalog.claim(Self.oldUpload)
+            #expect(upload.path == nil && upload.owner == Subject("ann"))
+            await catalog.close()
+        }
+        let catalog = try open()
+        let path = RelativePath(trusted: "2026/may/call.wav")
+        let upload = Upload(
+            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, path: path,
+            expires: Date(timeIntervalSince1970: 4_000_000_000))
+        try await catalog.create(upload, openUploadLimit: 10)
+        #expect(try await catalog.upload(upload.id)?.path == path)
+    }
+
+    /// The server of the older version may be running.
+    @Test func visitorLeavesTheFirstFormatAlone() throws {
+        try makeFormatOne()
+        let error = try #require(throws: BlobError.self) { try open(.visitor) }
+        #expect(error.message.contains("start this version's server once"))
+        let database = try DatabaseQueue(path: directory.catalog)
+        #expect(try database.read { db in try Int.fetchOne(db, sql: "PRAGMA user_version") } == 1)
+        try database.close()
     }
 
     @Test(arguments: [LocalCatalog.Role.server, .visitor])

@@ -36,16 +36,34 @@ import Testing
         #expect(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "\(plan)")
     }
 
+    private static let filters = [nil, Subject("ann")].flatMap { owner in
+        [nil, Timestamp(milliseconds: 0)].map { FileLists.Filter(owner: owner, now: $0) }
+    }
+
+    /// What follows a cursor is looked up in the index, files that are equal in the column included.
+    @Test(arguments: FileQuery.Order.allCases, [false, true])
+    func continuedListGoesByAnIndex(order: FileQuery.Order, isDescending: Bool) async throws {
+        let column = order == .created ? "created" : order.rawValue
+        let comparison = isDescending ? "<" : ">"
+        for filter in Self.filters {
+            let plan = try await plan(
+                of: FileLists.page(filter, by: order, isDescending: isDescending, isContinued: true))
+            let owner = filter.owner == nil ? "" : "owner=? AND "
+            #expect(plan.contains("(\(owner)\(column)=? AND rowid\(comparison)?)"), "\(plan)")
+            #expect(plan.contains("(\(owner)\(column)\(comparison)?)"), "\(plan)")
+            #expect(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "\(plan)")
+        }
+    }
+
     @Test(arguments: FileQuery.Order.allCases, [false, true])
     func unsearchedListGoesByAnIndex(order: FileQuery.Order, isDescending: Bool) async throws {
-        for owner in [nil, Subject("ann")] {
-            for now in [nil, Timestamp(milliseconds: 0)] {
-                let filter = FileLists.Filter(owner: owner, now: now)
-                let plan = try await plan(of: FileLists.page(filter, by: order, isDescending: isDescending))
-                // Everybody's list walks along an index, as far as the page goes.
-                #expect(plan.contains(owner == nil ? "SCAN files USING INDEX" : "SEARCH files USING INDEX"), "\(plan)")
-                #expect(!plan.contains("TEMP B-TREE"), "\(plan)")
-            }
+        for filter in Self.filters {
+            let plan = try await plan(
+                of: FileLists.page(filter, by: order, isDescending: isDescending, isContinued: false))
+            // Everybody's list walks along an index, as far as the page goes.
+            let way = filter.owner == nil ? "SCAN files USING INDEX" : "SEARCH files USING INDEX"
+            #expect(plan.contains(way), "\(plan)")
+            #expect(!plan.contains("TEMP B-TREE"), "\(plan)")
         }
     }
 

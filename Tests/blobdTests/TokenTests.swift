@@ -41,6 +41,8 @@ struct TokenTests {
         #expect(request.scopes == [.delete, .admin])
         #expect(request.life == .seconds(30 * 86_400))
         #expect(try TokenRequest(name: "x", scopes: "read", expires: nil).life == nil)
+        #expect(request.subject == Subject("A.b_c-9"))
+        #expect(try TokenRequest(name: "x", subject: "y", scopes: "read", expires: nil).subject == Subject("y"))
     }
 
     @Test(arguments: [
@@ -68,6 +70,17 @@ struct TokenTests {
         let thrown = try #require(#expect(throws: (any Error).self) { try RootCommand.parseAsRoot(arguments) })
         #expect(RootCommand.exitCode(for: thrown).rawValue == 64)
         #expect(RootCommand.message(for: thrown) == message)
+    }
+
+    @Test(arguments: ["", "a b", "é", "../x", String(repeating: "a", count: 65)])
+    func wrongSubjects(subject: String) throws {
+        let error = #expect(throws: TokenRequest.Invalid.self) {
+            try TokenRequest(name: "x", subject: subject, scopes: "read", expires: nil)
+        }
+        #expect(error?.description == "--subject: '\(subject)' must be 1 to 64 letters, digits, '.', '_' or '-'")
+        let arguments = ["token", "create", "x", "--subject", subject]
+        let thrown = try #require(#expect(throws: (any Error).self) { try RootCommand.parseAsRoot(arguments) })
+        #expect(RootCommand.exitCode(for: thrown).rawValue == 64)
     }
 
     @Test func nameLengths() {
@@ -98,13 +111,15 @@ struct TokenTests {
         let created = Date(timeIntervalSince1970: 1_750_000_000)
         let tokens = [
             AccessToken(name: "a", scopes: [.delete, .upload], created: created, expires: nil),
-            AccessToken(name: "longer", scopes: Set(Scope.allCases), created: created, expires: created + 60),
+            AccessToken(
+                name: "longer", subject: Subject("a"), scopes: Set(Scope.allCases), created: created,
+                expires: created + 60),
         ]
         #expect(
             TokenCommand.List.table(tokens) == """
-                name    scopes                    created               expires
-                a       upload,delete             2025-06-15T15:06:40Z  never
-                longer  upload,read,delete,admin  2025-06-15T15:06:40Z  2025-06-15T15:07:40Z
+                name    subject  scopes                    created               expires
+                a       a        upload,delete             2025-06-15T15:06:40Z  never
+                longer  a        upload,read,delete,admin  2025-06-15T15:06:40Z  2025-06-15T15:07:40Z
                 """
         )
     }

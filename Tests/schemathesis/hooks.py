@@ -51,8 +51,8 @@ def start_upload():
     return upload
 
 
-def known_file():
-    if not files:
+def known_file(count=1):
+    while len(files) < count:
         upload = start_upload()
         path = UPLOADS.format(id=upload) + "complete"
         answer = send(path, **{"PortSIP-Upload-Token": uploads[upload].token}).json()
@@ -84,6 +84,16 @@ def before_call(context, case, kwargs):
             case.headers["If-Match"] = f'"{known_file().digest}"'
     elif case.path.startswith("/api/files/{id}"):
         case.path_parameters["id"] = known_file().id
+    elif case.path == "/api/files" and "after" in case.query and not case.meta.generation.mode.is_negative:
+        aim_at_page(case)
+
+
+def aim_at_page(case):
+    known_file(2)
+    order = {"orderby": case.query["orderby"]} if "orderby" in case.query else {}
+    answer = requests.get(SERVER + "/api/files", params={"top": 1} | order, headers=BEARER, timeout=10)
+    case.query["after"] = answer.json().get("next") or case.query["after"]
+    case.query.pop("skip", None)
 
 
 def aim_at_upload(case):
@@ -179,7 +189,10 @@ def filter_failure(context, failure, case, response):
 
 def rightly_refused(case, response):
     if case.path == "/api/blobs/uploads":  # The description counts characters, the server bytes.
-        return len(str(case.query.get("filename", "")).encode()) > 255
+        name, path = (str(case.query.get(key, "")).encode() for key in ("filename", "path"))
+        return len(name) > 255 or len(path) > 1024
+    if case.path == "/api/files":  # Well-formed, but no cursor of a page in this order, or one beside a skip.
+        return "after" in case.query and "'after'" in response.json()["errors"][0]["message"]
     if case.path.startswith(UPLOADS):  # Well-formed, but not this upload's token, size, digest or a forward range.
         return (
             refused_with(response, "BLOB_UPLOAD_INVALID", "SIZE_INVALID")

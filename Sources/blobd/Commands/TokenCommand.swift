@@ -17,11 +17,24 @@ struct TokenCommand: AsyncParsableCommand {
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a token and print it. It is shown this once and cannot be had again.",
-            discussion: "The name is also that of the subject that the token speaks for, who owns what it uploads."
+            discussion: """
+                A token speaks for a subject, who owns what is uploaded with it. Without --subject the subject is called \
+                like the token. To replace a token while the old one still works, make a new one for the same subject, \
+                give it to whoever uses the old one, and then revoke that:
+
+                    blobd token create phone-2026 --subject phone
+                    blobd token revoke phone
+                """
         )
 
         @Argument(help: "1 to 64 letters, digits, '.', '_' or '-'.")
         var name: String
+
+        @Option(
+            help: ArgumentHelp(
+                "For whom it speaks: it reaches all that this subject owns, and shares the subject's quota.",
+                valueName: "SUBJECT"))
+        var subject: String?
 
         @Option(help: "What it allows: some of upload, read, delete, admin, with commas between them.")
         var scopes = "upload,read,delete"
@@ -43,7 +56,7 @@ struct TokenCommand: AsyncParsableCommand {
 
         func request() throws -> TokenRequest {
             do {
-                return try TokenRequest(name: name, scopes: scopes, expires: expires)
+                return try TokenRequest(name: name, subject: subject, scopes: scopes, expires: expires)
             } catch {
                 throw ValidationError(error.description)
             }
@@ -62,12 +75,12 @@ struct TokenCommand: AsyncParsableCommand {
 
         static func table(_ tokens: [AccessToken]) -> String {
             alignedTable(
-                [["name", "scopes", "created", "expires"]]
+                [["name", "subject", "scopes", "created", "expires"]]
                     + tokens.map { token in
                         let scopes = Scope.allCases.filter(token.scopes.contains).map(\.rawValue)
                         return [
-                            token.name, scopes.joined(separator: ","), token.created.formatted(.iso8601),
-                            token.expires?.formatted(.iso8601) ?? "never",
+                            token.name, token.subject.name, scopes.joined(separator: ","),
+                            token.created.formatted(.iso8601), token.expires?.formatted(.iso8601) ?? "never",
                         ]
                     }
             )

@@ -119,7 +119,7 @@ struct Copying {
         }
         var new = Upload(
             id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
-            expires: original.expires
+            path: original.path, expires: original.expires
         )
         // Claimed already by whoever makes it: another run that makes it now fails, and tries again.
         new.epoch = 1

@@ -12,20 +12,25 @@ struct TokenRequest: Equatable {
     }
 
     let name: String
+    /// Whose files the token reaches.
+    let subject: Subject
     let scopes: Set<Scope>
     /// `nil` for a token without end.
     let life: Duration?
 
     /// - Parameters:
+    ///   - subject: that of the name, if `nil`.
     ///   - scopes: with commas between them.
     ///   - expires: the token's life, written like every duration among the settings.
-    init(name: String, scopes: String, expires: String?) throws(Invalid) {
-        guard (1...64).contains(name.utf8.count), name.isPlain(with: "._-") else {
-            throw Invalid(
-                description: "the name '\(name)' must be 1 to 64 letters, digits, '.', '_' or '-'"
-            )
-        }
+    init(name: String, subject: String? = nil, scopes: String, expires: String?) throws(Invalid) {
+        guard Self.isName(name) else { throw Invalid(description: "the name '\(name)' must be \(Self.nameForm)") }
         self.name = name
+
+        let subject = subject ?? name
+        guard Self.isName(subject) else {
+            throw Invalid(description: "--subject: '\(subject)' must be \(Self.nameForm)")
+        }
+        self.subject = Subject(subject)
 
         var parsed: Set<Scope> = []
         for word in scopes.split(separator: ",", omittingEmptySubsequences: false) {
@@ -53,6 +58,12 @@ struct TokenRequest: Equatable {
         self.life = life
     }
 
+    private static let nameForm = "1 to 64 letters, digits, '.', '_' or '-'"
+
+    private static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count) && text.isPlain(with: "._-")
+    }
+
     /// Makes the token.
     ///
     /// - Returns: its secret, which is kept nowhere else.
@@ -61,7 +72,8 @@ struct TokenRequest: Equatable {
         let secret = TokenSecret()
         let now = clock.now
         let token = AccessToken(
-            name: name, scopes: scopes, created: now, expires: life.map { now.addingTimeInterval($0 / .seconds(1)) }
+            name: name, subject: subject, scopes: scopes, created: now,
+            expires: life.map { now.addingTimeInterval($0 / .seconds(1)) }
         )
         try await catalog.createToken(token, secretDigest: secret.digest)
         return secret

@@ -45,6 +45,10 @@ struct MigrateTests {
             files.append((kept, [1, 2, 3]))
             let rest = try Sample.bytes(20 << 20)
             let open = try await other.upload(holding: Array(rest[..<(17 << 20)]), filename: "open")
+            let named = Request(method: "POST", target: "/api/blobs/uploads?filename=b.txt&path=a/b.txt")
+            files.append((try await other.complete(Upload(other.send(named)), .bytes([4, 5])), [4, 5]))
+            let second = try await server.namedClient("second", subject: "first", "upload,read")
+            files.append((try await second.publish([6, 7]), [6, 7]))
             let revoked = try await server.namedClient("revoked", "read")
 
             let first = try await migrate(server, to: cloud)
@@ -76,6 +80,10 @@ struct MigrateTests {
                 try await expectSame(files, admin, newAdmin)
                 for file in [gone, alone] { expect(try await newAdmin.send(.file(file.id)), is: .fileUnknown) }
                 #expect(try await newAdmin.send(.download(alone.digest)).status == 404)
+                #expect(try await newOther.send(.files("search=a/b")).json?["count"]?.integer == 1)
+                let newSecond = Client(server: node, bearer: second.bearer)
+                #expect(try await newSecond.send(.files()).json == (try await second.send(.files()).json))
+                #expect(try await newSecond.send(.files()).json?["subject"]?.string == "first")
                 let dead = Client(server: node, bearer: revoked.bearer)
                 expect(try await dead.send(.files()), is: .unauthorized)
                 #expect(try await newOther.send(.files()).json == (try await other.send(.files()).json))

@@ -24,7 +24,7 @@ struct FileListTests {
         let request = Request.get("/api/files" + (parameters.isEmpty ? "" : "?" + parameters))
         let response = try await Self.owner.value.send(request)
         #expect(response.status == 200)
-        #expect(response.json?.object?.keys.sorted() == ["count", "items", "subject"])
+        #expect(response.json?.object?.keys.sorted() == ["count", "items", "next", "subject"])
         let items = try #require(response.json?["items"]?.array)
         return (response.json?["count"]?.integer, items.map { $0["name"]?.string })
     }
@@ -128,7 +128,7 @@ struct FileListTests {
 
 @Suite("Files", .inTurn)
 struct FileTests {
-    @Test("an item: id, name, size, media_type, created_at, digest, url, temporary, expires_at, owner")
+    @Test("an item: id, name, size, media_type, created_at, digest, url, temporary, expires_at, owner, path")
     func item() async throws {
         let client = try await Client.newSubject()
         let bytes = try Sample.bytes(123)
@@ -137,7 +137,8 @@ struct FileTests {
         #expect(response.status == 200)
         let item = try #require(response.json)
         let keys = [
-            "created_at", "digest", "expires_at", "id", "media_type", "name", "owner", "size", "temporary", "url",
+            "created_at", "digest", "expires_at", "id", "media_type", "name", "owner", "path", "size", "temporary",
+            "url",
         ]
         #expect(item.object?.keys.sorted() == keys)
         #expect(item["id"]?.string == published.id)

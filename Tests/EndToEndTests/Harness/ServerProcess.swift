@@ -117,8 +117,10 @@ final class ServerProcess: Sendable {
         try await namedClient("subject-" + UUID().uuidString.lowercased(), scopes, expires: expires)
     }
 
-    func namedClient(_ name: String, _ scopes: String, expires: String? = nil) async throws -> Client {
-        let expiry = expires.map { ["--expires", $0] } ?? []
+    func namedClient(
+        _ name: String, subject: String? = nil, _ scopes: String, expires: String? = nil
+    ) async throws -> Client {
+        let expiry = (expires.map { ["--expires", $0] } ?? []) + (subject.map { ["--subject", $0] } ?? [])
         let made = try await command(["token", "create", name, "--data", data, "--scopes", scopes] + expiry)
         guard made.end == .code(0) else { throw Failure("token create ended with \(made.end): \(made.errors)") }
         return Client(server: self, bearer: made.output.trimmingCharacters(in: .whitespacesAndNewlines))

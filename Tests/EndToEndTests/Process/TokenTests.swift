@@ -84,6 +84,28 @@ struct TokenCommandTests {
         #expect(outcome.output.isEmpty && !outcome.errors.isEmpty, "\(outcome)")
     }
 
+    @Test("a second token for a subject reaches its files and uploads, also when the first is revoked")
+    func rotation() async throws {
+        let server = try await ServerProcess.shared
+        let name = "n-\(UUID().uuidString.lowercased())"
+        let old = try await server.namedClient(name, "upload,read,delete")
+        let file = try await old.publish(Sample.bytes(10), filename: "a.txt")
+        let upload = try await old.upload(holding: [1, 2, 3])
+        let new = try await server.namedClient(name + "-2", subject: name, "upload,read,delete")
+
+        let list = try await server.command(["token", "list", "--data", server.data])
+        let line = list.output.split(separator: "\n").first { $0.contains(name + "-2") }
+        #expect(line?.split(separator: " ").prefix(2) == ["\(name)-2", "\(name)"], "\(list.output)")
+        #expect(try await old.send(.file(file.id)).status == 200)
+        #expect(try await server.command(["token", "revoke", name, "--data", server.data]).end == .code(0))
+        expect(try await old.send(.files()), is: .unauthorized)
+
+        #expect(try await new.send(.files()).json?["subject"]?.string == name)
+        #expect(try await new.send(.file(file.id)).json?["owner"]?.string == name)
+        #expect(try await new.complete(upload).digest == Sample.digest(of: [1, 2, 3]))
+        #expect(try await new.send(.destroyFile(file.id)).status == 204)
+    }
+
     @Test("a name can be taken once")
     func duplicate() async throws {
         let server = try await ServerProcess.shared

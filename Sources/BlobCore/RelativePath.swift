@@ -1,0 +1,38 @@
+// The path of a file in the folder that it came from, as its uploader gave it.
+
+/// A relative path: UTF-8 of 1 to 1024 bytes, segments with `/` between them, none of them empty, `.` or `..`, and no
+/// control characters. It leads nowhere but down.
+public struct RelativePath: Hashable, Sendable {
+    /// The longest path, in bytes of UTF-8.
+    public static let maximumByteCount = 1024
+
+    public let text: String
+
+    /// - Throws: ``BlobError/Code/validationFailed`` for anything else.
+    public init(parsing text: String) throws(BlobError) {
+        guard text.utf8.count <= Self.maximumByteCount else {
+            throw BlobError(.validationFailed, "The parameter 'path' is longer than 1024 bytes of UTF-8.")
+        }
+        guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+            throw BlobError(.validationFailed, "The parameter 'path' holds a control character.")
+        }
+        // By bytes: a slash that a combining mark follows is a character of its own, and still a slash to file systems.
+        let segments = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard segments.allSatisfy({ !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }) else {
+            throw BlobError(
+                .validationFailed,
+                "The parameter 'path' has an empty, '.' or '..' segment: give a path such as '2026/may/call.wav'."
+            )
+        }
+        self.text = text
+    }
+
+    /// Takes over a path that was parsed before, such as one read back from a catalog.
+    public init(trusted text: String) {
+        self.text = text
+    }
+}
+
+extension RelativePath: CustomStringConvertible {
+    public var description: String { text }
+}
