@@ -19,7 +19,7 @@ public struct PostgresError: Error, Equatable, Sendable {
         case closed
         /// The server has no room on its disk.
         case diskFull
-        /// Other transactions were in the way, several times. Nothing was changed.
+        /// Other transactions were in the way, several times or for too long. Nothing was changed.
         case conflict
         /// The server refused the statement for another reason, which ``PostgresError/sqlState`` tells.
         case rejected
@@ -52,7 +52,7 @@ extension PostgresError {
     private static func kind(of sqlState: String) -> Kind {
         switch sqlState {
         case "53100": .diskFull
-        case "40001", "40P01": .conflict
+        case "40001", "40P01", "55P03": .conflict
         // Nothing was changed: this is a server that had to give up writing, or never wrote.
         case "25006": .unreachable
         // The server is stopping or has crashed, or a proxy lost it.

@@ -54,22 +54,21 @@ final class OwnFiles: Sendable {
         }
     }
 
-    /// The longest life of each digest. A file that is missed, because others come and go meanwhile, is sent once more.
+    /// The longest life of each digest. A file that is missed, as can happen on a server without cursors, is sent once
+    /// more.
     private func list() async throws -> [BlobDigest: Life] {
         var lives: [BlobDigest: Life] = [:]
         var query = FileQuery()
         query.order = .createdAt
         do {
-            while true {
-                let page = try await server.files(query)
+            for try await page in server.filePages(query) {
                 guard let subject = page.subject else {
                     reporter.warn("the server does not tell whose the files are that it lists: all are uploaded")
                     return [:]
                 }
                 for file in page.items where file.owner == subject { Self.add(file, to: &lives) }
-                query.skip += page.items.count
-                if page.items.isEmpty || query.skip >= page.count { return lives }
             }
+            return lives
         } catch BlobServerError.refused(let refusal) where [403, 404].contains(refusal.status) {
             reporter.warn("your files on the server cannot be listed, so all are uploaded: \(refusal)")
             return [:]

@@ -12,6 +12,7 @@ import Testing
         ("DO $$ BEGIN RAISE 'full' USING ERRCODE = '53100'; END $$", "53100", .diskFull),
         ("DO $$ BEGIN RAISE 'own' USING ERRCODE = 'BD001', DETAIL = 'more'; END $$", "BD001", .rejected),
         ("DO $$ BEGIN RAISE 'again' USING ERRCODE = '40001'; END $$", "40001", .conflict),
+        ("DO $$ BEGIN RAISE 'locked' USING ERRCODE = '55P03'; END $$", "55P03", .conflict),
         ("DO $$ BEGIN RAISE 'stopping' USING ERRCODE = '57P01'; END $$", "57P01", .connectionLost),
         ("DO $$ BEGIN RAISE 'lost' USING ERRCODE = '08006'; END $$", "08006", .connectionLost),
     ])
