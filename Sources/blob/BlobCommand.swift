@@ -23,9 +23,9 @@ struct BlobCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            UploadCommand.self, DownloadCommand.self, ListCommand.self, InfoCommand.self, DeleteCommand.self,
-            StatusCommand.self, CancelCommand.self, ResumeCommand.self, HashCommand.self, LoginCommand.self,
-            LogoutCommand.self,
+            UploadCommand.self, DownloadCommand.self, ListCommand.self, FindCommand.self, InfoCommand.self,
+            DeleteCommand.self, StatusCommand.self, CancelCommand.self, ResumeCommand.self, HashCommand.self,
+            LoginCommand.self, LogoutCommand.self,
         ]
     )
 

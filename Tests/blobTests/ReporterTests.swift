@@ -12,12 +12,16 @@ private final class Trial: Sendable {
     private let written = Mutex<(results: String, messages: String)>(("", ""))
     private let time = Mutex(Duration.zero)
 
-    func reporter(_ style: ReportStyle) -> TransferReporter {
+    func reporter(
+        _ style: ReportStyle, showsProgress: Bool = true, resultColumns: Int? = nil
+    ) -> TransferReporter {
         let output = ReportOutput(
             result: { text in self.written.withLock { $0.results += text } },
             message: { text in self.written.withLock { $0.messages += text } },
-            size: { Terminal.Size(columns: 101, rows: 24) })
-        return TransferReporter(style: style, output: output) { self.time.withLock { $0 } }
+            size: { Terminal.Size(columns: 101, rows: 24) }, resultColumns: { resultColumns })
+        return TransferReporter(style: style, showsProgress: showsProgress, output: output) {
+            self.time.withLock { $0 }
+        }
     }
 
     func turn(by duration: Duration) {
@@ -98,6 +102,33 @@ struct ReporterTests {
         #expect(error["request_id"] as? String == "r1" && error["advice"] is String)
         #expect(objects[8]["succeeded"] as? Int == 1 && objects[8]["failed"] as? Int == 1)
         #expect(objects[8]["bytes"] as? Int == 2050 && objects[8]["seconds"] as? Double == 11)
+    }
+
+    /// Without progress, all is told but how far things are.
+    @Test func noProgress() throws {
+        let plain = Trial()
+        Self.play(plain.reporter(.plain, showsProgress: false), plain)
+        #expect(plain.messages.contains("done, 2.0 KiB") && !plain.messages.contains("0 bytes of"))
+        let json = Trial()
+        Self.play(json.reporter(.json, showsProgress: false), json)
+        #expect(!json.results.contains(#""event":"moved""#) && json.results.contains(#""event":"starting_over""#))
+    }
+
+    @Test(
+        "on a terminal a result is the digest, once, and as much of the path as there is room for",
+        arguments: [
+            ("call.wav", 80, "call.wav"), ("a-long-folder/call.wav", 80, "a-long-…ll.wav"),
+            ("a-long-folder/call.wav", 100, "a-long-folder/call.wav"), ("عقد إيجار طويل جدا.pdf", 80, nil),
+            ("a-long-folder/call.wav", 20, "a-long-…ll.wav"), ("a\u{1B}b", 80, "a\u{FFFD}b"),
+        ])
+    func resultOnATerminal(path: String, columns: Int, shown: String?) {
+        let trial = Trial()
+        let reporter = trial.reporter(.plain, resultColumns: columns)
+        let digest = String(repeating: "0a", count: 32)
+        reporter.end(
+            reporter.start(path), with: TransferResult(digest: digest, rest: ["http://s/api/blobs/\(digest)", path]))
+        #expect(DisplayText.width(trial.results.dropLast()) <= max(80, columns), "\(trial.results)")
+        if let shown { #expect(trial.results == digest + "  " + shown + "\n") }
     }
 
     /// However many files there are, the terminal is written to only when it is time to draw.

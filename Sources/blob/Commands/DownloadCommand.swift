@@ -1,152 +1,166 @@
-// `blob download`: a blob into a file, or to standard output.
+// `blob download`: blobs into files, or one to standard output.
 
 import ArgumentParser
 import BlobClient
 import BlobCore
-import Foundation
-import NIOCore
-import NIOPosix
 
 struct DownloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "download",
-        abstract: "Download a blob and compare its bytes with its digest.",
+        abstract: "Download blobs and compare their bytes with their digests.",
         discussion: """
-            The bytes go to a hidden file beside the target, which gets its name only when all of them are there and \
+            A BLOB is a digest, a URL of this or another server, the id of a file, or the name or path of one of your \
+            files; the first 8 or more digits of a digest do where one of your files has it. The token is sent to the \
+            server of a URL only if it is that server's.
+
+            Each blob goes to a hidden file beside its target, which gets its name only when all bytes are there and \
             right; run again, the same command goes on with it. What goes to standard output is compared too, but by \
             then it has been read: look at the exit code.
+
+            In a folder, a file gets the name that it has on the server, without any directory, and with '_' before a \
+            '.' or '-' at its beginning. A file that is there with other bytes is left alone, unless --force is given.
             """
     )
 
-    @Argument(help: ArgumentHelp("64 hexadecimal digits, with or without 'sha256:' before them.", valueName: "DIGEST"))
-    var digest: String
+    @Argument(help: ArgumentHelp("Digests, URLs, ids or names.", valueName: "BLOB"))
+    var blobs: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Download those of your files whose name matches, such as 'call-*.wav'; with a '/' in the pattern, whose \
+            path matches. Quote it, or the shell takes it for names of local files. May be given several times.
+            """, valueName: "PATTERN"))
+    var match: [FilePattern] = []
 
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Where to: a file, a folder, or '-' for standard output. Without it, the name that the server proposes.",
-            valueName: "FILE"),
+            """
+            Where to: a file, a folder, or '-' for standard output. With a '/' at its end it is a folder, which is made \
+            if it is not there. Without it, the current folder.
+            """, valueName: "FILE"),
         completion: .file())
     var output: String?
 
-    @Flag(name: .shortAndLong, help: "Put it in the place of a file that is there.")
+    @Flag(name: .shortAndLong, help: "Replace files that are there with other bytes.")
     var force = false
+
+    @Flag(help: "Where several of your files have a name, take the newest. Without it, that is an error.")
+    var newest = false
+
+    @Flag(help: "Download nothing; print what would be, and where to.")
+    var dryRun = false
+
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("How many blobs are downloaded at a time, 1 to 64.", valueName: "N"))
+    var jobs = 4
 
     @OptionGroup var reportFlags: ReportFlags
     @OptionGroup var serverFlags: ServerFlags
 
     func validate() throws {
+        try validateJobs(jobs)
+        if blobs.isEmpty && match.isEmpty { throw ValidationError("Which blob? Name one, or give --match PATTERN.") }
         do {
-            _ = try BlobDigest(parsing: digest)
+            for blob in blobs { _ = try BlobReference(parsing: blob) }
         } catch {
-            throw ValidationError(error.message)
+            throw ValidationError("\(error)")
         }
         if output == "" { throw ValidationError("--output: which file?") }
         if output == "-" && reportFlags.json { throw ValidationError("--json needs standard output for itself.") }
     }
 
     func run() async throws {
-        let reporter = TransferReporter(style: reportFlags.style)
-        let digest = try BlobDigest(parsing: digest)
-        let (output, force) = (output, force)
-        let choice = try serverFlags.given().choice()
-        reporter.expect(files: 1, bytes: nil)
+        let target = try DownloadTarget(output, isForSeveral: blobs.count > 1 || !match.isEmpty)
+        let reporter = reportFlags.reporter()
+        let shares = try Share.all(blobs, match, serverFlags.given())
+        let (jobs, force, newest, dryRun) = (jobs, force, newest, dryRun)
+        if !dryRun { try target.prepare() }
+        if match.isEmpty { reporter.expect(files: blobs.count, bytes: nil) }
         try await Interruption.cancelling {
-            try await choice.withServer(patience: .long) { server in
-                let download = Download(server: server, digest: digest, force: force, reporter: reporter)
-                try await reporter.telling {
-                    await Result.of {
-                        if output == "-" {
-                            try await download.toStandardOutput()
-                        } else {
-                            try await download.to(output)
-                        }
+            try await reporter.telling {
+                // One server after the other: each has its own token and certificates.
+                for share in shares {
+                    try await share.choice.withServer(patience: .long, connections: 2 * jobs) { server in
+                        let downloads = Downloads(from: server, to: target, replaces: force, reporter: reporter)
+                        let items = await share.items(of: downloads, takesNewest: newest)
+                        if dryRun { return try await downloads.show(items, asJSON: reporter.style == .json) }
+                        try await downloads.run(items, jobs: jobs)
                     }
-                }.get()
+                }
             }
         }
+        if dryRun && !reporter.summary.wasInterrupted { return try reporter.succeedOrThrow() }
         let isInterrupted = reporter.summary.wasInterrupted && output != "-"
         reporter.finish(hint: isInterrupted ? "the same command goes on where it stopped" : nil)
         try reporter.succeedOrThrow()
     }
 }
 
-private struct Download: Sendable {
-    let server: BlobServer
-    let digest: BlobDigest
-    let force: Bool
-    let reporter: TransferReporter
+/// What is to come from one server.
+private struct Share: Sendable {
+    let choice: ServerChoice
+    var references: [(label: String, reference: BlobReference)] = []
+    var patterns: [FilePattern] = []
 
-    func toStandardOutput() async throws {
-        let id = reporter.start(digest.hex)
-        do {
-            try await server.download(digest, progress: { reporter.note($0, of: id) }) { bytes in
-                try await NIOThreadPool.singleton.runIfActive { try bytes.withUnsafeReadableBytes(Output.write) }
+    /// - Throws: ``UsageProblem`` when a server is needed and none is known.
+    static func all(_ blobs: [String], _ patterns: [FilePattern], _ given: GivenSettings) throws -> [Share] {
+        var shares: [Share] = []
+        for blob in blobs {
+            let reference = try BlobReference(parsing: blob)
+            let choice =
+                if case .url(let address, _) = reference { given.choice(at: address) } else { try given.choice() }
+            shares[index(of: choice, in: &shares)].references.append((blob, reference))
+        }
+        if !patterns.isEmpty { shares[index(of: try given.choice(), in: &shares)].patterns = patterns }
+        return shares
+    }
+
+    private static func index(of choice: ServerChoice, in shares: inout [Share]) -> Int {
+        if let index = shares.firstIndex(where: { $0.choice == choice }) { return index }
+        shares.append(Share(choice: choice))
+        return shares.count - 1
+    }
+
+    /// The blobs that are meant. A word or pattern that means none is reported as failed.
+    func items(of downloads: Downloads, takesNewest: Bool) async -> [Downloads.Item] {
+        var items: [Downloads.Item] = []
+        for (label, reference) in references {
+            await report(label, downloads.reporter) {
+                items.append(try await downloads.item(reference, label, takesNewest: takesNewest))
             }
-            reporter.endQuietly(id)
-        } catch let closed as ClosedOutput {
-            throw closed
-        } catch {
-            reporter.end(id, with: error)
         }
+        guard !patterns.isEmpty else { return items }
+        await report(patterns.map(\.text).joined(separator: " "), downloads.reporter) {
+            let found = try await downloads.items(matching: patterns)
+            if found.isEmpty { throw Problem("none of your files matches") }
+            items += found
+        }
+        return items
     }
 
-    /// - Parameter output: a file or a folder; `nil` for the current folder.
-    func to(_ output: String?) async throws {
-        let id = reporter.start(output ?? digest.hex)
+    private func report(_ label: String, _ reporter: TransferReporter, _ find: () async throws -> Void) async {
         do {
-            let path = try await target(output)
-            reporter.rename(id, path)
-            var result = TransferResult(digest: digest.hex, rest: [path])
-            if try await holdsDigest(path, id) {
-                result.wasThere = true
-            } else {
-                try await server.download(digest, to: path) { reporter.note($0, of: id) }
-                result.size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value
-            }
-            reporter.end(id, with: result)
+            try await find()
         } catch {
-            reporter.end(id, with: error)
+            reporter.end(reporter.start(label), with: error)
         }
-    }
-
-    private func target(_ output: String?) async throws -> String {
-        if let output, !isFolder(output) { return output }
-        guard let blob = try await server.blob(digest) else {
-            throw BlobServerError.refused(
-                ServerRefusal(status: 404, code: "BLOB_UNKNOWN", message: "it has no blob with this digest"))
-        }
-        let name = blob.name ?? digest.hex
-        return output.map { $0.hasSuffix("/") ? $0 + name : $0 + "/" + name } ?? name
-    }
-
-    private func isFolder(_ path: String) -> Bool {
-        var isFolder: ObjCBool = false
-        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-    }
-
-    /// Whether the file is there already, with these bytes.
-    ///
-    /// - Throws: when it is another one, and may not be replaced.
-    private func holdsDigest(_ path: String, _ id: Int) async throws -> Bool {
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return false }
-        guard [.typeRegular, .typeSymbolicLink].contains(attributes[.type] as? FileAttributeType) else {
-            throw BlobServerError.file(path: path, problem: "is no regular file; '-o -' writes to standard output")
-        }
-        reporter.remark("is there; computing its digest", on: id)
-        if (try? await BlobServer.digest(ofFile: path)) == digest { return true }
-        try Task.checkCancellation()
-        guard force else { throw BlobServerError.file(path: path, problem: "is there already; --force replaces it") }
-        return false
     }
 }
 
-extension Result where Failure == any Error {
-    fileprivate static func of(_ body: () async throws -> Success) async -> Self {
-        do {
-            return .success(try await body())
-        } catch {
-            return .failure(error)
+extension Downloads {
+    /// What a dry run prints: results as they would be.
+    fileprivate func show(_ items: [Item], asJSON: Bool) async throws {
+        for item in items {
+            let path = try await path(of: item) ?? "-"
+            if asJSON {
+                var event = ReportedEvent(.wouldDownload, path: path)
+                event.digest = item.digest.hex
+                try JSONLines.print(event)
+            } else {
+                try Output.write("\(item.digest)  \(DisplayText.safe(path))\n")
+            }
         }
     }
 }

@@ -13,21 +13,31 @@ struct LoginCommand: AsyncParsableCommand {
         discussion: """
             Reads the token from standard input, without showing it where that is a terminal, or from the file that \
             --token-file names; tries it; and stores it in ~/.config/blob/servers.json for you alone. The first server \
-            becomes the default.
+            becomes the default; 'blob login --default NAME' makes another one that, without asking for its token.
             """
     )
 
-    @Argument(help: ArgumentHelp("What to call the server; its host name, if not given.", valueName: "NAME"))
+    @Argument(
+        help: ArgumentHelp("What to call the server; its host name, if not given.", valueName: "NAME"),
+        completion: Completions.servers)
     var name: String?
 
-    @Flag(name: .customLong("default"), help: "Make it the default.")
+    @Flag(
+        name: .customLong("default"),
+        help: "Make it the default. With the name of a stored server and nothing else, no token is asked for.")
     var becomesDefault = false
+
+    @Flag(name: .customLong("list"), help: "Store nothing; list the servers that are stored. '*' marks the default.")
+    var lists = false
 
     @OptionGroup var serverFlags: ServerFlags
 
     func validate() throws {
         if let name, !Self.isName(name) {
             throw ValidationError("A name is 1 to 64 letters, digits, '.', '_' or '-'.")
+        }
+        if lists && (name != nil || becomesDefault || serverFlags.isAnyGiven) {
+            throw ValidationError("--list goes without anything else.")
         }
     }
 
@@ -40,6 +50,10 @@ struct LoginCommand: AsyncParsableCommand {
 
     func run() async throws {
         let given = try serverFlags.given()
+        if lists { return try Self.show(given.stored) }
+        if let name, becomesDefault, !serverFlags.isAnyGiven, given.stored.servers[name] != nil {
+            return try Self.makeDefault(name, given)
+        }
         let address = try Self.address(given, name: name)
         guard let host = URLComponents(string: address)?.host, ServerAddress.isAddress(address) else {
             throw UsageProblem(BlobServerError.invalidAddress(address).description)
@@ -65,12 +79,32 @@ struct LoginCommand: AsyncParsableCommand {
         Output.tell("\(scopes) Stored as '\(name)'\(isDefault), in \(path).")
     }
 
+    private static func show(_ list: ServerList) throws {
+        if list.servers.isEmpty { return Output.tell("No server is stored; 'blob login --server ADDRESS' stores one.") }
+        let rows = list.servers.sorted { $0.key < $1.key }.map { name, server in
+            [
+                list.defaultName == name ? "*" : " ", name, DisplayText.safe(server.address),
+                server.token == nil ? "no token" : "with a token",
+            ]
+        }
+        try Output.write(alignedTable(rows) + "\n")
+    }
+
+    private static func makeDefault(_ name: String, _ given: GivenSettings) throws {
+        var list = given.stored
+        list.defaultName = name
+        try list.write(to: ServerList.path(given.environment))
+        Output.tell("'\(name)' is the default.")
+    }
+
     /// `--server`; or that of the name, to give a server another token; or BLOB_SERVER.
     private static func address(_ given: GivenSettings, name: String?) throws -> String {
-        let known = name.flatMap { given.stored.servers[$0]?.address }
-        if let server = given.server ?? known { return given.stored.servers[server]?.address ?? server }
+        let servers = given.stored.servers
+        let known = name.flatMap { servers[$0]?.address }
+        if let server = given.server ?? known { return servers[server]?.address ?? server }
         if let server = given.environment["BLOB_SERVER"], !server.isEmpty { return server }
-        throw UsageProblem("which server? Give --server ADDRESS")
+        let unknown = name.map { "no server is called '\($0)' yet: " } ?? "which server? "
+        throw UsageProblem(unknown + "give --server ADDRESS")
     }
 
     private func token(_ given: GivenSettings, for host: String) async throws -> String {
@@ -111,7 +145,8 @@ struct LogoutCommand: AsyncParsableCommand {
         discussion: "The token stays valid; whoever runs the server can revoke it."
     )
 
-    @Argument(help: ArgumentHelp("As 'blob login' called the server.", valueName: "NAME"))
+    @Argument(
+        help: ArgumentHelp("As 'blob login --list' tells it.", valueName: "NAME"), completion: Completions.servers)
     var name: String
 
     func run() async throws {

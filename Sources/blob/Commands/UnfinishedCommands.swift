@@ -13,7 +13,7 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: "Without an id, of all uploads that earlier runs have left unfinished and nobody works on."
     )
 
-    @Argument(help: ArgumentHelp("The id of an upload.", valueName: "UPLOAD"))
+    @Argument(help: ArgumentHelp("The id of an upload.", valueName: "UPLOAD"), completion: Completions.uploads)
     var upload: String?
 
     @Flag(help: "Print JSON, an object on a line for each upload.")
@@ -100,7 +100,9 @@ struct CancelCommand: AsyncParsableCommand {
         discussion: "What another process uploads right now is refused."
     )
 
-    @Argument(help: ArgumentHelp("Ids of uploads, as 'blob status' tells them.", valueName: "UPLOAD"))
+    @Argument(
+        help: ArgumentHelp("Ids of uploads, as 'blob status' tells them.", valueName: "UPLOAD"),
+        completion: Completions.uploads)
     var uploads: [String]
 
     @Flag(help: "Print JSON, an object on a line for each upload.")
@@ -147,7 +149,7 @@ struct ResumeCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Only these files.", valueName: "PATH"), completion: .file())
+    @Argument(help: ArgumentHelp("Only these files.", valueName: "PATH"), completion: Completions.unfinishedFiles)
     var paths: [String] = []
 
     @Option(name: .shortAndLong, help: ArgumentHelp("How many files are uploaded at a time, 1 to 64.", valueName: "N"))
@@ -159,12 +161,12 @@ struct ResumeCommand: AsyncParsableCommand {
     func validate() throws { try validateJobs(jobs) }
 
     func run() async throws {
-        let reporter = TransferReporter(style: reportFlags.style)
+        let reporter = reportFlags.reporter()
         let (given, jobs) = (try serverFlags.given(), jobs)
         let entries = chosen(reporter)
         reporter.expect(files: entries.count, bytes: entries.reduce(0) { $0 + $1.size })
         try await Interruption.cancelling {
-            await reporter.telling {
+            try await reporter.telling {
                 // One server after the other: each has its own token and certificates.
                 for (address, entries) in Dictionary(grouping: entries, by: \.server).sorted(by: { $0.key < $1.key }) {
                     await Self.resume(entries, on: given.choice(at: address), given, jobs: jobs, reporter)

@@ -11,7 +11,8 @@ struct UploadCommand: AsyncParsableCommand {
             An upload that was interrupted, in whatever way, goes on where it stopped when the same command is run \
             again, or 'blob resume'. A file that was changed meanwhile is uploaded anew.
 
-            Each file's line on standard output is 'DIGEST  URL  PATH', in the order in which they are done.
+            Each file's line on standard output is 'DIGEST  URL  PATH', in the order in which they are done; on a \
+            terminal 'DIGEST  PATH', as much as fits. 'blob info DIGEST' tells the URL.
             """
     )
 
@@ -52,7 +53,7 @@ struct UploadCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let reporter = TransferReporter(style: reportFlags.style)
+        let reporter = reportFlags.reporter()
         let options = UploadOptions(name: name, isTemporary: temporary)
         let (paths, recursive, jobs, skipExisting) = (paths, recursive, jobs, skipExisting)
         let choice = try serverFlags.given().choice()
@@ -61,7 +62,7 @@ struct UploadCommand: AsyncParsableCommand {
                 let uploads = Uploads(
                     server: server, options: options,
                     existing: skipExisting ? OwnFiles(on: server, reporter: reporter) : nil, reporter: reporter)
-                await reporter.telling {
+                try await reporter.telling {
                     async let counting: Void = uploads.count(FileWalk(paths, isRecursive: recursive))
                     await uploads.run(FileWalk(paths, isRecursive: recursive), jobs: jobs)
                     await counting

@@ -7,11 +7,15 @@ struct ErrorText {
     let problem: String
     let advice: String?
     let refusal: ServerRefusal?
+    /// What there is to choose from.
+    private let choices: [String]
 
     /// - Parameter isNamed: whether the file that it is about has been named before it.
     init(_ error: any Error, isNamed: Bool = false) {
         let server = error as? BlobServerError
-        advice = server?.advice
+        let ambiguity = error as? AmbiguousName
+        advice = server?.advice ?? ambiguity.map { _ in AmbiguousName.advice }
+        choices = ambiguity?.lines ?? []
         if case .refused(let refusal) = server { self.refusal = refusal } else { refusal = nil }
         switch server {
         case .file(_, let problem) where isNamed: self.problem = problem
@@ -20,8 +24,11 @@ struct ErrorText {
         }
     }
 
-    /// On one or two lines.
-    var whole: String { DisplayText.safe(problem) + (advice.map { "\n      " + DisplayText.safe($0) } ?? "") }
+    /// On one line or more.
+    var whole: String {
+        let more = (advice.map { [DisplayText.safe($0)] } ?? []) + choices
+        return DisplayText.safe(problem) + more.map { "\n      " + $0 }.joined()
+    }
 }
 
 extension StartingOver {

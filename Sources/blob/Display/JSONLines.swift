@@ -25,6 +25,8 @@ struct ReportedEvent: Encodable {
         case began, moved, retrying, done, skipped, failed, finished, deleted, cancelled
         case startingOver = "starting_over"
         case passedOver = "passed_over"
+        case wouldDownload = "would_download"
+        case wouldDelete = "would_delete"
     }
 
     struct Failure: Encodable, Equatable {
@@ -34,11 +36,14 @@ struct ReportedEvent: Encodable {
         var code: String?
         var requestId: String?
         var advice: String?
+        /// The ids of the files that one name may mean.
+        var candidates: [String]?
 
         init(_ error: any Error) {
             let text = ErrorText(error)
             (message, advice) = (text.problem, text.advice)
             (status, code, requestId) = (text.refusal?.status, text.refusal?.code, text.refusal?.requestID)
+            candidates = (error as? AmbiguousName)?.files.compactMap(\.id)
         }
     }
 

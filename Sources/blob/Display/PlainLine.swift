@@ -30,6 +30,17 @@ enum PlainLine {
         return "\(DisplayText.safe(row.label)): " + parts.joined(separator: ", ")
     }
 
+    private static let shortestPath = 14
+
+    /// A program gets all. A person gets the digest once, without the URL, which names it again, and of the path what
+    /// the terminal has room for: a line of 80 columns takes 14 of it.
+    static func result(_ result: TransferResult, columns: Int?) -> String {
+        let rest = result.rest.map { DisplayText.safe($0) }
+        guard let columns, let path = rest.last else { return ([result.digest] + rest).joined(separator: "  ") }
+        let room = max(shortestPath, columns - DisplayText.width(result.digest) - 2)
+        return result.digest + "  " + (DisplayText.width(path) <= room ? path : DisplayText.fitted(path, to: room))
+    }
+
     static func ended(_ label: String, _ result: TransferResult, took: Duration?) -> String {
         let name = DisplayText.safe(label)
         if result.wasThere { return "\(name): is there already" }

@@ -12,26 +12,31 @@ struct ReportFlags: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Tell of nothing but results and failures.")
     var quiet = false
 
+    @Flag(help: "Tell what happens, but not how far it is.")
+    var noProgress = false
+
     func validate() throws {
         if json && quiet { throw ValidationError("--json and --quiet exclude each other.") }
     }
 
-    var style: ReportStyle {
+    /// Tells as the flags say.
+    func reporter() -> TransferReporter { TransferReporter(style: style, showsProgress: !noProgress) }
+
+    private var style: ReportStyle {
         if json { return .json }
         if quiet { return .quiet }
         let canDraw = Terminal.isTerminal(.standardError) && ProcessInfo.processInfo.environment["TERM"] != "dumb"
-        return canDraw ? .terminal : .plain
+        return canDraw && !noProgress ? .terminal : .plain
     }
 }
 
 extension TransferReporter {
     /// Tells about what `body` does until it is done.
-    func telling<Value: Sendable>(_ body: @Sendable () async -> Value) async -> Value {
-        await withTaskGroup(of: Void.self) { group in
+    func telling<Value: Sendable>(_ body: @Sendable () async throws -> Value) async throws -> Value {
+        try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepTelling() }
-            let value = await body()
-            group.cancelAll()
-            return value
+            defer { group.cancelAll() }
+            return try await body()
         }
     }
 

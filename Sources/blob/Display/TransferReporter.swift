@@ -22,12 +22,17 @@ struct ReportOutput: Sendable {
     /// Standard error: everything else.
     var message: @Sendable (String) -> Void
     var size: @Sendable () -> Terminal.Size
+    /// The width of the terminal that results go to; `nil` where a program reads them.
+    var resultColumns: @Sendable () -> Int? = { nil }
 
     static let standard = ReportOutput(
         // Nobody listens any more, but the work goes on: there is no one to tell either.
         result: { try? Output.write($0) },
         message: { _ = try? FileDescriptor.standardError.writeAll($0.utf8) },
-        size: { Terminal.size(of: .standardError) }
+        size: { Terminal.size(of: .standardError) },
+        resultColumns: {
+            Terminal.isTerminal(.standardOutput) ? Terminal.size(of: .standardOutput).columns : nil
+        }
     )
 }
 
@@ -65,18 +70,23 @@ final class TransferReporter: Sendable {
     }
 
     let style: ReportStyle
+    /// Whether it is told how far things are, beside what happens.
+    private let showsProgress: Bool
     private let output: ReportOutput
     private let now: @Sendable () -> Duration
     private let state = Mutex(State())
 
     /// - Parameter now: the time since the command began.
-    init(style: ReportStyle, output: ReportOutput = .standard, now: @escaping @Sendable () -> Duration) {
-        (self.style, self.output, self.now) = (style, output, now)
+    init(
+        style: ReportStyle, showsProgress: Bool = true, output: ReportOutput = .standard,
+        now: @escaping @Sendable () -> Duration
+    ) {
+        (self.style, self.showsProgress, self.output, self.now) = (style, showsProgress, output, now)
     }
 
-    convenience init(style: ReportStyle) {
+    convenience init(style: ReportStyle, showsProgress: Bool = true) {
         let start = ContinuousClock.now
-        self.init(style: style) { ContinuousClock.now - start }
+        self.init(style: style, showsProgress: showsProgress) { ContinuousClock.now - start }
     }
 
     var summary: Summary { state.withLock { $0.summary } }
@@ -115,7 +125,7 @@ final class TransferReporter: Sendable {
             case .quiet: break
             case .json:
                 if case .moved = event {
-                    guard now - row.told >= .seconds(1) else { return }
+                    guard showsProgress, now - row.told >= .seconds(1) else { return }
                 }
                 state.board.markTold(id, at: now)
                 emit(JSONLines.text(ReportedEvent(event, path: row.label)), isResult: true, &state)
@@ -141,8 +151,7 @@ final class TransferReporter: Sendable {
             } else if result.wasThere && style == .terminal {
                 emit(PlainLine.ended(row.label, result, took: nil), isResult: false, &state)
             }
-            let line = ([result.digest] + result.rest.map { DisplayText.safe($0) }).joined(separator: "  ")
-            emit(line, isResult: true, &state)
+            emit(PlainLine.result(result, columns: output.resultColumns()), isResult: true, &state)
         }
     }
 
@@ -214,7 +223,7 @@ final class TransferReporter: Sendable {
     /// Draws, or tells of what takes long, until the task is cancelled.
     func keepTelling() async {
         let pause = style == .terminal ? Duration.milliseconds(100) : .seconds(1)
-        guard style == .terminal || style == .plain else { return }
+        guard showsProgress, style == .terminal || style == .plain else { return }
         while (try? await Task.sleep(for: pause)) != nil { tick() }
     }
 
@@ -222,7 +231,7 @@ final class TransferReporter: Sendable {
     func tick() {
         state.withLock { state in
             if style == .terminal { return flush(&state, isDrawing: true) }
-            guard style == .plain else { return }
+            guard showsProgress, style == .plain else { return }
             let now = now()
             for (id, row) in state.board.rows.sorted(by: { $0.key < $1.key }) where now - row.told >= .seconds(10) {
                 state.board.markTold(id, at: now)

@@ -110,7 +110,8 @@ struct ServerChoice: Equatable {
 struct ServerFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server: its address, or a name that 'blob login' has stored.", valueName: "NAME_OR_ADDRESS"))
+            "The server: its address, or a name that 'blob login' has stored.", valueName: "NAME_OR_ADDRESS"),
+        completion: Completions.servers)
     var server: String?
 
     @Option(help: ArgumentHelp("A file that holds the token.", valueName: "FILE"), completion: .file())
@@ -123,6 +124,8 @@ struct ServerFlags: ParsableArguments {
 
     @Flag(help: "Believe every server: whoever is between can read and change everything. For trying out only.")
     var insecure = false
+
+    var isAnyGiven: Bool { server != nil || tokenFile != nil || ca != nil || insecure }
 
     static let byteLimit = 16 << 10
 

@@ -35,6 +35,55 @@ struct BlobServerTests {
         #expect(try await blob.run(["logout", "here"], without: none).end == .code(1))
     }
 
+    @Test("login lists what is stored, and makes another server the default without asking for its token")
+    func defaults() async throws {
+        let blob = try await BlobTool.shared()
+        let none = ["BLOB_SERVER", "BLOB_TOKEN"]
+        let empty = try await blob.run(["login", "--list"], without: none)
+        #expect(empty.end == .code(0) && empty.output == "" && empty.errors.contains("No server is stored"), "\(empty)")
+        for name in ["first", "second"] {
+            let login = try await blob.shell("echo $BLOB_TOKEN | $blob login \(name) --server $BLOB_SERVER")
+            #expect(login.end == .code(0), "\(login)")
+        }
+        let changed = try await blob.run(["login", "--default", "second"], without: none)
+        #expect(changed.end == .code(0) && changed.errors == "'second' is the default.\n", "\(changed)")
+        let list = try await blob.run(["login", "--list"], without: none)
+        let rows = list.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        let address = blob.server.address
+        #expect(
+            rows == [["first", address, "with", "a", "token"], ["*", "second", address, "with", "a", "token"]],
+            "\(list)")
+        #expect(!list.output.contains(blob.token))
+        #expect(try await blob.run(["list"], without: none).end == .code(0))
+        let unknown = try await blob.run(["login", "--default", "third"], without: none)
+        #expect(unknown.end == .code(2) && unknown.errors.contains("'third'"), "\(unknown)")
+        #expect(try await blob.run(["login", "--list", "first"], without: none).end == .code(2))
+    }
+
+    @Test("a shell completes the names of servers, and the ids and files of unfinished uploads")
+    func completions() async throws {
+        try await withServer { server in
+            let blob = try await BlobTool(server)
+            let login = try await blob.shell("echo $BLOB_TOKEN | $blob login files-server")
+            #expect(login.end == .code(0), "\(login)")
+            let path = try blob.writeSparse("large.bin", byteCount: 256 << 20)
+            let child = try blob.start(["upload", path])
+            try await eventually("the journal knows the upload") { blob.journal().first { $0.contains(#""upload""#) } }
+            child.signal(SIGKILL)
+            _ = try await child.waitForEnd()
+            let status = try await blob.run(["status", "--json"])
+            let upload = try #require(try status.jsonLines().first?["upload"]?.string)
+            let cases = [
+                ("list --server f", "files-server"), ("logout ", "files-server"), ("cancel ", upload),
+                ("resume l", "large.bin"),
+            ]
+            for (words, offered) in cases {
+                let completed = try await blob.complete(words)
+                #expect(completed.output.split(separator: "\n").map(String.init) == [offered], "\(words): \(completed)")
+            }
+        }
+    }
+
     @Test("a token that may not list files can be stored too")
     func uploadOnly() async throws {
         let blob = try await BlobTool(.shared, scopes: "upload")

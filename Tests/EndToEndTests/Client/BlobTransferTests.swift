@@ -116,7 +116,8 @@ struct BlobTransferTests {
         "a command line that cannot be meant ends with 2",
         arguments: [
             ["upload"], ["upload", "a", "--jobs", "0"], ["upload", "a", "b", "--name", "c"], ["upload", "-", "-"],
-            ["download", "abc"], ["nothing"], ["list", "--limit", "0"], ["list", "--server", "unknown"],
+            ["download"], ["download", "sha256:abc"], ["nothing"], ["list", "--limit", "0"],
+            ["list", "--server", "unknown"],
             ["status", "abc"], ["upload", "a", "--token-file", "none"], ["login", "--ca"],
             ["upload", "a", "--token", "t"],
         ])

@@ -51,6 +51,32 @@ struct BlobTool: Sendable {
             ["bash", "-o", "pipefail", "-c", line], in: home.path, environment: environment)
     }
 
+    /// Runs on a terminal of 80 columns, on which a line is typed. Both outputs come as one, with `\r\n` at the ends of
+    /// lines.
+    func onTerminal(_ arguments: [String], typing line: String) async throws -> ChildProcess.Outcome {
+        let command = ([Self.executable] + arguments).map { "'\($0)'" }.joined(separator: " ")
+        var environment = environment
+        environment["command"] = "stty cols 80; exec \(command)"
+        environment["line"] = line
+        return try await ChildProcess.run(
+            ["bash", "-c", #"printf '%s\n' "$line" | script --quiet --return --command "$command" /dev/null"#],
+            in: home.path, environment: environment)
+    }
+
+    /// What bash offers for the last of these words, by the executable's own script.
+    func complete(_ words: String) async throws -> ChildProcess.Outcome {
+        try await shell(
+            """
+            source <($blob --generate-completion-script bash)
+            COMP_LINE="$blob \(words)" COMP_POINT=${#COMP_LINE} COMP_TYPE=9
+            IFS=' ' read -ra COMP_WORDS <<<"$COMP_LINE"
+            [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _blob "$blob" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+            printf '%s\n' "${COMPREPLY[@]}"
+            """)
+    }
+
     // MARK: Its files
 
     /// A file of a size that an upload takes a moment for, without any bytes on the disk.

@@ -1,0 +1,61 @@
+// Sizes and times as a command line gives them.
+
+import ArgumentParser
+import Foundation
+
+/// A number of bytes: `1000`, `20KiB`, `1.5GB`; `K` is short for `KiB`, and so on.
+struct ByteCount: ExpressibleByArgument, Equatable {
+    let bytes: Int64
+
+    private static let units = ["K", "M", "G", "T", "P"]
+
+    init?(argument: String) {
+        let digits = argument.prefix { "0123456789.".contains($0) }
+        guard let number = Double(digits), let factor = Self.factor(argument.dropFirst(digits.count).uppercased()),
+            let bytes = Int64(exactly: (number * factor).rounded())
+        else { return nil }
+        self.bytes = bytes
+    }
+
+    private static func factor(_ unit: String) -> Double? {
+        if ["", "B"].contains(unit) { return 1 }
+        guard let power = units.firstIndex(where: { unit.hasPrefix($0) }) else { return nil }
+        switch unit.dropFirst() {
+        case "", "IB": return pow(1024, Double(power + 1))
+        case "B": return pow(1000, Double(power + 1))
+        default: return nil
+        }
+    }
+}
+
+/// A time: so long ago (`30m`, `12h`, `7d`, `4w`), the beginning of a day in UTC (`2026-11-28`), or a moment as RFC
+/// 3339 writes it.
+struct PastTime: ExpressibleByArgument, Equatable {
+    private enum Kind: Equatable {
+        case ago(TimeInterval)
+        case date(Date)
+    }
+
+    private let kind: Kind
+
+    private static let units: [Character: TimeInterval] = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
+
+    init?(argument: String) {
+        if let unit = argument.last.flatMap({ Self.units[$0] }), let number = UInt32(argument.dropLast()) {
+            kind = .ago(Double(number) * unit)
+        } else if let date = try? Date(argument, strategy: .iso8601) {
+            kind = .date(date)
+        } else if let date = try? Date(argument, strategy: .iso8601.year().month().day()) {
+            kind = .date(date)
+        } else {
+            return nil
+        }
+    }
+
+    func date(at now: Date) -> Date {
+        switch kind {
+        case .ago(let seconds): now - seconds
+        case .date(let date): date
+        }
+    }
+}

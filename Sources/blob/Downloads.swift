@@ -1,0 +1,193 @@
+// The downloads of one command from one server, several at a time.
+
+import BlobClient
+import BlobCore
+import Foundation
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Where downloads go.
+enum DownloadTarget: Equatable, Sendable {
+    case standardOutput
+    case file(String)
+    /// Under the names that the files have on the server; empty for the current folder.
+    case folder(String)
+
+    /// - Parameters:
+    ///   - output: as it was given: a file, a folder, `-`, or nothing.
+    ///   - isForSeveral: whether there may be more than one blob.
+    /// - Throws: ``UsageProblem`` when several blobs cannot go there.
+    init(_ output: String?, isForSeveral: Bool) throws(UsageProblem) {
+        var isFolder: ObjCBool = false
+        let isThere = output.map { FileManager.default.fileExists(atPath: $0, isDirectory: &isFolder) } ?? false
+        switch output {
+        case nil: self = .folder("")
+        case "-" where isForSeveral: throw UsageProblem("--output: standard output takes a single blob")
+        case "-": self = .standardOutput
+        case let output? where isFolder.boolValue || (!isThere && output.hasSuffix("/")): self = .folder(output)
+        case let output? where isForSeveral || output.hasSuffix("/"):
+            throw UsageProblem(
+                "--output: '\(output)' is no folder"
+                    + (isThere ? "" : "; with a '/' at its end it is made, and takes several blobs"))
+        case let output?: self = .file(output)
+        }
+    }
+
+    /// Makes the folder, if it is to be one that is not there yet.
+    func prepare() throws {
+        guard case .folder(let path) = self, !path.isEmpty else { return }
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw Problem("--output: the folder \(path) cannot be made: \(error.localizedDescription)")
+        }
+    }
+}
+
+struct Downloads: Sendable {
+    /// One blob, and what is known of the file that it was found by.
+    struct Item: Sendable {
+        /// What the command line calls it, or its name.
+        var label: String
+        var digest: BlobDigest
+        /// `nil` where the server is to propose one.
+        var name: String?
+    }
+
+    let server: BlobServer
+    let target: DownloadTarget
+    let replaces: Bool
+    let reporter: TransferReporter
+    private let claims = Claims()
+
+    init(from server: BlobServer, to target: DownloadTarget, replaces: Bool, reporter: TransferReporter) {
+        (self.server, self.target, self.replaces, self.reporter) = (server, target, replaces, reporter)
+    }
+
+    // MARK: What is meant
+
+    /// - Throws: what keeps the word from naming a blob.
+    func item(_ reference: BlobReference, _ label: String, takesNewest: Bool) async throws -> Item {
+        switch reference {
+        case .digest(let digest), .url(_, let digest): return Item(label: label, digest: digest)
+        case .file(let id): return try item(await server.file("\(id)"))
+        case .name(let name):
+            return try item(await FileSearch(server: server).one(named: name, takesNewest: takesNewest))
+        }
+    }
+
+    func items(matching patterns: [FilePattern]) async throws -> [Item] {
+        try await FileSearch(server: server).matching(patterns).map(item)
+    }
+
+    private func item(_ file: StoredFile) throws -> Item {
+        guard let text = file.digest, let digest = try? BlobDigest(parsing: text) else {
+            throw BlobServerError.unexpectedAnswer("it does not tell the file's digest")
+        }
+        return Item(label: file.name ?? text, digest: digest, name: file.name)
+    }
+
+    // MARK: Downloading
+
+    /// Downloads all. What fails is reported; the others go on.
+    func run(_ items: [Item], jobs: Int) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, item) in items.enumerated() {
+                if index >= jobs { try await group.next() }
+                if Task.isCancelled { return reporter.endEarly() }
+                group.addTask { try await download(item) }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// - Throws: ``ClosedOutput`` alone.
+    private func download(_ item: Item) async throws {
+        let id = reporter.start(item.label)
+        do {
+            guard let path = try await path(of: item) else {
+                try await toStandardOutput(item, id)
+                return reporter.endQuietly(id)
+            }
+            reporter.rename(id, path)
+            guard try claims.take(path, for: item.digest) else { return reporter.endQuietly(id) }
+            reporter.end(id, with: try await download(item, to: path, id))
+        } catch let closed as ClosedOutput {
+            throw closed
+        } catch {
+            reporter.end(id, with: error)
+        }
+    }
+
+    private func toStandardOutput(_ item: Item, _ id: Int) async throws {
+        try await server.download(item.digest, progress: { reporter.note($0, of: id) }) { bytes in
+            try await NIOThreadPool.singleton.runIfActive { try bytes.withUnsafeReadableBytes(Output.write) }
+        }
+    }
+
+    private func download(_ item: Item, to path: String, _ id: Int) async throws -> TransferResult {
+        var result = TransferResult(digest: item.digest.hex, rest: [path])
+        if try await holdsDigest(item.digest, path, id) {
+            result.wasThere = true
+        } else {
+            try await server.download(item.digest, to: path) { reporter.note($0, of: id) }
+            result.size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value
+        }
+        return result
+    }
+
+    /// Where the blob goes; `nil` for standard output.
+    func path(of item: Item) async throws -> String? {
+        switch target {
+        case .standardOutput: return nil
+        case .file(let path): return path
+        case .folder(let folder):
+            var proposed = item.name
+            if proposed == nil {
+                guard let blob = try await server.blob(item.digest) else {
+                    throw BlobServerError.refused(
+                        ServerRefusal(status: 404, code: "BLOB_UNKNOWN", message: "it has no blob with this digest"))
+                }
+                proposed = blob.name
+            }
+            let name = LocalName.text(proposed, of: item.digest)
+            return folder.isEmpty || folder.hasSuffix("/") ? folder + name : folder + "/" + name
+        }
+    }
+
+    /// Whether the file is there already, with these bytes.
+    ///
+    /// - Throws: when it is another one, and may not be replaced.
+    private func holdsDigest(_ digest: BlobDigest, _ path: String, _ id: Int) async throws -> Bool {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return false }
+        guard [.typeRegular, .typeSymbolicLink].contains(attributes[.type] as? FileAttributeType) else {
+            throw BlobServerError.file(path: path, problem: "is no regular file; '-o -' writes to standard output")
+        }
+        reporter.remark("is there; computing its digest", on: id)
+        if (try? await BlobServer.digest(ofFile: path)) == digest { return true }
+        try Task.checkCancellation()
+        guard replaces else { throw BlobServerError.file(path: path, problem: "is there already; --force replaces it") }
+        return false
+    }
+}
+
+/// Which paths the downloads of this command have taken, so that none of them replaces another.
+private final class Claims: Sendable {
+    private let digests = Mutex<[String: BlobDigest]>([:])
+
+    /// - Returns: whether the path is the caller's; it is not when the same blob goes there already.
+    /// - Throws: when another blob does.
+    func take(_ path: String, for digest: BlobDigest) throws -> Bool {
+        let other = digests.withLock { digests in
+            defer { digests[path] = digests[path] ?? digest }
+            return digests[path]
+        }
+        guard let other else { return true }
+        guard other == digest else {
+            let problem = "another blob of the same name goes there; download this one alone, with '-o FILE'"
+            throw BlobServerError.file(path: path, problem: problem)
+        }
+        return false
+    }
+}

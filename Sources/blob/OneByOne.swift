@@ -1,0 +1,32 @@
+// Commands that do the same with each of several things on a server.
+
+import BlobClient
+import Program
+
+/// Does the same with each of several things; what fails does not keep the others.
+struct OneByOne {
+    var json: Bool
+    /// What JSON calls the success.
+    var done: ReportedEvent.Kind
+    var word: String
+
+    /// - Returns: whether all succeeded.
+    func run(_ ids: [String], _ body: (String) async throws -> Void) async throws -> Bool {
+        var areAllDone = true
+        for id in ids {
+            do {
+                try await body(id)
+                var event = ReportedEvent(done)
+                event.id = id
+                try Output.write((json ? JSONLines.text(event) : "\(word) \(DisplayText.safe(id))") + "\n")
+            } catch  where !(error is ClosedOutput || error is CancellationError || error is UsageProblem) {
+                areAllDone = false
+                var event = ReportedEvent(.failed)
+                (event.id, event.error) = (id, ReportedEvent.Failure(error))
+                if json { try JSONLines.print(event) }
+                if !json { Console.complain("\(DisplayText.safe(id)): \(ErrorText(error).whole)") }
+            }
+        }
+        return areAllDone
+    }
+}
