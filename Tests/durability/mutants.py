@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import backups
 import failed_sync
 import io_errors
 import kill
@@ -21,6 +22,9 @@ CHOSEN = tuple(scenario for name in ("several", "again", "stopped", "alone") for
                if scenario.name == name)
 STATES = 400  # in which a mutant must be caught, of each scenario
 KILLS = 60
+BACKUP_STATES = 80
+# Without these syncs a backup is told to be there that is not.
+BACKUP_SYNCS = (Mutation.NO_BLOB_DIRECTORY_SYNC, Mutation.NO_DATA_DIRECTORY_SYNC, Mutation.NO_DATABASE_SYNC)
 # Between them, an upload has no name of its own any more and its row does not know of the blob's.
 PUBLISHING = ((Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY))
 # Calls whose errors a careless server ignores.
@@ -49,6 +53,7 @@ def run(tools: Tools, seed: int) -> tuple[bool, str]:
     hunts: list[tuple] = [(_lose_power, Mutation(0)), (_sync_again, Action.LOSE_SILENTLY)]
     hunts += [(_lose_power, mutation) for mutation in Mutation]
     hunts += [(_kill, Mutation.PUBLISH_BY_RENAME)] + [(_ignore_errors, call) for call in IGNORED]
+    hunts += [(_lose_backup, mutation) for mutation in BACKUP_SYNCS]
     tasks = [(hunt, replace(tools, scratch=tools.scratch / f"mutant-{number}"), mutant, seed)
              for number, (hunt, mutant) in enumerate(hunts)]
     with workers.pool() as pool:
@@ -85,6 +90,12 @@ def _lose_power(tools: Tools, mutation: Mutation, seed: int) -> Catch:
 def _kill(tools: Tools, mutation: Mutation, seed: int) -> Catch:
     is_good, lines = kill.run(tools, KILLS, seed, mutation, PUBLISHING)
     return Catch(f"kill, {_name(mutation)}", "" if is_good else lines.splitlines()[0])
+
+
+def _lose_backup(tools: Tools, mutation: Mutation, seed: int) -> Catch:
+    trace = backups.record(tools, f"{seed} mutant", mutation)
+    _, losses = backups.explore(tools, trace, backups.chosen(trace, BACKUP_STATES, seed), losses=1)
+    return Catch(f"backup, {_name(mutation)}", losses[0] if losses else "")
 
 
 def _sync_again(tools: Tools, action: Action, seed: int) -> Catch:
