@@ -9,8 +9,11 @@ import Program
 struct BlobCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "blob",
-        abstract: "Uploads files to a blob server, and downloads them by their SHA-256.",
+        abstract: "Uploads files to a blob server, and downloads them by digest or name.",
         discussion: """
+            To begin: 'blob login --server https://files.example.com:8887', which asks for your token; then 'blob \
+            upload FILE', 'blob list' and 'blob download NAME'.
+
             The server is the one that --server names, or else BLOB_SERVER, or else the default of those that \
             'blob login' has stored. The token is read from the file that --token-file names, or else from BLOB_TOKEN, \
             or else it is the stored one of this very server.

@@ -38,7 +38,7 @@ struct DownloadCommand: AsyncParsableCommand {
         help: ArgumentHelp(
             """
             Where to: a file, a folder, or '-' for standard output. With a '/' at its end it is a folder, which is made \
-            if it is not there. Without it, the current folder.
+            if it is not there. Without this option, the current folder.
             """, valueName: "FILE"),
         completion: .file())
     var output: String?

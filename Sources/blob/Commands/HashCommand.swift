@@ -11,7 +11,7 @@ struct HashCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hash",
         abstract: "Print the digests of files, as a server would name them.",
-        discussion: "Prints what 'sha256sum' prints, which can compare files with it. Needs no server."
+        discussion: "Prints what 'sha256sum' prints, and what 'sha256sum --check' reads. Needs no server."
     )
 
     @Argument(help: ArgumentHelp("Files, or '-' for standard input.", valueName: "PATH"), completion: .file())

@@ -44,10 +44,11 @@ struct ListCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only files whose name or path contains this.", valueName: "TEXT"))
     var search: String?
 
-    @Option(help: "What to sort by: name, size or created.")
+    @Option(
+        help: ArgumentHelp("What to sort by: name, size or created; the oldest first without it.", valueName: "ORDER"))
     var order: Order?
 
-    @Flag(help: "The other way round: the last, the largest, the newest first. Needs --order.")
+    @Flag(help: "Turn the order round: the last name, the largest or the newest first. Needs --order.")
     var descending = false
 
     @Option(help: ArgumentHelp("How many to list at most.", valueName: "N"))

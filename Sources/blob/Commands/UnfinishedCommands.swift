@@ -13,7 +13,9 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: "Without an id, of all uploads that earlier runs have left unfinished and nobody works on."
     )
 
-    @Argument(help: ArgumentHelp("The id of an upload.", valueName: "UPLOAD"), completion: Completions.uploads)
+    @Argument(
+        help: ArgumentHelp("The id of an upload, as 'blob status' alone tells it.", valueName: "UPLOAD"),
+        completion: Completions.uploads)
     var upload: String?
 
     @Flag(help: "Print JSON, an object on a line for each upload.")
@@ -149,7 +151,9 @@ struct ResumeCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Only these files.", valueName: "PATH"), completion: Completions.unfinishedFiles)
+    @Argument(
+        help: ArgumentHelp("Finish only the uploads of these files.", valueName: "PATH"),
+        completion: Completions.unfinishedFiles)
     var paths: [String] = []
 
     @Option(name: .shortAndLong, help: ArgumentHelp("How many files are uploaded at a time, 1 to 64.", valueName: "N"))

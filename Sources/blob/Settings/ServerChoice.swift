@@ -114,15 +114,19 @@ struct ServerFlags: ParsableArguments {
         completion: Completions.servers)
     var server: String?
 
-    @Option(help: ArgumentHelp("A file that holds the token.", valueName: "FILE"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "A file that holds the token. Without it: BLOB_TOKEN, or the stored one.", valueName: "FILE"),
+        completion: .file())
     var tokenFile: String?
 
     @Option(
-        help: ArgumentHelp("Believe servers that the certificates in this PEM file have signed.", valueName: "FILE"),
+        help: ArgumentHelp(
+            "Trust servers whose certificates those in this PEM file have signed, and no others.", valueName: "FILE"),
         completion: .file())
     var ca: String?
 
-    @Flag(help: "Believe every server: whoever is between can read and change everything. For trying out only.")
+    @Flag(help: "Trust every certificate: whoever is between can read and change everything. For trying out only.")
     var insecure = false
 
     var isAnyGiven: Bool { server != nil || tokenFile != nil || ca != nil || insecure }
