@@ -21,6 +21,7 @@ extension Target.Dependency {
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
     static let nioExtras = product(name: "NIOExtras", package: "swift-nio-extras")
     static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
     static let nioHTTP2 = product(name: "NIOHTTP2", package: "swift-nio-http2")
@@ -173,7 +174,9 @@ let package = Package(
         ),
         .testTarget(
             name: "BlobHTTPTests",
-            dependencies: ["BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", .httpTypes, .nioCore],
+            dependencies: [
+                "BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", .httpTypes, .nioCore, .nioEmbedded,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -175,7 +175,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         let this = NIOLoopBound(self, eventLoop: loop)
         let chunk = isComplete ? 1 : server.bodies.join()
         if !isComplete { receiveInBuffers(of: chunk) }
-        let body = RequestBody(length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk) {
+        let body = RequestBody(
+            length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk, backlog: configuration.backlog
+        ) {
             loop.execute { this.value.bodyWanted() }
         }
         if isComplete { body.finish() }

@@ -20,6 +20,9 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // With the first bytes of the server, not as the answer to the client's first DATA: that is a round trip.
+        let payload = HTTP2Frame.FramePayload.windowUpdate(windowSizeIncrement: HTTP2Windows.connectionIncrement)
+        context.writeAndFlush(wrapOutboundOut(HTTP2Frame(streamID: .rootStream, payload: payload)), promise: nil)
         startIdling()
     }
 
@@ -78,5 +81,28 @@ final class HTTP2Connection: ChannelInboundHandler {
             this.value.sayGoodbye(in: context)
             context.close(promise: nil)
         }
+    }
+}
+
+/// How much a client may have under way (RFC 9113 §5.2). ``ConnectionBacklog`` bounds what of it is held here.
+enum HTTP2Windows {
+    /// Enough for 300 MiB/s at 200 ms.
+    private static let streamByteCount = 64 * 1024 * 1024
+    private static let connectionByteCount = 4 * streamByteCount
+    /// What makes the connection's window so large: it begins with 65,535 bytes, and no setting changes that.
+    static let connectionIncrement = connectionByteCount - 65_535
+
+    static var connection: NIOHTTP2Handler.ConnectionConfiguration {
+        var configuration = NIOHTTP2Handler.ConnectionConfiguration()
+        configuration.targetWindowSize = connectionByteCount
+        // Without it, a stream would begin with 64 KiB and wait for the first answer.
+        configuration.initialSettings.append(HTTP2Setting(parameter: .initialWindowSize, value: streamByteCount))
+        return configuration
+    }
+
+    static var stream: NIOHTTP2Handler.StreamConfiguration {
+        var configuration = NIOHTTP2Handler.StreamConfiguration()
+        configuration.targetWindowSize = streamByteCount
+        return configuration
     }
 }

@@ -34,9 +34,12 @@ public struct ConnectionTimeouts: Sendable {
 struct ConnectionConfiguration: Sendable {
     let timeouts: ConnectionTimeouts
     let fileIO: NonBlockingFileIO
-    let isHTTP2: Bool
+    /// Of an HTTP/2 stream's connection; `nil` for HTTP/1.1.
+    let backlog: ConnectionBacklog?
     /// Whether the kernel may move file bytes to the socket: not through TLS or HTTP/2.
     let sendsFileRegions: Bool
+
+    var isHTTP2: Bool { backlog != nil }
 }
 
 /// The server: HTTP/1.1 in the clear, or HTTP/1.1 and HTTP/2 (by ALPN) over TLS.
@@ -178,23 +181,26 @@ public struct HTTPServer: Service {
         try pipeline.addHandlers([
             HTTPResponseEncoder(), requestLine, ByteToMessageHandler(decoder, maximumBufferSize: 320 * 1024),
             HTTPServerPipelineHandler(), OldVersionHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
-            handler(server, isHTTP2: false, sendsFileRegions: !isSecure, requestLine: requestLine),
+            handler(server, sendsFileRegions: !isSecure, requestLine: requestLine),
         ])
     }
 
     private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
         let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
-        var streams = NIOHTTP2Handler.StreamConfiguration()
-        streams.targetWindowSize = 256 * 1024
+        let gate = ReadGate()
+        let backlog = ConnectionBacklog(
+            budget: server.bodies, gate: NIOLoopBound(gate, eventLoop: channel.eventLoop))
+        try channel.pipeline.syncOperations.addHandler(gate)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
-            mode: .server, connectionConfiguration: .init(), streamConfiguration: streams
+            mode: .server, connectionConfiguration: HTTP2Windows.connection, streamConfiguration: HTTP2Windows.stream
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 bound.value.opened(stream)
-                try stream.syncOptions?.setOption(.autoRead, value: false)
+                // What comes is counted as it comes: the backlog says when to stop.
+                try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, isHTTP2: true, sendsFileRegions: false),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, backlog, sendsFileRegions: false),
                 ])
             }
         }
@@ -202,11 +208,12 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, isHTTP2: Bool, sendsFileRegions: Bool, requestLine: RequestLineWatch? = nil
+        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, sendsFileRegions: Bool,
+        requestLine: RequestLineWatch? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
-                timeouts: configuration.timeouts, fileIO: fileIO, isHTTP2: isHTTP2, sendsFileRegions: sendsFileRegions
+                timeouts: configuration.timeouts, fileIO: fileIO, backlog: backlog, sendsFileRegions: sendsFileRegions
             ),
             api: api, server: server, requestLine: requestLine
         )

@@ -13,21 +13,29 @@ final class RequestBody: Sendable {
         case failed(any Error)
     }
 
+    /// Bytes, `nil` after the last of them, or why there are no more.
+    private typealias Taken = Result<[ByteBuffer]?, any Error>
+
     private struct State {
         var buffers: [ByteBuffer] = []
         var heldByteCount = 0
         var end: End?
-        var consumer: CheckedContinuation<[ByteBuffer]?, any Error>?
+        var consumer: CheckedContinuation<Taken, Never>?
         var isAskedFor = false
 
-        /// What the consumer can have now; `nil` when it has to wait.
-        mutating func take() -> Result<[ByteBuffer]?, any Error>? {
+        /// What the consumer can have now, about a chunk of it; `nil` when it has to wait.
+        mutating func take(_ chunkByteCount: Int) -> Taken? {
             if !buffers.isEmpty {
-                defer {
-                    buffers = []
-                    heldByteCount = 0
+                var (count, byteCount) = (0, 0)
+                while count < buffers.count, byteCount < chunkByteCount {
+                    byteCount += buffers[count].readableBytes
+                    count += 1
                 }
-                return .success(buffers)
+                defer {
+                    buffers.removeFirst(count)
+                    heldByteCount -= byteCount
+                }
+                return .success(Array(buffers.prefix(count)))
             }
             switch end {
             case .complete: return .success(nil)
@@ -37,8 +45,10 @@ final class RequestBody: Sendable {
         }
 
         /// The waiting consumer and what it gets, when there is both.
-        mutating func wake() -> (CheckedContinuation<[ByteBuffer]?, any Error>, Result<[ByteBuffer]?, any Error>)? {
-            guard let waiting = consumer, let taken = take() else { return nil }
+        mutating func wake(
+            _ chunkByteCount: Int
+        ) -> (CheckedContinuation<Taken, Never>, Taken)? {
+            guard let waiting = consumer, let taken = take(chunkByteCount) else { return nil }
             consumer = nil
             return (waiting, taken)
         }
@@ -47,17 +57,28 @@ final class RequestBody: Sendable {
     /// The number of bytes, where the client announced it.
     let length: Int64?
     private let chunkByteCount: Int
+    /// Where what waits here is counted; `nil` where no more comes than was asked for.
+    private let backlog: ConnectionBacklog?
     private let state = Mutex(State())
     private let demand: @Sendable () -> Void
 
     /// - Parameters:
     ///   - length: the number of bytes, where announced.
     ///   - chunkByteCount: bytes to collect before the consumer is woken.
+    ///   - backlog: of the connection, where bytes come without being asked for.
     ///   - demand: called on any thread when more bytes should be read.
-    init(length: Int64?, chunkByteCount: Int = 1, demand: @escaping @Sendable () -> Void) {
+    init(
+        length: Int64?, chunkByteCount: Int = 1, backlog: ConnectionBacklog? = nil,
+        demand: @escaping @Sendable () -> Void
+    ) {
         self.length = length
         self.chunkByteCount = chunkByteCount
+        self.backlog = backlog
         self.demand = demand
+    }
+
+    deinit {
+        backlog?.remove(state.withLock { $0.heldByteCount })
     }
 
     // MARK: The consumer's side
@@ -71,14 +92,14 @@ final class RequestBody: Sendable {
         if Task.isCancelled { finish(throwing: CancellationError()) }
         let (taken, hasEnded) = state.withLock { state in
             state.isAskedFor = true
-            return (state.take(), state.end != nil)
+            return (state.take(chunkByteCount), state.end != nil)
         }
         if let taken {
             if !hasEnded { demand() }
-            return try taken.get()
+            return try handedOver(taken)
         }
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+        let late = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
                 state.withLock { $0.consumer = continuation }
                 // What came in between, or an end, can be had at once.
                 deliver()
@@ -87,14 +108,25 @@ final class RequestBody: Sendable {
         } onCancel: {
             finish(throwing: CancellationError())
         }
+        return try handedOver(late)
+    }
+
+    /// The consumer has the bytes from here on.
+    private func handedOver(_ taken: Taken) throws -> [ByteBuffer]? {
+        let buffers = try taken.get()
+        if let backlog, let buffers { backlog.remove(buffers.reduce(0) { $0 + $1.readableBytes }) }
+        return buffers
     }
 
     // MARK: The event loop's side
 
     /// Whether more should be read.
     var wantsMore: Bool {
-        state.withLock { $0.isAskedFor && $0.heldByteCount < chunkByteCount && $0.end == nil }
+        state.withLock { $0.isAskedFor && $0.heldByteCount < chunkByteCount && $0.end == nil } && !isHeldUp
     }
+
+    /// Whether nothing can come because the connection waits for other consumers.
+    private var isHeldUp: Bool { backlog?.isFull ?? false }
 
     /// Takes in bytes.
     ///
@@ -104,6 +136,7 @@ final class RequestBody: Sendable {
             guard state.end == nil else { return (false, false) }
             state.buffers.append(buffer)
             state.heldByteCount += buffer.readableBytes
+            backlog?.add(buffer.readableBytes)
             return (state.heldByteCount >= chunkByteCount, state.consumer != nil)
         }
         if isChunk { deliver() }
@@ -112,8 +145,8 @@ final class RequestBody: Sendable {
 
     /// Lets a waiting consumer have what is there.
     func deliver() {
-        let woken = state.withLock { $0.wake() }
-        if let (consumer, taken) = woken { consumer.resume(with: taken) }
+        let woken = state.withLock { $0.wake(chunkByteCount) }
+        if let (consumer, taken) = woken { consumer.resume(returning: taken) }
     }
 
     /// Ends the body; without effect when it ended already.
@@ -134,12 +167,21 @@ final class BodyBudget: Sendable {
 
     private static let totalByteCount = 4 * 1024 * 1024
     private static let chunkByteCounts = 64 * 1024...384 * 1024
+    private static let totalBacklogByteCount = 128 * 1024 * 1024
+    private static let backlogByteCounts = 1024 * 1024...16 * 1024 * 1024
 
     /// Takes part; the chunk size to use.
     func join() -> Int {
         let count = count.add(1, ordering: .relaxed).newValue
         let share = Self.totalByteCount / max(1, count)
         return min(max(share, Self.chunkByteCounts.lowerBound), Self.chunkByteCounts.upperBound)
+    }
+
+    /// How much may wait on one HTTP/2 connection for the consumers of its bodies: 16 MiB, and where more than 8 bodies
+    /// come at one time, a share of 128 MiB that is not below 1 MiB.
+    var backlogByteCount: Int {
+        let share = Self.totalBacklogByteCount / max(1, count.load(ordering: .relaxed))
+        return min(max(share, Self.backlogByteCounts.lowerBound), Self.backlogByteCounts.upperBound)
     }
 
     func leave() {

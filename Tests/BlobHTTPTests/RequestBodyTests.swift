@@ -76,6 +76,15 @@ import Testing
         #expect(try await second == [ByteBuffer(string: "d")])
     }
 
+    @Test func aConsumerGetsAboutAChunkAtATime() async throws {
+        let body = RequestBody(length: nil, chunkByteCount: 3) {}
+        for text in ["a", "b", "cde", "f", "g"] { _ = body.receive(ByteBuffer(string: text)) }
+        body.finish()
+        #expect(try await body.next()?.map { String(buffer: $0) } == ["a", "b", "cde"])
+        #expect(try await body.next()?.map { String(buffer: $0) } == ["f", "g"])
+        #expect(try await body.next() == nil)
+    }
+
     @Test func cancellationEndsTheWaiting() async {
         let demands = DemandCount()
         let body = body(demands)
