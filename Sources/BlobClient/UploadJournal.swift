@@ -33,12 +33,11 @@ public struct UploadJournal: Sendable {
     }
 
     /// The folder that the XDG Base Directory Specification names: `$XDG_STATE_HOME/blob/uploads`, and
-    /// `~/.local/state/blob/uploads` without that.
-    public static var standard: UploadJournal {
-        let environment = ProcessInfo.processInfo.environment
-        let given = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-        let state = given ?? NSHomeDirectory() + "/.local/state"
-        return UploadJournal(directory: state + "/blob/uploads")
+    /// `$HOME/.local/state/blob/uploads` without that.
+    public static var standard: UploadJournal { standard(ProcessInfo.processInfo.environment) }
+
+    static func standard(_ environment: [String: String]) -> UploadJournal {
+        UploadJournal(directory: UserFolder.state.path(environment) + "/blob/uploads")
     }
 
     /// What earlier runs have left, the oldest first. What is being worked on is left out.

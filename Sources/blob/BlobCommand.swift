@@ -75,8 +75,15 @@ struct BlobCommand: AsyncParsableCommand {
     private static func answer(toParsing error: any Error) -> CInt {
         let text = fullMessage(for: error)
         if exitCode(for: error) == .success {
-            if !text.isEmpty { try? Output.write(text + "\n") }
-            return 0
+            do {
+                if !text.isEmpty { try Output.write(text + "\n") }
+                return 0
+            } catch is ClosedOutput {
+                endAsABrokenPipeDoes()
+            } catch {
+                Console.complain("\(error)")
+                return 1
+            }
         }
         Output.tell(text)
         return 2

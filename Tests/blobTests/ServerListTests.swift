@@ -2,6 +2,7 @@
 
 import BlobClient
 import Foundation
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -22,6 +23,8 @@ struct ServerListTests {
         (["HOME": "/h", "XDG_CONFIG_HOME": "/x"], "/x/blob/servers.json"),
         (["HOME": "/h", "XDG_CONFIG_HOME": "relative"], "/h/.config/blob/servers.json"),
         (["HOME": "/h", "XDG_CONFIG_HOME": ""], "/h/.config/blob/servers.json"),
+        (["HOME": "h"], NSHomeDirectory() + "/.config/blob/servers.json"),
+        ([:], NSHomeDirectory() + "/.config/blob/servers.json"),
     ])
     func place(environment: [String: String], path: String) {
         #expect(ServerList.path(environment) == FilePath(path))
@@ -62,17 +65,17 @@ struct ServerListTests {
     @Test(arguments: [
         Choosing(chosen: ["http://127.0.0.1:8887", "h"]),
         Choosing(environment: ["BLOB_SERVER": "work"], chosen: ["https://work.example", "w"]),
-        Choosing(environment: ["BLOB_SERVER": ""], chosen: ["http://127.0.0.1:8887", "h"]),
         Choosing(flag: "home", environment: ["BLOB_SERVER": "work"], chosen: ["http://127.0.0.1:8887", "h"]),
         Choosing(flag: "https://WORK.example/", chosen: ["https://WORK.example/", "w"]),
         Choosing(flag: "https://other.example", chosen: ["https://other.example", nil]),
         Choosing(flag: "work", environment: ["BLOB_TOKEN": "e"], chosen: ["https://work.example", "e"]),
-        Choosing(flag: "work", environment: ["BLOB_TOKEN": ""], chosen: ["https://work.example", "w"]),
+        Choosing(flag: "work", environment: ["BLOB_TOKEN": ""], token: "f", chosen: ["https://work.example", "f"]),
+        Choosing(flag: "home", environment: ["BLOB_SERVER": ""], chosen: ["http://127.0.0.1:8887", "h"]),
         Choosing(environment: ["BLOB_TOKEN": "e"], token: "f", chosen: ["http://127.0.0.1:8887", "f"]),
     ])
     func precedence(_ given: Choosing) throws {
         let settings = GivenSettings(
-            server: given.flag, token: given.token, environment: given.environment, stored: Self.both)
+            server: given.flag, token: given.token, environment: given.environment, stored: { Self.both })
         let choice = try settings.choice()
         #expect([choice.address, choice.token] == given.chosen)
     }
@@ -81,24 +84,60 @@ struct ServerListTests {
     func noServer(flag: String?) {
         var list = Self.both
         list.defaultName = nil
-        #expect(throws: UsageProblem.self) { try GivenSettings(server: flag, stored: list).choice() }
+        #expect(throws: UsageProblem.self) { try GivenSettings(server: flag, stored: { [list] in list }).choice() }
     }
 
     /// What was given for one server does not go to another that the journal knows.
-    @Test func journal() {
+    private struct Unreadable: Error {}
+
+    /// What nobody needs is not read, and what is needed is not replaced by something else.
+    @Test(arguments: [
+        (flag: "http://127.0.0.1:1", environment: [:], token: "t" as String?, isRead: false),
+        ("http://127.0.0.1:1", ["BLOB_TOKEN": "t"], nil, false), ("https://other.example", [:], "t", true),
+        (nil, ["BLOB_SERVER": "https://other.example", "BLOB_TOKEN": "t"], nil, true),
+    ])
+    func unreadableList(flag: String?, environment: [String: String], token: String?, isRead: Bool) throws {
+        let hasRead = Mutex(false)
+        let settings = GivenSettings(server: flag, token: token, environment: environment) {
+            hasRead.withLock { $0 = true }
+            throw Unreadable()
+        }
+        #expect(try settings.choice().token == "t" && settings.choice().trust == .system)
+        #expect(try settings.choice(at: settings.choice().address).token == "t")
+        #expect(hasRead.withLock { $0 } == isRead)
+    }
+
+    @Test(arguments: [
+        (flag: "work" as String?, environment: ["BLOB_TOKEN": ""]), (nil, ["BLOB_SERVER": ""]),
+        ("work", ["BLOB_TOKEN": "two words"]), ("unknown", ["BLOB_TOKEN": "t"]),
+    ])
+    func malformed(flag: String?, environment: [String: String]) {
+        let settings = GivenSettings(server: flag, environment: environment, stored: { Self.both })
+        #expect(throws: UsageProblem.self) { try settings.choice() }
+        #expect(throws: UsageProblem.self) { try settings.choice(at: "https://work.example") }
+    }
+
+    @Test func neededAndUnreadable() {
+        for flag in [nil, "work", "http://127.0.0.1:1"] {
+            let settings = GivenSettings(server: flag, stored: { throw Unreadable() })
+            #expect(throws: Unreadable.self) { try settings.choice() }
+        }
+    }
+
+    @Test func journal() throws {
         let settings = GivenSettings(
-            environment: ["BLOB_SERVER": "https://given.example", "BLOB_TOKEN": "given"], stored: Self.both)
-        let tokens = ["https://given.example", "https://work.example", "https://unknown.example"].map {
-            settings.choice(at: $0).token
+            environment: ["BLOB_SERVER": "https://given.example", "BLOB_TOKEN": "given"], stored: { Self.both })
+        let tokens = try ["https://given.example", "https://work.example", "https://unknown.example"].map {
+            try settings.choice(at: $0).token
         }
         #expect(tokens == ["given", "w", nil])
-        #expect(settings.choice(at: "https://work.example").trust == .certificates(path: "/ca.pem"))
+        #expect(try settings.choice(at: "https://work.example").trust == .certificates(path: "/ca.pem"))
     }
 
     @Test func trust() throws {
-        let stored = try GivenSettings(server: "work", stored: Self.both).choice()
-        let flag = try GivenSettings(server: "work", ca: "/other.pem", stored: Self.both).choice()
-        let insecure = try GivenSettings(server: "work", isInsecure: true, stored: Self.both).choice()
+        let stored = try GivenSettings(server: "work", stored: { Self.both }).choice()
+        let flag = try GivenSettings(server: "work", ca: "/other.pem", stored: { Self.both }).choice()
+        let insecure = try GivenSettings(server: "work", isInsecure: true, stored: { Self.both }).choice()
         let trusts = [stored, flag, insecure].map(\.trust)
         #expect(trusts == [.certificates(path: "/ca.pem"), .certificates(path: "/other.pem"), .anything])
     }

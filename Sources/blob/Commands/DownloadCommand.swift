@@ -110,7 +110,7 @@ private struct Share: Sendable {
         for blob in blobs {
             let reference = try BlobReference(parsing: blob)
             let choice =
-                if case .url(let address, _) = reference { given.choice(at: address) } else { try given.choice() }
+                if case .url(let address, _) = reference { try given.choice(at: address) } else { try given.choice() }
             shares[index(of: choice, in: &shares)].references.append((blob, reference))
         }
         if !patterns.isEmpty { shares[index(of: try given.choice(), in: &shares)].patterns = patterns }

@@ -50,8 +50,8 @@ struct LoginCommand: AsyncParsableCommand {
 
     func run() async throws {
         let given = try serverFlags.given()
-        if lists { return try Self.show(given.stored) }
-        if let name, becomesDefault, !serverFlags.isAnyGiven, given.stored.servers[name] != nil {
+        if lists { return try Self.show(try given.stored()) }
+        if let name, becomesDefault, !serverFlags.isAnyGiven, try given.stored().servers[name] != nil {
             return try Self.makeDefault(name, given)
         }
         let address = try Self.address(given, name: name)
@@ -62,7 +62,8 @@ struct LoginCommand: AsyncParsableCommand {
             Console.complain("warning: without https, the token can be read by everybody on the way to \(host)")
         }
         let name = name ?? (Self.isName(host) ? host : "server")
-        let ca = given.ca.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? given.stored.servers[name]?.ca
+        let ca =
+            try given.ca.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? given.stored().servers[name]?.ca
         let token = try await token(given, for: host)
         let trust: ClientConfiguration.Trust =
             given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system
@@ -91,7 +92,7 @@ struct LoginCommand: AsyncParsableCommand {
     }
 
     private static func makeDefault(_ name: String, _ given: GivenSettings) throws {
-        var list = given.stored
+        var list = try given.stored()
         list.defaultName = name
         try list.write(to: ServerList.path(given.environment))
         Output.tell("'\(name)' is the default.")
@@ -99,10 +100,10 @@ struct LoginCommand: AsyncParsableCommand {
 
     /// `--server`; or that of the name, to give a server another token; or BLOB_SERVER.
     private static func address(_ given: GivenSettings, name: String?) throws -> String {
-        let servers = given.stored.servers
+        let servers = try given.stored().servers
         let known = name.flatMap { servers[$0]?.address }
         if let server = given.server ?? known { return servers[server]?.address ?? server }
-        if let server = given.environment["BLOB_SERVER"], !server.isEmpty { return server }
+        if let server = try given.variable("BLOB_SERVER") { return server }
         let unknown = name.map { "no server is called '\($0)' yet: " } ?? "which server? "
         throw UsageProblem(unknown + "give --server ADDRESS")
     }

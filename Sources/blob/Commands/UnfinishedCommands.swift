@@ -30,12 +30,12 @@ struct StatusCommand: AsyncParsableCommand {
         let entries = UploadJournal.standard.entries()
         guard let id = try upload.map(uploadID) else {
             var states: [UploadState] = []
-            for entry in entries { states.append(await UploadState(of: entry, given)) }
+            for entry in entries { states.append(try await UploadState(of: entry, given)) }
             if states.isEmpty && !json { return Output.tell("Nothing is unfinished.") }
             return try show(states)
         }
         if let entry = entries.first(where: { $0.upload == id }) {
-            return try show([await UploadState(of: entry, given)])
+            return try show([try await UploadState(of: entry, given)])
         }
         let status = try await given.choice().withServer(patience: .short) { try await $0.status(of: id) }
         try show([UploadState(status, on: try given.choice().address)])
@@ -71,7 +71,8 @@ struct UploadState: Encodable {
         (offset, expires) = (status.offset, status.expires)
     }
 
-    init(of entry: UploadJournal.Entry, _ given: GivenSettings) async {
+    /// - Throws: ``UsageProblem`` for settings that cannot be used. What the server says is a part of the state.
+    init(of entry: UploadJournal.Entry, _ given: GivenSettings) async throws {
         (upload, server, path) = (entry.upload.description, entry.server, entry.path)
         (size, updated) = (entry.size, entry.updated)
         do {
@@ -81,6 +82,8 @@ struct UploadState: Encodable {
             (offset, expires) = (status.offset, status.expires)
         } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
             remark = "gone, begins anew"
+        } catch let problem as UsageProblem {
+            throw problem
         } catch {
             self.error = ReportedEvent.Failure(error)
             remark = DisplayText.safe("\(error)")
@@ -169,11 +172,14 @@ struct ResumeCommand: AsyncParsableCommand {
         let (given, jobs) = (try serverFlags.given(), jobs)
         let entries = chosen(reporter)
         reporter.expect(files: entries.count, bytes: entries.reduce(0) { $0 + $1.size })
+        // One server after the other: each has its own token and certificates.
+        let servers = try Dictionary(grouping: entries, by: \.server).sorted { $0.key < $1.key }.map {
+            (choice: try given.choice(at: $0.key), entries: $0.value)
+        }
         try await Interruption.cancelling {
             try await reporter.telling {
-                // One server after the other: each has its own token and certificates.
-                for (address, entries) in Dictionary(grouping: entries, by: \.server).sorted(by: { $0.key < $1.key }) {
-                    await Self.resume(entries, on: given.choice(at: address), given, jobs: jobs, reporter)
+                for server in servers {
+                    try await Self.resume(server.entries, on: server.choice, given, jobs: jobs, reporter)
                 }
             }
         }
@@ -197,19 +203,15 @@ struct ResumeCommand: AsyncParsableCommand {
     private static func resume(
         _ entries: [UploadJournal.Entry], on choice: ServerChoice, _ given: GivenSettings, jobs: Int,
         _ reporter: TransferReporter
-    ) async {
-        do {
-            try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
-                await withTaskGroup(of: Void.self) { group in
-                    for (index, entry) in entries.enumerated() {
-                        if index >= jobs { await group.next() }
-                        if Task.isCancelled { return reporter.endEarly() }
-                        group.addTask { await finish(entry, on: server, given, reporter) }
-                    }
+    ) async throws {
+        try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
+            await withTaskGroup(of: Void.self) { group in
+                for (index, entry) in entries.enumerated() {
+                    if index >= jobs { await group.next() }
+                    if Task.isCancelled { return reporter.endEarly() }
+                    group.addTask { await finish(entry, on: server, given, reporter) }
                 }
             }
-        } catch {
-            for entry in entries { reporter.end(reporter.start(entry.path), with: error) }
         }
     }
 

@@ -44,6 +44,7 @@ extension TransferReporter {
     func succeedOrThrow() throws {
         let summary = summary
         if summary.wasInterrupted { throw CancelledTransfers() }
+        if let lostResult { throw lostResult }
         if summary.failed > 0 { throw ExitCode.failure }
     }
 }

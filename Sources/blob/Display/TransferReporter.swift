@@ -18,7 +18,7 @@ enum ReportStyle: Equatable {
 /// Where a reporter writes to.
 struct ReportOutput: Sendable {
     /// Standard output: results.
-    var result: @Sendable (String) -> Void
+    var result: @Sendable (String) throws -> Void
     /// Standard error: everything else.
     var message: @Sendable (String) -> Void
     var size: @Sendable () -> Terminal.Size
@@ -26,8 +26,7 @@ struct ReportOutput: Sendable {
     var resultColumns: @Sendable () -> Int? = { nil }
 
     static let standard = ReportOutput(
-        // Nobody listens any more, but the work goes on: there is no one to tell either.
-        result: { try? Output.write($0) },
+        result: { try Output.write($0) },
         message: { _ = try? FileDescriptor.standardError.writeAll($0.utf8) },
         size: { Terminal.size(of: .standardError) },
         resultColumns: {
@@ -67,6 +66,8 @@ final class TransferReporter: Sendable {
         var waiting: [(text: String, isResult: Bool)] = []
         /// The widths of the lines that are drawn.
         var drawn: [Int] = []
+        /// Why a result could not be written.
+        var lostResult: Problem?
     }
 
     let style: ReportStyle
@@ -90,6 +91,9 @@ final class TransferReporter: Sendable {
     }
 
     var summary: Summary { state.withLock { $0.summary } }
+
+    /// Why results are missing on standard output, once all is told; the work went on.
+    var lostResult: Problem? { state.withLock { $0.lostResult } }
 
     // MARK: What happens
 
@@ -243,7 +247,17 @@ final class TransferReporter: Sendable {
     private func emit(_ line: String, isResult: Bool, _ state: inout State) {
         // A terminal is written to ten times a second, however many files there are.
         if style == .terminal { return state.waiting.append((line, isResult)) }
-        (isResult ? output.result : output.message)(line + "\n")
+        if isResult { write(line, &state) } else { output.message(line + "\n") }
+    }
+
+    private func write(_ result: String, _ state: inout State) {
+        do {
+            try output.result(result + "\n")
+        } catch let problem as Problem {
+            state.lostResult = state.lostResult ?? problem
+        } catch {
+            // Whoever read has gone, and wants no more.
+        }
     }
 
     private func flush(_ state: inout State, isDrawing: Bool) {
@@ -261,7 +275,7 @@ final class TransferReporter: Sendable {
             }
             if !text.isEmpty { output.message(text) }
             text = ""
-            output.result(line + "\n")
+            write(line, &state)
         }
         state.waiting = []
         let lines = isDrawing ? state.board.lines(columns: size.columns, rows: size.rows, at: now()) : []

@@ -6,57 +6,91 @@ import Foundation
 import Program
 import SystemPackage
 
-/// What was given to a command, from all three places.
-struct GivenSettings {
+/// What was given to a command, from all three places. What is given is used or is an error; what nobody needs is not
+/// read.
+struct GivenSettings: Sendable {
     var server: String?
     /// What the file that `--token-file` names holds.
     var token: String?
     var ca: String?
     var isInsecure = false
     var environment: [String: String] = [:]
-    var stored = ServerList()
+    /// Reads what 'blob login' has stored.
+    var stored: @Sendable () throws -> ServerList = { ServerList() }
 
-    /// A variable that is empty counts as one that is not there.
-    private func variable(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    /// A variable of the environment.
+    ///
+    /// - Throws: ``UsageProblem`` for an empty one, which would let another server or token be used unseen.
+    func variable(_ name: String) throws -> String? {
+        guard let value = environment[name] else { return nil }
+        guard !value.isEmpty else { throw UsageProblem("\(name) is set, and empty: give it a value, or unset it") }
+        return value
+    }
 
     /// The server that the command is about.
     func choice() throws -> ServerChoice {
-        if let server { return try choice(named: server, by: "--server") }
-        if let server = variable("BLOB_SERVER") { return try choice(named: server, by: "BLOB_SERVER") }
-        if let name = stored.defaultName, let server = stored.servers[name] {
-            return try choice(address: server.address, stored: server)
+        guard let address = try chosenAddress() else {
+            throw UsageProblem(
+                "which server? Give --server ADDRESS or BLOB_SERVER, or store one with 'blob login --server ADDRESS'")
         }
-        throw UsageProblem(
-            "which server? Give --server ADDRESS or BLOB_SERVER, or store one with 'blob login --server ADDRESS'")
-    }
-
-    private func choice(named text: String, by source: String) throws -> ServerChoice {
-        if let server = stored.servers[text] { return try choice(address: server.address, stored: server) }
-        guard ServerAddress.isAddress(text) else {
-            let names = stored.servers.keys.sorted().joined(separator: ", ")
-            let known = names.isEmpty ? "none is stored" : "there are \(names)"
-            throw UsageProblem("\(source): '\(text)' is neither an address such as https://HOST nor a name; \(known)")
-        }
-        return try choice(address: text, stored: stored.server(at: text)?.server)
-    }
-
-    private func choice(address: String, stored: ServerList.Server?) throws -> ServerChoice {
-        let token = try token ?? variable("BLOB_TOKEN").map { try Self.checked($0, from: "BLOB_TOKEN") }
-        return ServerChoice(address: address, token: token ?? stored?.token, trust: trust(stored))
-    }
-
-    private func trust(_ stored: ServerList.Server?) -> ClientConfiguration.Trust {
-        if isInsecure { return .anything }
-        return (ca ?? stored?.ca).map { .certificates(path: $0) } ?? .system
+        return try choice(address)
     }
 
     /// The server at an address that the journal holds. What was given for another server is not sent there.
-    func choice(at address: String) -> ServerChoice {
-        if let chosen = try? choice(), ServerAddress.normalized(chosen.address) == ServerAddress.normalized(address) {
-            return chosen
+    func choice(at address: String) throws -> ServerChoice {
+        if let chosen = try chosenAddress(), ServerAddress.normalized(chosen) == ServerAddress.normalized(address) {
+            return try choice(chosen)
         }
-        let known = stored.server(at: address)?.server
-        return ServerChoice(address: address, token: known?.token, trust: trust(known))
+        let known = try stored().server(at: address)?.server
+        return ServerChoice(address: address, token: known?.token, trust: try trust { known })
+    }
+
+    /// `nil` when no server was named and none is the default.
+    private func chosenAddress() throws -> String? {
+        if let server { return try address(of: server, by: "--server") }
+        if let server = try variable("BLOB_SERVER") { return try address(of: server, by: "BLOB_SERVER") }
+        let list = try stored()
+        return list.defaultName.flatMap { list.servers[$0]?.address }
+    }
+
+    private func address(of text: String, by source: String) throws -> String {
+        if ServerAddress.isAddress(text) { return text }
+        let servers = try stored().servers
+        if let server = servers[text] { return server.address }
+        let names = servers.keys.sorted().joined(separator: ", ")
+        let known = names.isEmpty ? "none is stored" : "there are \(names)"
+        throw UsageProblem("\(source): '\(text)' is neither an address such as https://HOST nor a name; \(known)")
+    }
+
+    private func choice(_ address: String) throws -> ServerChoice {
+        if let token = try token ?? variable("BLOB_TOKEN").map({ try Self.checked($0, from: "BLOB_TOKEN") }) {
+            return ServerChoice(address: address, token: token, trust: try trust { knownServer(at: address) })
+        }
+        let known = try storedServer(at: address)
+        return ServerChoice(address: address, token: known?.token, trust: try trust { known })
+    }
+
+    /// The one of that name, if a name was given: several may have the same address.
+    private func storedServer(at address: String) throws -> ServerList.Server? {
+        let list = try stored()
+        let name = try server ?? variable("BLOB_SERVER") ?? list.defaultName
+        return name.flatMap { list.servers[$0] } ?? list.server(at: address)?.server
+    }
+
+    /// Only for the certificates that were stored with a server whose address and token were given.
+    private func knownServer(at address: String) -> ServerList.Server? {
+        guard !address.lowercased().hasPrefix("http:") else { return nil }
+        do {
+            return try storedServer(at: address)
+        } catch {
+            Console.complain("warning: \(error); the system's certificates are believed")
+            return nil
+        }
+    }
+
+    private func trust(_ known: () throws -> ServerList.Server?) throws -> ClientConfiguration.Trust {
+        if isInsecure { return .anything }
+        return try (ca ?? known()?.ca).map { .certificates(path: $0) } ?? .system
     }
 
     /// A token without the white space around it.
@@ -87,6 +121,8 @@ struct ServerChoice: Equatable {
     }
 
     /// Runs `body` with the server, and closes its connections.
+    ///
+    /// - Throws: ``UsageProblem`` for an address or certificates that cannot be used, and what `body` throws.
     func withServer<Value: Sendable>(
         patience: Patience, connections: Int = 4, _ body: @Sendable (BlobServer) async throws -> Value
     ) async throws -> Value {
@@ -94,7 +130,12 @@ struct ServerChoice: Equatable {
         configuration.trust = trust
         configuration.connectionLimit = max(configuration.connectionLimit, connections)
         if patience == .short { configuration.retries.triesWithoutProgress = 3 }
-        let server = try BlobServer(address, token: token, configuration: configuration)
+        let server: BlobServer
+        do {
+            server = try BlobServer(address, token: token, configuration: configuration)
+        } catch {
+            throw UsageProblem(error.description)
+        }
         do {
             let value = try await body(server)
             await server.shutdown()
@@ -133,6 +174,10 @@ struct ServerFlags: ParsableArguments {
 
     static let byteLimit = 16 << 10
 
+    func validate() throws {
+        if ca != nil && insecure { throw ValidationError("--ca and --insecure exclude each other.") }
+    }
+
     /// - Throws: ``UsageProblem`` for files that cannot be used.
     func given() throws -> GivenSettings {
         let environment = ProcessInfo.processInfo.environment
@@ -141,7 +186,7 @@ struct ServerFlags: ParsableArguments {
         }
         return GivenSettings(
             server: server, token: try tokenFile.map(Self.token), ca: ca, isInsecure: insecure,
-            environment: environment, stored: try ServerList(readingFrom: ServerList.path(environment)))
+            environment: environment, stored: { try ServerList(readingFrom: ServerList.path(environment)) })
     }
 
     private static func token(in path: String) throws -> String {

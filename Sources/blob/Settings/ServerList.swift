@@ -1,5 +1,6 @@
 // The servers that `blob login` has stored.
 
+import BlobClient
 import Foundation
 import Glibc
 import Program
@@ -35,10 +36,9 @@ struct ServerList: Codable, Equatable {
 
     // MARK: The file
 
-    /// `$XDG_CONFIG_HOME/blob/servers.json`, and below `~/.config` without that.
+    /// `$XDG_CONFIG_HOME/blob/servers.json`, and below `$HOME/.config` without that.
     static func path(_ environment: [String: String]) -> FilePath {
-        let given = environment["XDG_CONFIG_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-        return FilePath(given ?? (environment["HOME"] ?? NSHomeDirectory()) + "/.config").appending("blob/servers.json")
+        FilePath(UserFolder.configuration.path(environment)).appending("blob/servers.json")
     }
 
     /// - Returns: an empty list when there is no file.
