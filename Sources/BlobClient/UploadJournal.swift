@@ -168,13 +168,20 @@ final class JournalRecord: Sendable {
 
     var digest: RunningDigest? { contents.withLock { $0?.digest.flatMap { RunningDigest(encoded: $0) } } }
 
-    /// Keeps what the record says when it is about this very state of the file.
+    /// What the file looked like to the run that has left the upload.
+    var file: FileIdentity? { contents.withLock { $0?.upload == nil ? nil : $0?.file } }
+
+    /// Goes on with the upload, of a file whose bytes are the same and whose identity may be another.
+    func keep(_ file: FileIdentity) {
+        change { $0.file = file }
+    }
+
+    /// Begins the record anew.
     ///
-    /// - Returns: the upload that it was about when the file was another.
-    func prepare(_ new: Contents) -> UploadID? {
+    /// - Returns: the upload that it was about.
+    func replace(_ new: Contents) -> UploadID? {
         contents.withLock { contents in
             let old = contents
-            if let old, old.upload != nil, old.file == new.file { return nil }
             contents = new
             return old?.upload.flatMap { UploadID(parsing: $0) }
         }

@@ -187,19 +187,12 @@ struct UploadRun {
             let part = try await source.read(at: position, count: Int(count) - bytes.readableBytes)
             bytes.writeImmutableBuffer(part)
         }
-        let digest = try await wholeDigest()
+        let digest = try await source.wholeDigest()
         (phase, hasSent, completion) = (.ask, true, digest)
         let piece = OutgoingPiece(body: .bytes(bytes), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
         let file = try await calls.complete(upload, with: piece, digest: digest)
         if let size = source.size { tell(.moved(to: size)) }
         return file
-    }
-
-    /// The digest of all bytes. Those that an earlier run has sent and not hashed are read for it.
-    private func wholeDigest() async throws -> BlobDigest {
-        let digest = try await source.wholeDigest()
-        if let file = source as? FileSource, !file.isUnchanged() { throw BlobServerError.fileChanged(path: file.path) }
-        return digest
     }
 
     private mutating func confirm() async throws -> StoredFile? {

@@ -20,6 +20,8 @@ protocol UploadSource: Sendable {
     func read(at offset: Int64, count: Int) async throws -> ByteBuffer
 
     /// The digest of all bytes, once they have been read to their end.
+    ///
+    /// - Throws: ``BlobServerError/fileChanged(path:)`` when they were not in the file at one time.
     func wholeDigest() async throws -> BlobDigest
 
     /// Bytes before the offset are safe on the server.
@@ -31,11 +33,29 @@ protocol UploadSource: Sendable {
 
 /// What tells one state of a file from another.
 struct FileIdentity: Codable, Equatable, Sendable {
+    enum Likeness {
+        case same
+        /// Whether the bytes are the same, reading them tells alone.
+        case perhaps
+        case different
+    }
+
     var size: Int64
     var inode: UInt64
     var device: UInt64
-    /// The time of the last change, in nanoseconds since 1970.
+    /// The time of the last change of its bytes, in nanoseconds since 1970. Whoever writes may set it back, as
+    /// `rsync -t` and `cp -p` do.
     var changed: Int64
+    /// The time of the last change of anything about it, in nanoseconds since 1970; nobody can set it. `chmod`, a link
+    /// and another name move it too. `nil` in notes of earlier versions.
+    var statusChanged: Int64?
+
+    func likeness(to other: FileIdentity) -> Likeness {
+        guard (size, inode, device, changed) == (other.size, other.inode, other.device, other.changed) else {
+            return .different
+        }
+        return statusChanged != nil && statusChanged == other.statusChanged ? .same : .perhaps
+    }
 }
 
 /// A file on a disk.
@@ -46,6 +66,8 @@ final class FileSource: UploadSource {
     /// Of the bytes from the first on; those that are read again are not counted again.
     private let digest: Mutex<RunningDigest>
     private let note = Mutex<(@Sendable (RunningDigest) -> Void)?>(nil)
+
+    private static let stepByteCount: Int64 = 16 << 20
 
     var size: Int64? { identity.size }
 
@@ -81,16 +103,19 @@ final class FileSource: UploadSource {
             throw .file(path: path, problem: "\(error)")
         }
         guard status.type == .regular else { throw .file(path: path, problem: "is no file; see 'blob upload --help'") }
-        let changed = status.st_mtim
         return FileIdentity(
             size: status.size, inode: UInt64(status.inode.rawValue), device: UInt64(status.deviceID.rawValue),
-            changed: Int64(changed.tv_sec) * 1_000_000_000 + Int64(changed.tv_nsec)
+            changed: nanoseconds(status.st_mtim), statusChanged: nanoseconds(status.st_ctim)
         )
     }
 
-    /// Whether the file is still what it was when it was opened, as far as its size and times tell.
-    func isUnchanged() -> Bool {
-        (try? Self.identity(of: descriptor, path)) == identity
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    /// Whether the file begins with the bytes of which an earlier run has noted the digest.
+    func begins(with noted: RunningDigest) async throws -> Bool {
+        try await digest(ofFirst: noted.count) == noted
     }
 
     /// Goes on with a digest that an earlier run computed of the first bytes, if there is one.
@@ -119,12 +144,38 @@ final class FileSource: UploadSource {
     }
 
     func wholeDigest() async throws -> BlobDigest {
-        try await NIOThreadPool.singleton.runIfActive { [self] in
+        let whole = try await NIOThreadPool.singleton.runIfActive { [self] in
             try digest.withLock { digest in
                 try catchUp(to: identity.size, &digest)
                 return digest.digest
             }
         }
+        let now = try Self.identity(of: descriptor, path)
+        switch now.likeness(to: identity) {
+        case .same: return whole
+        case .different: throw BlobServerError.fileChanged(path: path)
+        case .perhaps:
+            // Nobody wrote to it while it is read again: then its bytes are these.
+            let again = try await digest(ofFirst: identity.size)
+            guard again.digest == whole, try Self.identity(of: descriptor, path) == now else {
+                throw BlobServerError.fileChanged(path: path)
+            }
+            return whole
+        }
+    }
+
+    /// Reads the file's first bytes for a digest of their own, in steps between which it can be cancelled.
+    private func digest(ofFirst count: Int64) async throws -> RunningDigest {
+        var digest = RunningDigest()
+        while digest.count < count {
+            try Task.checkCancellation()
+            digest = try await NIOThreadPool.singleton.runIfActive { [self, digest] in
+                var digest = digest
+                try catchUp(to: min(count, digest.count + Self.stepByteCount), &digest)
+                return digest
+            }
+        }
+        return digest
     }
 
     private func catchUp(to offset: Int64, _ digest: inout RunningDigest) throws {

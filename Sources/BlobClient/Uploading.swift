@@ -21,18 +21,22 @@ extension BlobServer {
         var options = options
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         options.name = options.name ?? URL(fileURLWithPath: absolute).lastPathComponent
-        let (source, record, abandoned) = try await NIOThreadPool.singleton.runIfActive { [calls, options] in
-            try Self.open(absolute, options, journal, server: calls.transport.url(""))
+        let (source, record) = try await NIOThreadPool.singleton.runIfActive { [options, address] in
+            try Self.open(absolute, options, journal, server: address)
         }
-        if let abandoned {
-            progress(.startingOver(.fileChanged))
-            // Otherwise the server lets go of it when its time has come.
-            try? await calls.destroy(abandoned)
+        defer { record?.letGo() }
+        if let record, try await !Self.resume(record, source) {
+            let contents = JournalRecord.Contents(
+                server: address, path: absolute, options: options, file: source.identity)
+            if let abandoned = record.replace(contents) {
+                progress(.startingOver(.fileChanged))
+                // Otherwise the server lets go of it when its time has come.
+                try? await calls.destroy(abandoned)
+            }
         }
         var run = UploadRun(
             calls: calls, source: source, options: options, configuration: configuration, record: record, tell: progress
         )
-        defer { record?.letGo() }
         let file = try await run.run()
         record?.remove()
         return file
@@ -52,22 +56,37 @@ extension BlobServer {
         return try await run.run()
     }
 
-    /// - Returns: also the upload of the file as it was at another time, which is of no use any more.
     private static func open(
         _ path: String, _ options: UploadOptions, _ journal: UploadJournal?, server: String
-    ) throws -> (FileSource, JournalRecord?, abandoned: UploadID?) {
+    ) throws -> (FileSource, JournalRecord?) {
         let source = try FileSource(path: path)
-        guard source.identity.size > UploadRun.lastPieceByteCount,
-            let record = journal?.record(server: server, path: path, options: options)
-        else { return (source, nil, nil) }
-        let contents = JournalRecord.Contents(server: server, path: path, options: options, file: source.identity)
-        let abandoned = record.prepare(contents)
+        guard source.identity.size > UploadRun.lastPieceByteCount else { return (source, nil) }
+        return (source, journal?.record(server: server, path: path, options: options))
+    }
+
+    /// Has the source go on with what an earlier run noted, if the file is still the one that was noted.
+    ///
+    /// Where its times cannot tell, the bytes up to the noted digest are read again. Those after it, which the server
+    /// may have too, are read for the digest in any case, and compared by the server when it completes the upload.
+    ///
+    /// - Returns: whether there is something to go on with.
+    private static func resume(_ record: JournalRecord, _ source: FileSource) async throws -> Bool {
         let known = record.digest.flatMap { $0.count <= source.identity.size ? $0 : nil }
-        source.resume(known) { record.note($0) }
-        return (source, record, abandoned)
+        let isSame =
+            switch record.file?.likeness(to: source.identity) {
+            case .same: true
+            case .perhaps:
+                if let known { try await source.begins(with: known) } else { true }
+            case .different, nil: false
+            }
+        if isSame { record.keep(source.identity) }
+        source.resume(isSame ? known : nil) { record.note($0) }
+        return isSame
     }
 
     /// The digest of a file, by which a server would name it.
+    ///
+    /// - Throws: ``BlobServerError/fileChanged(path:)`` when it was written to meanwhile.
     public static func digest(ofFile path: String) async throws -> BlobDigest {
         try await FileSource(path: path).wholeDigest()
     }

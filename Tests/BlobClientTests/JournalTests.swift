@@ -6,73 +6,13 @@ import Foundation
 import Glibc
 import Testing
 
-/// A file, a journal, and a server whose first run was dropped.
-private struct Dropped {
-    let folder: Folder
-    let file: String
-    let journal: UploadJournal
-    let bytes: [UInt8]
-
-    static let pieceByteCount = 1 << 20
-
-    static var configuration: ClientConfiguration {
-        var configuration = ClientConfiguration.quick
-        configuration.smallAppendByteCount = Int64(pieceByteCount)
-        configuration.appendByteCount = Int64(pieceByteCount)
-        return configuration
-    }
-
-    init(_ count: Int, seed: UInt64 = 1) throws {
-        folder = try Folder()
-        bytes = Sample.bytes(count, seed: seed)
-        file = try folder.write(bytes, to: "file")
-        journal = UploadJournal(directory: folder.path + "/state/blob/uploads")
-    }
-
-    var records: [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: journal.directory)) ?? []).sorted()
-    }
-
-    func record() throws -> String {
-        guard let name = records.first, records.count == 1 else { throw Failure("records: \(records)") }
-        return journal.directory + "/" + name
-    }
-
-    /// A run that the server refuses at the n-th append.
-    func drop(_ client: BlobServer) async throws {
-        let error = await #expect(throws: BlobServerError.self) {
-            try await client.upload(file: file, journal: journal)
-        }
-        guard case .refused(let refusal) = error, refusal.status == 401 else {
-            throw Failure("\(String(describing: error))")
-        }
-    }
-
-    /// Appends that succeed, and one that ends the run.
-    static func faults(after count: Int) -> [Fault] {
-        Array(repeating: .nothing, count: count) + [.answer(401)]
-    }
-}
-
 @Suite("The journal", .serialized, .timeLimit(.minutes(10)))
 struct JournalTests {
-    private static let count = 6 << 20
-
-    private func withDropped(
-        _ count: Int = count, after appends: Int = 3, _ manners: Manners = Manners(),
-        _ body: (Dropped, ReferenceServer, BlobServer) async throws -> Void
-    ) async throws {
-        let faults = Dropped.faults(after: appends)
-        try await withStub([.append: faults], manners, Dropped.configuration) { stub, client in
-            let dropped = try Dropped(count)
-            try await dropped.drop(client)
-            try await body(dropped, stub, client)
-        }
-    }
+    private static let count = Dropped.count
 
     @Test("the next run goes on from the last byte that is safe", arguments: [false, true])
     func goesOn(_ isExact: Bool) async throws {
-        try await withDropped(after: 3, Manners(extras: isExact ? [.offsets] : [])) { dropped, stub, client in
+        try await Dropped.with(after: 3, Manners(extras: isExact ? [.offsets] : [])) { dropped, stub, client in
             let before = stub.model.received
             let log = EventLog()
             let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
@@ -86,9 +26,10 @@ struct JournalTests {
 
     @Test("bytes whose digest is noted are not read again")
     func notReadAgain() async throws {
-        try await withDropped(40 << 20, after: 35) { dropped, stub, client in
-            // They cannot be read any more: the file's first bytes are others, though nothing else tells.
-            try overwrite(dropped.file, count: 16 << 20)
+        try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
+            // They cannot be read any more: the file's first bytes are others, and the record says that they are not.
+            try dropped.overwrite(at: 0, count: 16 << 20)
+            try dropped.changeRecord { $0["statusChanged"] = try dropped.statusChanged() }
             let file = try await client.upload(file: dropped.file, journal: dropped.journal)
             expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
         }
@@ -96,25 +37,13 @@ struct JournalTests {
 
     @Test("at most 16 MiB and a piece are read again")
     func littleReadAgain() async throws {
-        try await withDropped(40 << 20, after: 35) { dropped, stub, client in
+        try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
             let record = try JSONSerialization.jsonObject(
                 with: Data(contentsOf: URL(fileURLWithPath: dropped.record())))
             let noted = (record as? [String: Any])?["digest"] as? String
             let digest = noted.flatMap { Data(base64Encoded: $0) }.flatMap { RunningDigest(encoded: $0) }
             #expect((digest?.count ?? 0) >= (35 - 16 - 1) << 20)
         }
-    }
-
-    /// Other bytes in the same file, with the same times.
-    private func overwrite(_ path: String, count: Int) throws {
-        var status = stat()
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
-        defer { close(descriptor) }
-        guard fstat(descriptor, &status) == 0 else { throw Failure("fstat") }
-        let zeros = [UInt8](repeating: 0, count: count)
-        guard pwrite(descriptor, zeros, count, 0) == count else { throw Failure("pwrite") }
-        let times = [status.st_atim, status.st_mtim]
-        guard futimens(descriptor, times) == 0 else { throw Failure("futimens") }
     }
 
     @Test("a cancelled run is remembered too")
@@ -142,7 +71,7 @@ struct JournalTests {
 
     @Test("another state of the file is uploaded anew", arguments: Change.allCases)
     func changed(_ change: Change) async throws {
-        try await withDropped { dropped, stub, client in
+        try await Dropped.with { dropped, stub, client in
             var bytes = dropped.bytes
             switch change {
             case .longer: bytes += [1]
@@ -215,7 +144,7 @@ struct JournalTests {
 
     @Test("a damaged record costs no more than a new beginning", arguments: Damage.allCases)
     func damaged(_ damage: Damage) async throws {
-        try await withDropped(20 << 20, after: 18) { dropped, stub, client in
+        try await Dropped.with(20 << 20, after: 18) { dropped, stub, client in
             let path = try dropped.record()
             let whole = try Data(contentsOf: URL(fileURLWithPath: path))
             guard var record = try JSONSerialization.jsonObject(with: whole) as? [String: Any] else {
@@ -309,7 +238,7 @@ struct JournalTests {
 
     @Test("it tells what is unfinished, and nobody else, and no secret")
     func contents() async throws {
-        try await withDropped { dropped, stub, client in
+        try await Dropped.with { dropped, stub, client in
             let entries = dropped.journal.entries()
             #expect(entries.count == 1)
             let entry = try #require(entries.first)
@@ -349,7 +278,7 @@ struct JournalTests {
 
     @Test("another server, another name or another duration is another upload")
     func keys() async throws {
-        try await withDropped { dropped, stub, client in
+        try await Dropped.with { dropped, stub, client in
             for options in [UploadOptions(name: "other"), UploadOptions(isTemporary: true)] {
                 let log = EventLog()
                 _ = try await client.upload(file: dropped.file, options: options, journal: dropped.journal) {
