@@ -97,6 +97,7 @@ extension ServerRefusal: CustomStringConvertible {
 
     fileprivate var advice: String? {
         switch status {
+        case 300...399: "the server is at another address now: give that one, or https:// in place of http://"
         case 401: "the token is missing, mistyped or expired: give BLOB_TOKEN, or store one with 'blob login'"
         case 403 where code == BlobError.Code.quotaExceeded.name:
             "delete files with 'blob delete', or ask for more quota"

@@ -119,12 +119,13 @@ struct Calls: Sendable {
 
     /// Asks for a blob from an offset on. The answer may begin earlier, at 0, where the server knows no ranges.
     func download(_ digest: BlobDigest, from offset: Int64) async throws -> IncomingBlob {
-        var request = ServerRequest(method: .GET, path: "/api/blobs/\(digest)")
+        var headers = HTTPHeaders()
         if offset > 0 {
-            request.headers.add(name: "Range", value: "bytes=\(offset)-")
-            request.headers.add(name: "If-Range", value: "\"\(digest)\"")
+            headers.add(name: "Range", value: "bytes=\(offset)-")
+            headers.add(name: "If-Range", value: "\"\(digest)\"")
         }
-        let response = try await transport.begin(request)
+        let followed = try await transport.follow("/api/blobs/\(digest)", headers: headers)
+        let response = followed.response
         switch response.status.code {
         case 200:
             let length = response.headers.first(name: "Content-Length").flatMap { Int64($0) }
@@ -140,6 +141,11 @@ struct Calls: Sendable {
             return IncomingBlob(start: offset, size: offset, body: nil)
         default:
             let body = try await Transport.mappingErrors { try await response.body.collect(upTo: 1 << 20) }
+            // Its refusals are not the server's: an address that it gave may have expired, and the next is another.
+            if let stranger = followed.stranger {
+                throw BlobServerError.connection(
+                    "\(stranger), where the server sends downloads, answered \(response.status.code)")
+            }
             throw BlobServerError.refused(
                 ServerRefusal(
                     ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)))

@@ -94,14 +94,20 @@ struct Transport: Sendable {
         return answer
     }
 
+    private func begin(_ request: ServerRequest) async throws -> HTTPClientResponse {
+        try await send(request, to: url(request.path) + Self.text(of: request.query), isForServer: true)
+    }
+
     /// Sends a request and returns when the answer's head is there, whatever it says. Its body has to be read or
     /// dropped.
-    func begin(_ request: ServerRequest) async throws -> HTTPClientResponse {
-        var whole = HTTPClientRequest(url: base + request.path + Self.text(of: request.query))
+    ///
+    /// - Parameter isForServer: whether the token is for those at this address.
+    func send(_ request: ServerRequest, to address: String, isForServer: Bool) async throws -> HTTPClientResponse {
+        var whole = HTTPClientRequest(url: address)
         whole.method = request.method
         whole.headers = request.headers
         whole.headers.add(name: "User-Agent", value: "blob")
-        if let token { whole.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        if isForServer, let token { whole.headers.add(name: "Authorization", value: "Bearer \(token)") }
         whole.body = request.body
         return try await Self.mappingErrors { [whole] in try await client.execute(whole, deadline: .distantFuture) }
     }

@@ -30,6 +30,8 @@ enum Fault: Sendable, Equatable {
     case silence
     /// The upload is gone from now on.
     case forget
+    /// The bytes are elsewhere.
+    case redirect(Int, to: String?)
     /// Something else answers, with this status and this body.
     case strange(Int, String)
 }
@@ -105,6 +107,7 @@ final class ReferenceModel: Sendable {
         var files: [PublishedFile] = []
         var faults: [Operation: [Fault]] = [:]
         var seen: [Operation] = []
+        var downloads: [[String: String]] = []
         var received = 0
         var damagesLeft = 0
         var connections = 0
@@ -127,6 +130,8 @@ final class ReferenceModel: Sendable {
 
     /// The operations that were asked for, in order.
     var seen: [Operation] { state.withLock { $0.seen } }
+    /// The headers of the downloads that were asked for, in order, by names of small letters.
+    var downloads: [[String: String]] { state.withLock { $0.downloads } }
     /// Bytes of uploads that came, whether they counted or not.
     var received: Int { state.withLock { $0.received } }
     var files: [PublishedFile] { state.withLock { $0.files } }
@@ -160,9 +165,11 @@ final class ReferenceModel: Sendable {
     // MARK: What connections ask
 
     /// The fault that this request shall have.
-    func begins(_ operation: Operation) -> Fault? {
-        state.withLock { state in
+    func begins(_ request: StubRequest) -> Fault? {
+        let operation = request.operation
+        return state.withLock { state in
             state.seen.append(operation)
+            if operation == .download { state.downloads.append(request.headers) }
             guard state.faults[operation]?.isEmpty == false else { return nil }
             return state.faults[operation]?.removeFirst()
         }
@@ -284,7 +291,7 @@ final class ReferenceModel: Sendable {
         ]
         guard manners.extras.contains(.ranges), let range = request.headers["range"],
             let first = Int(range.dropFirst("bytes=".count).dropLast()),
-            request.headers["if-range"] == "\"\(request.subject)\""
+            request.headers["if-range"] ?? "\"\(request.subject)\"" == "\"\(request.subject)\""
         else { return StubAnswer(status: 200, headers: headers, body: bytes) }
         guard first < bytes.count else {
             return StubAnswer(status: 416, headers: [("Content-Range", "bytes */\(bytes.count)")])

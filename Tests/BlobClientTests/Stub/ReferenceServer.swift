@@ -58,7 +58,7 @@ private final class StubConnection: ChannelInboundHandler {
         case .head(let head):
             let request = StubRequest(head)
             self.request = request
-            fault = model.begins(request.operation)
+            fault = model.begins(request)
             if case .answerAtHead(let status) = fault { refuse(status, context) }
             if case .cut(after: 0) = fault, request.operation != .download { cut(context) }
         case .body(let bytes): takes(bytes, context)
@@ -113,6 +113,8 @@ private final class StubConnection: ChannelInboundHandler {
         case .forget:
             model.forget(request.subject)
             write(model.answer(request), context)
+        case .redirect(let status, let location):
+            write(StubAnswer(status: status, headers: location.map { [("Location", $0)] } ?? []), context)
         case .strange(let status, let text):
             write(
                 StubAnswer(status: status, headers: [("Content-Type", "text/html")], body: Array(text.utf8)), context)
