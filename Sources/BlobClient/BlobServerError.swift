@@ -53,6 +53,16 @@ public struct ServerRefusal: Equatable, Sendable {
         default: false
         }
     }
+
+    /// Whether it is the token that is refused: with another one the same upload may go on.
+    var isOfToken: Bool {
+        status == 401 || status == 403 && code == BlobError.Code.forbidden.name
+    }
+
+    /// Whether the caller has as many open uploads as it may have, which is told apart from a server that is busy.
+    var isOfOpenUploads: Bool {
+        status == 429 && code == BlobError.Code.tooManyUploads.name
+    }
 }
 
 extension BlobServerError: CustomStringConvertible {
@@ -69,6 +79,19 @@ extension BlobServerError: CustomStringConvertible {
         case .streamLost: "the server lost what it had received, and a stream cannot be read a second time"
         case .wrongDigest(let expected, let found):
             "the bytes are not those of \(expected)" + (found.map { ", but of \($0)" } ?? "")
+        }
+    }
+
+    /// Whether the next file would meet the same: the server is gone or not trusted, the token is refused, or there is
+    /// no room, no quota, or no further upload for its owner. Whoever sends many files stops at the first such error,
+    /// which comes after everything that could be tried again was.
+    ///
+    /// `false` where it is about one file, or nobody can tell.
+    public var concernsEveryFile: Bool {
+        switch self {
+        case .connection, .untrusted, .invalidAddress, .certificates: true
+        case .refused(let refusal): [401, 403, 429, 502, 503, 504, 507].contains(refusal.status)
+        case .unexpectedAnswer, .file, .fileChanged, .streamLost, .wrongDigest: false
         }
     }
 
@@ -103,6 +126,8 @@ extension ServerRefusal: CustomStringConvertible {
             "delete files with 'blob delete', or ask for more quota"
         case 403: "ask the server's operator for a token with this scope"
         case 404 where code.isEmpty: "see that the address is that of a blob server, without '/api'"
+        case 429 where isOfOpenUploads:
+            "see what is open with 'blob status', and end it with 'blob resume' or 'blob cancel'"
         case 413: "the file is larger than the server takes"
         case 500...599: requestID.map { "if it stays so, tell the server's operator the request's id, \($0)" }
         default: nil

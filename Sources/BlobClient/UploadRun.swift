@@ -78,7 +78,12 @@ struct UploadRun {
                 file.name = file.name ?? options.name
                 return file
             } catch {
-                try await recover(from: error)
+                do {
+                    try await recover(from: error)
+                } catch {
+                    await giveUp(after: error)
+                    throw error
+                }
             }
         }
     }
@@ -226,6 +231,21 @@ struct UploadRun {
             try startOver(.wrongDigest, or: error)
         default: try await attempts.pause(after: error, tell: tell)
         }
+    }
+
+    /// Lets go of an upload that no later run will go on with, so that it is none of those that the caller has open.
+    private func giveUp(after error: any Error) async {
+        let mayGoOn =
+            switch error {
+            case is CancellationError, BlobServerError.connection, BlobServerError.untrusted: true
+            case BlobServerError.refused(let refusal): refusal.isPassing || refusal.isOfToken
+            case BlobServerError.unexpectedAnswer: true
+            default: false
+            }
+        guard let id = upload?.id, !mayGoOn || record == nil, !Task.isCancelled else { return }
+        record?.forget()
+        // Otherwise the server lets go of it when its time has come.
+        try? await calls.destroy(id)
     }
 
     /// - Parameters:

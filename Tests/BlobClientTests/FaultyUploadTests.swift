@@ -130,7 +130,7 @@ struct FaultyUploadTests {
                 let code = errors == .json ? "SOME_CODE" : ""
                 let message = errors == .json ? "No." : ""
                 #expect(error == .refused(ServerRefusal(status: status, code: code, message: message)))
-                #expect(log.retries.isEmpty && stub.model.seen.last == operation)
+                #expect(log.retries.isEmpty && stub.model.seen.last { $0 != .destroy } == operation)
                 #expect(stub.model.files.isEmpty)
             }
         }

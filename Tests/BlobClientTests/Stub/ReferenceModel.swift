@@ -15,6 +15,8 @@ enum Fault: Sendable, Equatable {
     case nothing
     /// Refused when it has come, without anything having been done.
     case answer(Int, retryAfter: String? = nil)
+    /// The same, with the server's name for it.
+    case named(Int, String)
     /// Refused at its head. Its body is not read, and the connection is closed.
     case answerAtHead(Int)
     /// Done, and then refused.

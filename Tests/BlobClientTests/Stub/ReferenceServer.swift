@@ -106,6 +106,7 @@ private final class StubConnection: ChannelInboundHandler {
             var answer = model.refusal(status)
             if let retryAfter { answer.headers.append(("Retry-After", retryAfter)) }
             write(answer, context)
+        case .named(let status, let code): write(model.refusal(status, code), context)
         case .answerAfterActing(let status):
             _ = model.answer(request)
             write(model.refusal(status), context)
