@@ -44,6 +44,7 @@ let package = Package(
     products: [
         .executable(name: "blob", targets: ["blob"]),
         .executable(name: "blobd", targets: ["blobd"]),
+        .library(name: "BlobClient", targets: ["BlobClient", "BlobCore"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -143,7 +144,7 @@ let package = Package(
         .testTarget(name: "BlobCoreTests", dependencies: ["BlobCore"], swiftSettings: swiftSettings),
         .testTarget(
             name: "BlobClientTests",
-            dependencies: ["BlobClient", "BlobCore", .nioCore, .nioHTTP1, .nioPosix],
+            dependencies: ["BlobClient", "BlobCore", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -101,7 +101,8 @@ extension BlobServerError: CustomStringConvertible {
         case .refused(let refusal): refusal.advice
         case .connection:
             "see that the server runs and the address is right, then run the same command again: it goes on"
-        case .untrusted: "name the certificate of its authority with --ca FILE"
+        case .untrusted:
+            "name the certificate of its authority with --ca FILE, and see that this machine's clock is right"
         case .unexpectedAnswer: "see that the address is that of a blob server, without '/api'"
         case .fileChanged: "upload it again when nobody writes to it"
         case .streamLost: "make the stream anew"

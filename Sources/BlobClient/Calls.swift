@@ -111,7 +111,7 @@ struct Calls: Sendable {
         do {
             return try decoder.decode(Value.self, from: Data(answer.body.readableBytesView))
         } catch {
-            throw BlobServerError.unexpectedAnswer("\(error)")
+            throw BlobServerError.unexpectedAnswer("its body is not the JSON of this API")
         }
     }
 

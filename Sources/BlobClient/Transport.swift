@@ -4,9 +4,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
-import NIOPosix
 import NIOSSL
-import SystemPackage
 
 /// One request. The path begins after the server's address.
 struct ServerRequest: Sendable {
@@ -144,50 +142,6 @@ struct Transport: Sendable {
             if Task.isCancelled { throw CancellationError() }
             throw BlobServerError(network: error)
         }
-    }
-}
-
-extension BlobServerError {
-    fileprivate init(network error: any Error) {
-        switch error {
-        case let error as BlobServerError: self = error
-        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):
-            self = .untrusted("it was not signed by an authority that is trusted here")
-        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
-            self = .untrusted("it is for another host")
-        case let error as HTTPClientError: self = .connection(Self.text(of: error))
-        case is ChannelError: self = .connection("the connection broke")
-        case let error as IOError: self = .connection(Self.text(of: Errno(rawValue: error.errnoCode)))
-        case let error as NIOConnectionError: self = .connection(Self.text(of: error))
-        default: self = .connection("the connection broke: \(error)")
-        }
-    }
-
-    private static func text(of error: HTTPClientError) -> String {
-        switch error {
-        case .connectTimeout: "the server does not answer"
-        case .readTimeout, .writeTimeout: "the connection has gone silent"
-        case .remoteConnectionClosed: "the connection broke"
-        default: "the connection broke: \(error.shortDescription)"
-        }
-    }
-
-    private static func text(of error: Errno) -> String {
-        switch error {
-        case .connectionRefused, .noRouteToHost, .networkUnreachable, .networkDown:
-            "cannot connect to the server: \(error)"
-        default: "the connection broke: \(error)"
-        }
-    }
-
-    private static func text(of error: NIOConnectionError) -> String {
-        if error.dnsAError != nil || error.dnsAAAAError != nil, error.connectionErrors.isEmpty {
-            return "there is no host '\(error.host)'"
-        }
-        let reason = error.connectionErrors.first.map { failure in
-            (failure.error as? IOError).map { Errno(rawValue: $0.errnoCode).description } ?? "\(failure.error)"
-        }
-        return "cannot connect to \(error.host), port \(error.port): \(reason ?? "no answer")"
     }
 }
 

@@ -25,12 +25,16 @@ extension S3Error {
             self.init(.untrusted, message: "the store's certificate is for another host")
         case let error as HTTPClientError: self.init(error)
         case HTTPParserError.invalidEOFState, is ChannelError: self = .broken
-        case let error as HTTPParserError:
-            self.init(.unexpectedReply, message: "the store's reply is no HTTP: \(error)")
+        case NIOSSLError.handshakeFailed:
+            self.init(
+                .unreachable, message: "the store answers without TLS, or one that is not known here; see its address")
+        case is HTTPParserError:
+            self.init(
+                .unexpectedReply, message: "the store's reply is no HTTP; with TLS, its address begins with https://")
         case let error as NIOConnectionError:
             self.init(.unreachable, message: "cannot connect to \(error.host), port \(error.port): \(error.reason)")
         case let error as IOError: self.init(.unreachable, message: "the connection to the store broke: \(error)")
-        default: self.init(.unreachable, message: "the connection to the store broke: \(error)")
+        default: self = .broken
         }
     }
 

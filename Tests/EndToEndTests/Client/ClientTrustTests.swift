@@ -65,6 +65,11 @@ struct ClientTrustTests {
                 guard case .untrusted = error else { throw Failure("\(String(describing: error))") }
                 #expect(error?.advice?.contains("--ca") == true)
             }
+            let client = try BlobServer("http://127.0.0.1:\(server.port)", configuration: .once)
+            let error = await #expect(throws: BlobServerError.self) { try await client.files() }
+            #expect(
+                error == .connection("what answers speaks no HTTP; if it speaks TLS, its address begins with https://"))
+            await client.shutdown()
         }
     }
 
@@ -75,5 +80,14 @@ struct ClientTrustTests {
         #expect(throws: BlobServerError.self) {
             try BlobServer("https://127.0.0.1:1", configuration: configuration)
         }
+    }
+}
+
+extension ClientConfiguration {
+    /// Nothing is tried again.
+    fileprivate static var once: ClientConfiguration {
+        var configuration = ClientConfiguration()
+        configuration.retries.triesWithoutProgress = 1
+        return configuration
     }
 }

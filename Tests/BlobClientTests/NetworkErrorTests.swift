@@ -1,0 +1,65 @@
+// What people read when the network, TLS or HTTP fails: a sentence each, and what to do next.
+
+@testable import BlobClient
+import AsyncHTTPClient
+import BlobCore
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+import Testing
+
+@Suite("Errors of the network")
+struct NetworkErrorTests {
+    /// A type that nobody has foreseen, with a name and a path in its description.
+    private struct Unforeseen: Error, CustomStringConvertible {
+        var description: String { "Unforeseen(path: \"/build/ssl/tls_record.cc\")" }
+    }
+
+    static let errors: [any Error] = [
+        Unforeseen(), ChannelError.connectTimeout(.seconds(1)), ChannelError.ioOnClosedChannel, ChannelError.eof,
+        IOError(errnoCode: 104, reason: "read(descriptor:)"), IOError(errnoCode: 111, reason: "connect(descriptor:)"),
+        IOError(errnoCode: 113, reason: "connect"), IOError(errnoCode: 9_999, reason: "connect"),
+        HTTPParserError.invalidEOFState, HTTPParserError.invalidVersion, HTTPParserError.invalidConstant,
+        HTTPParserError.headerOverflow, NIOSSLError.uncleanShutdown, NIOSSLError.handshakeFailed(.syscallError),
+        NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])), BoringSSLError.sslError([]),
+        HTTPClientError.readTimeout, HTTPClientError.connectTimeout, HTTPClientError.tlsHandshakeTimeout,
+        HTTPClientError.remoteConnectionClosed, HTTPClientError.alreadyShutdown, HTTPClientError.uncleanShutdown,
+        HTTPClientError.getConnectionFromPoolTimeout, HTTPClientError.bodyLengthMismatch,
+        HTTPClientError.contentLengthMissing, HTTPClientError.requestStreamCancelled,
+    ]
+
+    @Test("name no type and no path of a build, and say what to do", arguments: errors)
+    func sentences(_ error: any Error) {
+        expectSentence(BlobServerError(network: error))
+    }
+
+    @Test("https:// to a port without TLS says so, at the first try")
+    func plaintext() async throws {
+        try await withStub { stub, _ in
+            let log = EventLog()
+            let client = try BlobServer("https://127.0.0.1:\(stub.port)", configuration: .quick)
+            let error = await #expect(throws: BlobServerError.self) {
+                try await client.upload([1], as: .stream, log: log)
+            }
+            await client.shutdown()
+            let words = "it is no TLS; if the server speaks plain HTTP, its address begins with http://"
+            #expect(error == .unexpectedAnswer(words) && log.retries.isEmpty)
+            if let error { expectSentence(error) }
+        }
+    }
+
+    @Test("an answer that is not this API's JSON", arguments: ["<h1>Hello</h1>", "{}", #"{"items":5,"count":"many"}"#])
+    func noJSON(_ body: String) async throws {
+        try await withStub([.list: [.strange(200, body)]]) { stub, client in
+            let error = await #expect(throws: BlobServerError.self) { try await client.files() }
+            if let error { expectSentence(error) }
+        }
+    }
+
+    private func expectSentence(_ error: BlobServerError, sourceLocation: SourceLocation = #_sourceLocation) {
+        for part in ["NIO", "BoringSSL", "HTTPParser", "Error", "DecodingError", ".cc", ".swift", "(", "Unforeseen"] {
+            #expect(!"\(error)".contains(part), sourceLocation: sourceLocation)
+        }
+        #expect("\(error)".contains(" ") && error.advice != nil, sourceLocation: sourceLocation)
+    }
+}
