@@ -33,21 +33,6 @@ struct NetworkErrorTests {
         expectSentence(BlobServerError(network: error))
     }
 
-    @Test("https:// to a port without TLS says so, at the first try")
-    func plaintext() async throws {
-        try await withStub { stub, _ in
-            let log = EventLog()
-            let client = try BlobServer("https://127.0.0.1:\(stub.port)", configuration: .quick)
-            let error = await #expect(throws: BlobServerError.self) {
-                try await client.upload([1], as: .stream, log: log)
-            }
-            await client.shutdown()
-            let words = "it is no TLS; if the server speaks plain HTTP, its address begins with http://"
-            #expect(error == .unexpectedAnswer(words) && log.retries.isEmpty)
-            if let error { expectSentence(error) }
-        }
-    }
-
     @Test("an answer that is not this API's JSON", arguments: ["<h1>Hello</h1>", "{}", #"{"items":5,"count":"many"}"#])
     func noJSON(_ body: String) async throws {
         try await withStub([.list: [.strange(200, body)]]) { stub, client in

@@ -65,11 +65,6 @@ struct ClientTrustTests {
                 guard case .untrusted = error else { throw Failure("\(String(describing: error))") }
                 #expect(error?.advice?.contains("--ca") == true)
             }
-            let client = try BlobServer("http://127.0.0.1:\(server.port)", configuration: .once)
-            let error = await #expect(throws: BlobServerError.self) { try await client.files() }
-            #expect(
-                error == .connection("what answers speaks no HTTP; if it speaks TLS, its address begins with https://"))
-            await client.shutdown()
         }
     }
 
@@ -81,13 +76,14 @@ struct ClientTrustTests {
             try BlobServer("https://127.0.0.1:1", configuration: configuration)
         }
     }
-}
 
-extension ClientConfiguration {
-    /// Nothing is tried again.
-    fileprivate static var once: ClientConfiguration {
-        var configuration = ClientConfiguration()
-        configuration.retries.triesWithoutProgress = 1
-        return configuration
+    @Test("https:// to a server without TLS says what is wrong with the address")
+    func plaintext() async throws {
+        let server = try await ServerProcess.shared
+        let client = try BlobServer("https://127.0.0.1:\(server.port)")
+        let error = await #expect(throws: BlobServerError.self) { try await client.files() }
+        let words = "it is no TLS; if the server speaks plain HTTP, its address begins with http://"
+        #expect(error == .unexpectedAnswer(words))
+        await client.shutdown()
     }
 }
