@@ -160,6 +160,14 @@ public final class DataDirectory: Sendable {
         (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }
 
+    /// Whether a directory in `blobs` has a name that blobd gives there.
+    static func isNameOfBlobs(_ name: String) -> Bool {
+        UInt8(name, radix: 16).map(Self.name(of:)) == name
+    }
+
+    /// What blobd makes in a data directory, beside its catalog.
+    static let namesOfParts: Set<String> = ["lock", "blobs", "uploads", "quarantine"]
+
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 

@@ -21,10 +21,9 @@ public enum DirectoryContents: Equatable, Sendable {
 
     /// What a first start may find in a directory that it is to use: an operator can put them there before.
     static let broughtByOperator: Set<String> = ["admin-token", "tls"]
-    private static let namesOfUnused: Set<String> = [
-        "lock", "lost+found", "blobs", "uploads", "quarantine", "catalog.sqlite",
-        DirectoryLabel.fileName + UploadFile.replacementSuffix,
-    ]
+    private static let namesOfUnused = DataDirectory.namesOfParts.union([
+        "lost+found", "catalog.sqlite", DirectoryLabel.fileName + UploadFile.replacementSuffix,
+    ])
 
     /// Looks into a directory.
     ///
@@ -66,7 +65,7 @@ public enum DirectoryContents: Equatable, Sendable {
         let blobs = path.appending("blobs")
         for name in try entries(blobs) {
             let directory = blobs.appending(name)
-            guard UInt8(name, radix: 16) != nil, name.utf8.count == 2 else { return directory }
+            guard DataDirectory.isNameOfBlobs(name) else { return directory }
             if let found = try entries(directory).first { return directory.appending(found) }
         }
         return nil
@@ -76,9 +75,7 @@ public enum DirectoryContents: Equatable, Sendable {
     private static func entries(_ path: FilePath) throws(BlobError) -> [String] {
         var status = stat()
         guard stat(path.string, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return [] }
-        var names: [String] = []
-        try Disk(logger: Logger(label: "blobd.storage")).names(in: path) { names.append($0) }
-        return names.filter { $0 != "." && $0 != ".." }.sorted()
+        return try Disk(logger: Logger(label: "blobd.storage")).names(in: path).sorted()
     }
 }
 

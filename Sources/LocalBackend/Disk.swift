@@ -116,7 +116,7 @@ struct Disk: Sendable {
         guard Glibc.unlink(path.string) == 0 || errno == ENOENT else { throw writing(errno, path) }
     }
 
-    /// Calls `body` with each name in a directory, in no order.
+    /// Calls `body` with each name in a directory but `.` and `..`, in no order.
     func names(in directory: FilePath, _ body: (String) -> Void) throws(BlobError) {
         guard let stream = opendir(directory.string) else { throw reading(errno, directory) }
         defer { closedir(stream) }
@@ -129,8 +129,15 @@ struct Disk: Sendable {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            body(name)
+            if name != "." && name != ".." { body(name) }
         }
+    }
+
+    /// The names in a directory that holds few.
+    func names(in directory: FilePath) throws(BlobError) -> [String] {
+        var names: [String] = []
+        try self.names(in: directory) { names.append($0) }
+        return names
     }
 
     /// Whether an error says that a file is not there. Without its directory it may be on a disk that is away: then

@@ -239,12 +239,12 @@ public struct LocalBackup: Sendable {
         try database {
             let rows = try Self.queue(backup.catalog, isReadOnly: true)
             defer { try? rows.close() }
-            foreign = try names(in: backup.path).filter { !Self.isOwn($0) }.map(backup.path.appending)
-            foreign += try names(in: backup.blobs).filter { $0.utf8.count != 2 || UInt8($0, radix: 16) == nil }
+            foreign = try disk.names(in: backup.path).filter { !Self.isOwn($0) }.map(backup.path.appending)
+            foreign += try disk.names(in: backup.blobs).filter { !DataDirectory.isNameOfBlobs($0) }
                 .map(backup.blobs.appending)
             for byte in UInt8.min...UInt8.max {
                 let directory = backup.blobs(beginningWith: byte)
-                for name in try names(in: directory) {
+                for name in try disk.names(in: directory) {
                     let path = directory.appending(name)
                     guard let digest = Self.digest(ofFileNamed: name), digest.bytes.first == byte, isFile(path) else {
                         foreign.append(path)
@@ -260,15 +260,9 @@ public struct LocalBackup: Sendable {
         return foreign
     }
 
-    private func names(in directory: FilePath) throws(BlobError) -> [String] {
-        var names: [String] = []
-        try disk.names(in: directory) { names.append($0) }
-        return names.filter { $0 != "." && $0 != ".." }
-    }
-
     /// Whether a name is one that blobd, or the file system, gives in the directory of a backup.
     private static func isOwn(_ name: String) -> Bool {
-        ["lock", "lost+found", "blobs", "uploads", "quarantine", DirectoryLabel.fileName].contains(name)
+        DataDirectory.namesOfParts.contains(name) || ["lost+found", DirectoryLabel.fileName].contains(name)
             || name.hasPrefix("catalog.sqlite")
     }
 

@@ -87,7 +87,6 @@ struct ServerListTests {
         #expect(throws: UsageProblem.self) { try GivenSettings(server: flag, stored: { [list] in list }).choice() }
     }
 
-    /// What was given for one server does not go to another that the journal knows.
     private struct Unreadable: Error {}
 
     /// What nobody needs is not read, and what is needed is not replaced by something else.
@@ -124,6 +123,7 @@ struct ServerListTests {
         }
     }
 
+    /// What was given for one server does not go to another that the journal knows.
     @Test func journal() throws {
         let settings = GivenSettings(
             environment: ["BLOB_SERVER": "https://given.example", "BLOB_TOKEN": "given"], stored: { Self.both })
