@@ -27,7 +27,7 @@ public final class DataDirectory: Sendable {
 
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
     convenience init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(BlobError) {
-        let contents = try DirectoryContents(of: path, accepting: DirectoryContents.broughtByOperator)
+        let contents = try DirectoryContents(of: path, accepting: DirectoryContents.foundByFirstStart)
         if let refusal = contents.refusal(toServe: path) { throw refusal }
         try self.init(locking: path, isReadOnly: isReadOnly, unnamedFiles: unnamedFiles)
         // A restore may have begun and been killed before the lock was there to be taken.

@@ -105,12 +105,13 @@ struct BackupRefusalTests {
         for server in [server, other] { try await server.kill() }
     }
 
-    @Test("a file system's own folder, and what an operator put there, keep nobody from a first start")
+    @Test("what a file system, an operator or a power loss left keeps nobody from a first start")
     func freshFileSystem() async throws {
         let server = try ServerProcess()
         try FileManager.default.createDirectory(
             atPath: "\(server.data)/lost+found", withIntermediateDirectories: true)
         try FileManager.default.createDirectory(atPath: "\(server.data)/tls", withIntermediateDirectories: false)
+        try Data(count: 512).write(to: URL(filePath: "\(server.data)/catalog.sqlite-journal"))
         try await server.start()
         _ = try await server.admin().publish([1])
         for name in ["backup", "restored"] {
