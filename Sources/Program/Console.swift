@@ -7,19 +7,36 @@ public enum Console {
     public static let lineStart = "\r\u{1B}[K"
 
     /// Puts lines on standard output, which carries only what was asked for, at once.
-    public static func tell(_ text: String, ending: String = "\n") {
-        write(text + ending, to: .standardOutput)
+    ///
+    /// - Throws: when they cannot be written: whoever asked for a result must not believe to have it.
+    public static func tell(_ text: String, ending: String = "\n") throws(OutputFailure) {
+        do {
+            try FileDescriptor.standardOutput.writeAll((text + ending).utf8)
+        } catch {
+            throw OutputFailure(reason: "\(error)")
+        }
     }
 
     /// Puts a problem on standard error.
     public static func complain(_ problem: String, as program: String) {
-        write("\(program): \(problem)\n", to: .standardError)
+        remark("\(program): \(problem)")
     }
 
-    private static func write(_ text: String, to descriptor: FileDescriptor) {
-        // Nobody listens any more: there is no one to tell either.
-        _ = try? descriptor.writeAll(text.utf8)
+    /// Puts what belongs to no result on standard error, as it is.
+    public static func remark(_ text: String) {
+        // When nobody listens any more, there is no one to tell either.
+        _ = try? FileDescriptor.standardError.writeAll((text + "\n").utf8)
     }
+}
+
+/// Why a result did not come out, such as for a full disk.
+public struct OutputFailure: Error, Equatable, CustomStringConvertible {
+    let reason: String
+
+    /// - Parameter reason: the system's words.
+    public init(reason: String) { self.reason = reason }
+
+    public var description: String { "standard output cannot be written to: \(reason)" }
 }
 
 /// Rows of text with their columns aligned, two spaces apart.

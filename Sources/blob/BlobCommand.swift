@@ -41,6 +41,7 @@ struct BlobCommand: AsyncParsableCommand {
 
     private static func run() async -> CInt {
         do {
+            try requireCommandLine()
             var command = try await asyncParseAsRoot()
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
@@ -65,6 +66,9 @@ struct BlobCommand: AsyncParsableCommand {
             return 1
         } catch let problem as Problem {
             Console.complain(problem.description)
+            return 1
+        } catch let missing as MissingCommandLine {
+            Console.complain(missing.description)
             return 1
         } catch {
             return answer(toParsing: error)

@@ -51,7 +51,12 @@ struct Assembly {
             threads: storage.threads, logger: logger
         ) { address in
             isReady.store(true, ordering: .relaxed)
-            Console.tell(welcome(on: address, tls: tls, firstToken: firstToken).text)
+            do {
+                try Console.tell(welcome(on: address, tls: tls, firstToken: firstToken).text)
+            } catch {
+                // Serving is what was asked for; where standard output goes is no reason to stop.
+                logger.warning("the address was not told", metadata: ["error": "\(error)"])
+            }
         }
         do {
             try await group(server, storage, tls).run()

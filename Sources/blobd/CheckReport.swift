@@ -26,13 +26,33 @@ final class CheckReport: Sendable {
     }
 
     private let style: Style
-    private let print: @Sendable (String, _ ending: String) -> Void
+    private let write: @Sendable (String, _ ending: String) throws(OutputFailure) -> Void
     private let state = Mutex(State())
+    private let failure = Mutex<OutputFailure?>(nil)
 
-    /// - Parameter print: takes what is told, and what ends it.
-    init(style: Style, print: @escaping @Sendable (String, String) -> Void = { Console.tell($0, ending: $1) }) {
+    /// - Parameter write: takes what is told, and what ends it.
+    init(
+        style: Style,
+        write: @escaping @Sendable (String, String) throws(OutputFailure) -> Void = {
+            (text, ending) throws(OutputFailure) in try Console.tell(text, ending: ending)
+        }
+    ) {
         self.style = style
-        self.print = print
+        self.write = write
+    }
+
+    /// Makes sure that everything so far was told. A check goes on to its end without that: what it does about damage
+    /// does not depend on who reads of it.
+    func requireWritten() throws(OutputFailure) {
+        if let failure = failure.withLock(\.self) { throw failure }
+    }
+
+    private func print(_ text: String, _ ending: String) {
+        do {
+            try write(text, ending)
+        } catch {
+            failure.withLock { $0 = $0 ?? error }
+        }
     }
 
     /// - Parameters:

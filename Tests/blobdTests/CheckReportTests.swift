@@ -3,6 +3,7 @@
 import BlobCore
 import BlobStorage
 import Foundation
+import Program
 import Synchronization
 import Testing
 
@@ -66,6 +67,18 @@ import Testing
         report.examined(record, .gone)
         report.orphan()
         #expect(report.end())
+    }
+
+    @Test func whatCannotBeToldIsAnError() {
+        let report = CheckReport(style: .json) { (text, _) throws(OutputFailure) in
+            if text.contains("fault") { throw OutputFailure(reason: "No space left on device") }
+        }
+        report.begin(byteCount: 0)
+        report.examined(record, .missing)
+        #expect(throws: Never.self) { try report.requireWritten() }
+        report.fault("an upload lost bytes")
+        #expect(!report.end(), "it goes on to its end")
+        #expect(throws: OutputFailure(reason: "No space left on device")) { try report.requireWritten() }
     }
 
     /// Nobody may take it for a look at everything.

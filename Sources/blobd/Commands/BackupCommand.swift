@@ -77,18 +77,19 @@ private func transfer(
         return try work(LocalBackup(logger: Logger(label: "blobd")), data) { summary in
             guard isTerminal, last.duration(to: .now) >= .milliseconds(200) else { return }
             last = .now
-            Console.tell(Console.lineStart + "\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
+            // Only a sign of life; the result below is what counts.
+            try? Console.tell(Console.lineStart + "\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
         }
     }
-    if isTerminal { Console.tell(Console.lineStart, ending: "") }
-    Console.tell(
+    if isTerminal { try Console.tell(Console.lineStart, ending: "") }
+    for digest in summary.damaged { Console.complain("the blob \(digest) is damaged") }
+    try Console.tell(
         "\(done) \(summary.blobs) blobs, \(sizeText(summary.bytes)); \(sizeText(summary.copiedBytes)) were copied"
     )
     if let first = summary.foreign.first {
-        Console.tell("\(summary.foreign.count) names in it are not blobd's and were left alone, such as \(first)")
+        try Console.tell("\(summary.foreign.count) names in it are not blobd's and were left alone, such as \(first)")
     }
     guard summary.damaged.isEmpty else {
-        for digest in summary.damaged { Console.complain("the blob \(digest) is damaged") }
         throw StartFailure("\(summary.damaged.count) blobs are damaged; 'blobd check' tells more")
     }
 }

@@ -24,7 +24,8 @@ struct CheckCommand: AsyncParsableCommand {
             Where all blobs are too many, --sample 1 examines one in a hundred, others each time. Rows are compared with \
             each other in full.
 
-            Exit codes: 0 everything is well, 1 damage was found, 2 the check could not be made.
+            Exit codes: 0 everything is well, 1 damage was found, 2 the check could not be made or told, 64 the command \
+            line is wrong.
             """
     )
 
@@ -49,8 +50,11 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
         do {
-            guard try await check() else { throw ExitCode(1) }
+            let isWell = try await check(report)
+            try report.requireWritten()
+            guard isWell else { throw ExitCode(1) }
         } catch let code as ExitCode {
             throw code
         } catch let error as SettingsError {
@@ -63,13 +67,12 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     /// - Returns: whether everything is well.
-    private func check() async throws -> Bool {
+    private func check(_ report: CheckReport) async throws -> Bool {
         let effective = try Settings.effective(flags: dataFlags.given)
         // What is found is told on standard output; the storage would tell it again.
         let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
         defer { log.drain() }
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
-        let report = CheckReport(style: json || isatty(STDOUT_FILENO) == 0 ? .json : .text)
         if case .cloud(let cloud) = try StorageSettings(effective) {
             // Each waits for the network most of the time.
             return try await run(

@@ -16,7 +16,7 @@ struct ConfigCommand: AsyncParsableCommand {
         let effective = try Settings.effective(flags: flags.given)
         // Also refuses what the server would refuse.
         _ = try Settings(effective)
-        Console.tell(Self.table(effective))
+        try Console.tell(Self.table(effective))
     }
 
     static func table(_ effective: EffectiveSettings) -> String {

@@ -64,7 +64,7 @@ struct MigrateCommand: AsyncParsableCommand {
             let report = MigrationReport(isTerminal: isatty(STDOUT_FILENO) == 1)
             let migration = Migration(source: source, target: target, jobs: jobs, report: report, logger: logger)
             let outcome = try await migration.run()
-            report.tell("brought \(report.summary); \(outcome.files - outcome.missingFiles) files are there")
+            try report.end("brought \(report.summary); \(outcome.files - outcome.missingFiles) files are there")
             result = .success(try await end(outcome, hold, target, data))
         } catch {
             result = .failure(error)
@@ -81,7 +81,7 @@ struct MigrateCommand: AsyncParsableCommand {
         for id in outcome.lostUploads { Console.complain("the upload \(id) lacks bytes that were acknowledged") }
         let damaged = outcome.damagedBlobs.count + outcome.lostUploads.count
         guard try hold.isUnchanged() else {
-            Console.tell(
+            try Console.tell(
                 "The server of \(data) goes on taking changes. To end the migration, restart it with --read-only and run "
                     + "this again."
             )
@@ -98,7 +98,8 @@ struct MigrateCommand: AsyncParsableCommand {
             )
         }
         try await target.catalog.endImport()
-        Console.tell("Everything was brought. Start nodes on it, send clients there, and stop the server of \(data).")
+        try Console.tell(
+            "Everything was brought. Start nodes on it, send clients there, and stop the server of \(data).")
     }
 }
 

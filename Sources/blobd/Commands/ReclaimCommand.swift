@@ -41,7 +41,7 @@ struct ReclaimCommand: AsyncParsableCommand {
                 throw StartFailure("the server (process \(server.process)) is read-only: nothing goes until that ends")
             }
             wake(server)
-            return Console.tell(
+            return try Console.tell(
                 "The server (process \(server.process)) was asked to reclaim now; its log tells what it did.")
         }
         try await reclaim(
@@ -55,7 +55,7 @@ struct ReclaimCommand: AsyncParsableCommand {
     private func reclaim(_ storage: Storage) async throws {
         let round = try await storage.reclaimer.reclaim(searchingAll: true)
         try await storage.close()
-        Console.tell(
+        try Console.tell(
             "removed \(round.uploads) expired uploads, \(round.files) expired files, \(round.blobs) blobs without files, "
                 + "and \(round.orphans) left behind without a row"
         )

@@ -26,21 +26,45 @@ struct RootCommand: AsyncParsableCommand {
     static func main() async {
         // SQLite makes its files as readable as it may, and they hold the key of all upload tokens.
         umask(0o077)
+        Glibc.exit(await run())
+    }
+
+    private static func run() async -> CInt {
         do {
+            try requireCommandLine()
             var command = try await asyncParseAsRoot()
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {
                 try command.run()
             }
+            return ExitCode.success.rawValue
+        } catch let code as ExitCode {
+            return code.rawValue
         } catch let error as SettingsError {
             error.problems.forEach(Console.complain)
-            exit(withError: ExitCode.validationFailure)
+            return ExitCode.validationFailure.rawValue
         } catch let error as BlobError {
             Console.complain(error.message)
-            exit(withError: ExitCode.failure)
+            return ExitCode.failure.rawValue
         } catch {
-            exit(withError: error)
+            return answer(error)
+        }
+    }
+
+    /// Tells why a command did not do its work; and help and versions, which were asked for.
+    private static func answer(_ error: any Error) -> CInt {
+        let code = exitCode(for: error)
+        guard code == .success else {
+            Console.remark(fullMessage(for: error))
+            return code.rawValue
+        }
+        do {
+            try Console.tell(fullMessage(for: error))
+            return code.rawValue
+        } catch {
+            Console.complain(error.description)
+            return ExitCode.failure.rawValue
         }
     }
 }

@@ -48,10 +48,16 @@ struct TokenCommand: AsyncParsableCommand {
 
         func run() async throws {
             let request = try request()
-            let secret = try await withCatalog(dataFlags) { catalog, _ in
-                try await request.create(in: catalog, clock: SystemClock())
+            try await withCatalog(dataFlags) { catalog, _ in
+                let secret = try await request.create(in: catalog, clock: SystemClock())
+                do {
+                    try Console.tell(secret.text)
+                } catch {
+                    // Nobody has seen it, and its name would be taken.
+                    _ = try await catalog.revokeToken(named: request.name)
+                    throw StartFailure("\(error); the token was revoked again")
+                }
             }
-            Console.tell(secret.text)
         }
 
         func request() throws -> TokenRequest {
@@ -70,7 +76,7 @@ struct TokenCommand: AsyncParsableCommand {
 
         func run() async throws {
             let tokens = try await withCatalog(dataFlags) { catalog, _ in try await catalog.tokens() }
-            Console.tell(Self.table(tokens))
+            try Console.tell(Self.table(tokens))
         }
 
         static func table(_ tokens: [AccessToken]) -> String {

@@ -10,6 +10,8 @@ final class MigrationReport: Sendable {
     private struct State {
         var progress = ByteProgress()
         var blobs: Int64 = 0
+        /// The first of this report that could not be written. The work goes on: it is not done for the report.
+        var failure: OutputFailure?
     }
 
     private let isTerminal: Bool
@@ -33,8 +35,7 @@ final class MigrationReport: Sendable {
             guard state.progress.add(byteCount, showingEvery: isTerminal ? .milliseconds(200) : .seconds(10)) else {
                 return
             }
-            let text = "\(state.blobs) blobs, \(state.progress.text)"
-            Console.tell(isTerminal ? Console.lineStart + text : text, ending: isTerminal ? "" : "\n")
+            put("\(state.blobs) blobs, \(state.progress.text)", ending: isTerminal ? "" : "\n", &state)
         }
     }
 
@@ -43,11 +44,26 @@ final class MigrationReport: Sendable {
     }
 
     func damaged(_ digest: BlobDigest) {
-        tell("the blob \(digest) is damaged: its bytes are not brought")
+        state.withLock { put("the blob \(digest) is damaged: its bytes are not brought", ending: "\n", &$0) }
     }
 
-    func tell(_ text: String) {
-        Console.tell(isTerminal ? Console.lineStart + text : text)
+    /// Tells the result.
+    ///
+    /// - Throws: also when something before it could not be written.
+    func end(_ text: String) throws(OutputFailure) {
+        let failure = state.withLock { state in
+            put(text, ending: "\n", &state)
+            return state.failure
+        }
+        if let failure { throw failure }
+    }
+
+    private func put(_ text: String, ending: String, _ state: inout State) {
+        do {
+            try Console.tell(isTerminal ? Console.lineStart + text : text, ending: ending)
+        } catch {
+            state.failure = state.failure ?? error
+        }
     }
 
     /// Such as "100 blobs, 3.4 GiB in 1m 3s".
