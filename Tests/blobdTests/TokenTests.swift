@@ -147,8 +147,20 @@ struct AdminTokenTests {
             #expect(token?.expires == nil)
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["admin-token"])
 
-            #expect(try await AdminToken.prepare(in: directory, catalog: catalog, clock: clock) == nil)
+            #expect(try await AdminToken.prepare(in: directory, catalog: catalog, clock: clock) == path, "told again")
             #expect(try self.secret(in: directory) == secret)
+        }
+    }
+
+    /// What lies there in the place of the token's file is not told as the token, and keeps nobody from serving.
+    @Test(arguments: ["hello\n", TokenSecret().text + "\n"])
+    func otherFile(text: String) async throws {
+        let catalog: any Catalog = InMemoryCatalog(clock: clock)
+        try await withTemporaryDirectory { directory in
+            let path = try #require(try await AdminToken.prepare(in: directory, catalog: catalog, clock: clock))
+            try Data(text.utf8).write(to: URL(filePath: path))
+            #expect(try await AdminToken.prepare(in: directory, catalog: catalog, clock: clock) == nil)
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
         }
     }
 

@@ -37,6 +37,7 @@ struct WelcomeTests {
                 For clients to trust, the certificate it made: /d/tls/certificate.pem
                 A first token with all scopes is in /it's here/admin-token. Try it:
                   curl -i --cacert /d/tls/certificate.pem -X POST -H "Authorization: Bearer $(cat '/it'\''s here/admin-token')" 'https://[::1]:1/api/blobs/uploads?filename=hello.txt'
+                Once you have tokens of your own, 'blobd token revoke admin' removes it and its file.
                 """#
         )
     }

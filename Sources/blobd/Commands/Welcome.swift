@@ -8,13 +8,13 @@ struct Welcome {
     let address: ListenAddress
     /// The certificate to trust for trying out TLS; `nil` when it needs no mention.
     let selfSignedCertificate: String?
-    /// `nil` where there are tokens already.
+    /// `nil` where there are tokens already, and none of them lies in a file.
     let firstToken: FirstToken?
     let isSecure: Bool
 
     /// How a newcomer gets in.
     enum FirstToken {
-        /// This start made a token and wrote it to a file.
+        /// It lies in a file, which this start or an earlier one wrote.
         case file(String)
         /// There is none, and somebody has to make one.
         case missing
@@ -39,6 +39,8 @@ struct Welcome {
                 "  curl -i\(trust) -X POST -H \"Authorization: Bearer $(cat \(quoted(path)))\" "
                     + "'\(scheme)://\(address.reachable)/api/blobs/uploads?filename=hello.txt'"
             )
+            lines.append(
+                "Once you have tokens of your own, 'blobd token revoke \(AdminToken.name)' removes it and its file.")
         }
         return lines.joined(separator: "\n")
     }

@@ -18,12 +18,16 @@ enum AdminToken {
     /// The file comes first, then the row: a crash between the two leaves a file that the next start adopts. A file
     /// whose token was revoked is never adopted, because revoking removes the file before the row.
     ///
-    /// - Returns: the path of the file when a token was made or adopted, `nil` when there was nothing to do.
+    /// - Returns: the path of the file where it holds the token, at every start: nobody may have read what an earlier
+    ///   one told, or it failed before it could tell. `nil` where there is no such file.
     static func prepare(in directory: String, catalog: any Catalog, clock: any WallClock) async throws -> String? {
         let tokens = try await catalog.tokens()
-        guard !tokens.contains(where: { $0.name == name }) else { return nil }
-
         let path = path(in: directory)
+        guard !tokens.contains(where: { $0.name == name }) else {
+            // Another file there, or one that cannot be read, is nobody's way in, and no reason not to serve.
+            guard let kept = try? readSecret(at: path) else { return nil }
+            return try await catalog.token(secretDigest: kept.digest)?.name == name ? path : nil
+        }
         let secret: TokenSecret
         if let kept = try readSecret(at: path) {
             secret = kept

@@ -201,6 +201,25 @@ struct BadSettingsTests {
         }
     }
 
+    @Test("a start that failed for its address has made a token; each start tells where it lies until it is revoked")
+    func tokenAfterFailedStart() async throws {
+        try await withServer { other in
+            let server = try ServerProcess()
+            let token = server.data + "/admin-token"
+            let taken = ["--data", server.data, "--listen", "127.0.0.1:\(other.port)"]
+            expect(try await serve(taken, in: server.folder), code: 1, naming: ["cannot listen"])
+            for _ in 1...2 {
+                try await server.start()
+                let child = try #require(server.child)
+                _ = try await child.output.line { $0.contains("token revoke admin") }
+                #expect(child.output.soFar.contains(token), "\(child.output.soFar)")
+                #expect(try await server.admin().send(.files()).status == 200)
+                #expect(try await server.stop() == .code(0))
+            }
+            #expect(try await server.command(["token", "revoke", "admin", "--data", server.data]).end == .code(0))
+        }
+    }
+
     @Test("certificates that cannot be read")
     func certificates() async throws {
         let folder = try TemporaryFolder()
