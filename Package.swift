@@ -17,6 +17,7 @@ extension Target.Dependency {
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
+    static let sqlite = product(name: "GRDBSQLite", package: "GRDB.swift")
     static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
@@ -93,7 +94,7 @@ let package = Package(
         .target(
             name: "LocalBackend",
             dependencies: [
-                "BlobCore", "BlobStorage", .grdb, .logging, .metrics, .nioCore, .nioPosix, .systemPackage,
+                "BlobCore", "BlobStorage", .grdb, .logging, .metrics, .nioCore, .nioPosix, .sqlite, .systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

@@ -16,8 +16,9 @@ extension API {
     }
 
     func destroyFile(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
-        try await files.destroy(try fileID(id), for: caller)
-        return Response(.noContent)
+        var response = Response(.noContent)
+        response.file = try await files.destroy(try fileID(id), for: caller)
+        return response
     }
 
     private func fileID(_ text: String) throws(BlobError) -> FileID {

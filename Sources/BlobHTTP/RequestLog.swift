@@ -1,6 +1,7 @@
 // What is told about each request after it: a line in the log, and the metrics.
 
 import BlobCore
+import BlobStorage
 import HTTPTypes
 public import Logging
 import Metrics
@@ -87,6 +88,12 @@ public final class RequestLog: Sendable {
         }
         if let peer = finished.peer { metadata["peer"] = .string(peer) }
         if let subject = answer.subject { metadata["subject"] = "\(subject)" }
+        if let file = answer.file {
+            metadata["file"] = "\(file.id)"
+            metadata["name"] = .string(file.name.text)
+            metadata["digest"] = "\(file.digest)"
+            metadata["size"] = .stringConvertible(file.size)
+        }
         if let error = answer.error {
             metadata["code"] = .string(error.code.name)
             if finished.isServerFailure { metadata["error"] = .string(error.message) }

@@ -33,6 +33,8 @@ struct Response: Sendable {
     var error: BlobError?
     /// Who asked, for the log.
     var subject: Subject?
+    /// The file that was made or removed, for the log.
+    var file: File?
     /// What was asked for, for the log and the metrics.
     var route = Route.unknownName
 

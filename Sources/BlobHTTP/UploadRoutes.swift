@@ -42,13 +42,15 @@ extension API {
         let digest = try request.query.value("digest").map { text throws(BlobError) in try BlobDigest(parsing: text) }
         let file = try await uploads.complete(id, with: request.incomingBody(), guarded: guarded, digest: digest)
         let item = FileItem(file)
-        return Response(
+        var response = Response(
             .created,
             fields: [
                 .contentType: "application/json", .location: item.url, .reprDigest: reprDigest(file.digest),
             ],
             body: .json(item)
         )
+        response.file = file
+        return response
     }
 
     func destroy(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {

@@ -30,10 +30,13 @@ public struct FileService: Sendable {
 
     /// Removes a file; its blob goes with its last file, after a grace.
     ///
+    /// - Returns: the file that was.
     /// - Throws: ``BlobError/Code/fileUnknown``.
-    public func destroy(_ id: FileID, for caller: Caller) async throws(BlobError) {
+    @discardableResult
+    public func destroy(_ id: FileID, for caller: Caller) async throws(BlobError) -> File {
         let file = try await file(id, for: caller)
         try await catalog.destroyFile(id, of: caller.isAdministrator ? nil : caller.subject)
         blobs.forget(file.digest)
+        return file
     }
 }

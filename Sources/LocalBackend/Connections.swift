@@ -33,7 +33,9 @@ struct Connector: Sendable {
                     """
             )
         }
-        return try DatabaseQueue(path: path, configuration: configuration)
+        return try SystemFailure.watchingOpening(of: path, isReadOnly: false) {
+            try DatabaseQueue(path: path, configuration: configuration)
+        }
     }
 
     /// The writer must be open: it is what makes the files that WAL mode needs.
@@ -51,6 +53,8 @@ struct Connector: Sendable {
                     """
             )
         }
-        return try DatabaseQueue(path: path, configuration: configuration)
+        return try SystemFailure.watchingOpening(of: path, isReadOnly: true) {
+            try DatabaseQueue(path: path, configuration: configuration)
+        }
     }
 }

@@ -1,8 +1,10 @@
 // What the database's errors mean to a caller, in one place.
 
 import BlobCore
+import BlobStorage
 import GRDB
 import Logging
+import SystemPackage
 
 /// A row that no version of this program would have written.
 struct DamagedRow: Error {
@@ -33,6 +35,7 @@ struct DatabaseErrors: Sendable {
 
     func classified(_ error: any Error) -> BlobError {
         if let error = error as? BlobError { return error }
+        if let failure = error as? SystemFailure { return classified(failure) }
         guard let error = error as? DatabaseError else {
             logger.critical("A row of the catalog cannot be read", metadata: ["error": "\(error)"])
             return Self.damaged
@@ -51,6 +54,18 @@ struct DatabaseErrors: Sendable {
             logger.error("The catalog failed", metadata: ["error": "\(error)"])
             return Self.unreachable
         }
+    }
+
+    private func classified(_ failure: SystemFailure) -> BlobError {
+        let (error, code) = (failure.error, failure.cause.rawValue)
+        logger.error(
+            "The catalog failed",
+            metadata: [
+                "error": "\(error)", "cause": "\(OpenFileLimit.advice(for: code) ?? failure.cause.description)",
+                "errno": .stringConvertible(code),
+            ]
+        )
+        return Self.unreachable
     }
 
     /// The same for opening, where the reader of the message is the operator.

@@ -19,9 +19,9 @@ public enum DirectoryContents: Equatable, Sendable {
     /// Something else, such as this.
     case foreign(FilePath)
 
-    /// What a first start may find in a directory that it is to use: an operator can put the first two there before, and
-    /// the journal of the catalog's first change is there when the power went before the catalog. A backup or a restore
-    /// brings its own catalog, to which such a journal must not be applied.
+    /// What a first start may find in a directory that it is to use: an operator can put the first two there before,
+    /// and the journal of the catalog's first change is there when the power went before the catalog. A backup or a
+    /// restore brings its own catalog, to which such a journal must not be applied.
     static let foundByFirstStart: Set<String> = ["admin-token", "tls", "catalog.sqlite-journal"]
     private static let namesOfUnused = DataDirectory.namesOfParts.union([
         "lost+found", "catalog.sqlite", DirectoryLabel.fileName + UploadFile.replacementSuffix,

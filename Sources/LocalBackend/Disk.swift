@@ -183,6 +183,12 @@ struct Disk: Sendable {
     }
 
     private func metadata(_ code: CInt, _ path: FilePath) -> Logger.Metadata {
-        ["path": "\(path)", "error": "\(Errno(rawValue: code).description)"]
+        // A limit says nothing about the file that met it, and one line for all of them can be folded.
+        if let advice = OpenFileLimit.advice(for: code) {
+            return ["error": "\(advice)", "errno": .stringConvertible(code)]
+        }
+        return [
+            "path": "\(path)", "error": "\(Errno(rawValue: code).description)", "errno": .stringConvertible(code),
+        ]
     }
 }

@@ -49,7 +49,7 @@ final class ReaderPool: Sendable {
     private func execute<Value>(_ body: (Database) throws -> Value) throws -> Value {
         let connection = try idle.withLock { $0.popLast() } ?? connector.reader()
         // A connection that met an error is not used again.
-        let value = try connection.unsafeRead(body)
+        let value = try connection.unsafeRead { db in try SystemFailure.watching(db, body) }
         idle.withLock { $0.append(connection) }
         return value
     }

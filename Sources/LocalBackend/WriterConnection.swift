@@ -44,7 +44,7 @@ final class WriterConnection: Sendable {
     ///
     /// - Throws: what `body` throws, or why there is no connection.
     func execute<Value>(_ body: (Database) throws -> Value) throws -> Value {
-        try connection().writeWithoutTransaction(body)
+        try connection().writeWithoutTransaction { db in try SystemFailure.watching(db, body) }
     }
 
     /// Lets the connection be replaced before anything else is written.

@@ -90,8 +90,7 @@ struct LogTests {
         let lines = Lines()
         var logger = Logger(label: "test") { _ in
             LineLogHandler(
-                level: .info, format: .text, metadataProvider: .init { ["a": "provided", "b": "provided"] },
-                write: lines.append
+                level: .info, metadataProvider: .init { ["a": "provided", "b": "provided"] }, take: lines.append
             )
         }
         logger[metadataKey: "a"] = "logger"
@@ -159,7 +158,9 @@ struct LogTests {
 private final class Lines: Sendable {
     private let lines = Mutex<[String]>([])
 
-    @Sendable func append(_ line: [UInt8]) { lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }
+    @Sendable func append(_ entry: LogEntry) {
+        lines.withLock { $0.append(String(decoding: entry.line(.text), as: UTF8.self)) }
+    }
 
     var all: [String] { lines.withLock { $0 } }
 }

@@ -11,7 +11,7 @@ enum LogFormat: String, SettingChoice {
 }
 
 /// What one line tells.
-struct LogEntry {
+struct LogEntry: Sendable {
     let time: LogTime
     let level: Logger.Level
     let message: String

@@ -5,23 +5,21 @@ import Foundation
 import Glibc
 
 /// A moment in UTC, written as RFC 3339 with milliseconds: `2026-01-31T23:59:59.000Z`.
-struct LogTime {
-    private let fields: tm
-    private let milliseconds: CInt
+struct LogTime: Sendable {
+    private let time: Timestamp
 
-    init(_ time: Timestamp) {
-        var seconds = Int(time.milliseconds / 1000)
-        var fields = tm()
-        _ = gmtime_r(&seconds, &fields)
-        self.fields = fields
-        milliseconds = CInt(time.milliseconds % 1000)
-    }
+    init(_ time: Timestamp) { self.time = time }
+
+    static let zero = LogTime(Timestamp(milliseconds: 0))
 
     static var now: LogTime { LogTime(Timestamp(Date())) }
 
     /// Appends the text by hand: every request writes one, and a date formatter would cost more than the rest of the
     /// line.
     func append(to bytes: inout [UInt8]) {
+        var seconds = Int(time.milliseconds / 1000)
+        var fields = tm()
+        _ = gmtime_r(&seconds, &fields)
         Self.append(fields.tm_year &+ 1900, digits: 4, to: &bytes)
         bytes.append(UInt8(ascii: "-"))
         Self.append(fields.tm_mon &+ 1, digits: 2, to: &bytes)
@@ -34,7 +32,7 @@ struct LogTime {
         bytes.append(UInt8(ascii: ":"))
         Self.append(fields.tm_sec, digits: 2, to: &bytes)
         bytes.append(UInt8(ascii: "."))
-        Self.append(milliseconds, digits: 3, to: &bytes)
+        Self.append(CInt(time.milliseconds % 1000), digits: 3, to: &bytes)
         bytes.append(UInt8(ascii: "Z"))
     }
 

@@ -39,6 +39,38 @@ struct LogTests {
         }
     }
 
+    @Test(
+        "the lines of complete and delete have the file's id, name, digest and size; a name makes no key and no line",
+        arguments: ["text", "json"])
+    func files(_ format: String) async throws {
+        try await withServer(["--log-format", format]) { server in
+            let client = try server.admin()
+            let name = "a b\" status=500 \u{202E}ملف.txt"
+            let bytes = try Sample.bytes(77)
+            let upload = try await client.initiate(filename: name)
+            let (made, gone) = (UUID().uuidString, UUID().uuidString)
+            let answer = try await client.send(.complete(upload, .bytes(bytes)).with(["X-Request-ID": made]))
+            #expect(answer.status == 201)
+            let id = try #require(answer.json?["id"]?.string)
+            #expect(try await client.send(.destroyFile(id).with(["X-Request-ID": gone])).status == 204)
+            for request in [made, gone] {
+                let line = try await line(of: request, from: server)
+                if format == "json" {
+                    let fields = try Self.json(line)
+                    #expect(fields["name"] == name && fields["file"] == id && fields["size"] == "77", "\(line)")
+                    #expect(fields["digest"] == Sample.digest(of: bytes), "\(line)")
+                } else {
+                    for part in [
+                        "digest=\(Sample.digest(of: bytes)) ", "size=77 ", "file=",
+                        #" name="a b\" status=500 \u{202e}ملف.txt" "#,
+                    ] {
+                        #expect(line.contains(part), "\(part) in \(line)")
+                    }
+                }
+            }
+        }
+    }
+
     private static func text(_ line: String) -> [String: String] {
         let pairs = line.split(separator: " ").map { $0.split(separator: "=", maxSplits: 1).map(String.init) }
         return Dictionary(pairs.filter { $0.count == 2 }.map { ($0[0], $0[1]) }) { first, _ in first }
