@@ -131,18 +131,28 @@ extension CloudCatalog {
     public static func checkVersion(
         of pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")
     ) async throws(BlobError) {
-        let database = Database(pool: pool, clock: nil, logger: logger)
+        try check(version: try await version(in: Database(pool: pool, clock: nil, logger: logger)))
+    }
+
+    /// Checks that a node of this version can start on the database, which it brings to its version, and changes
+    /// nothing.
+    public static func checkCanServe(
+        from pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")
+    ) async throws(BlobError) {
+        let found = try await version(in: Database(pool: pool, clock: nil, logger: logger))
+        try check(version: max(found, Schema.version))
+        guard found > 0 else { return }
+        try await CloudCatalog(pool: pool, logger: logger).checkImportIsOver()
+    }
+
+    /// 0 where there are no tables yet.
+    private static func version(in database: Database) async throws(BlobError) -> Int64 {
         let select = "SELECT coalesce(max(version), 0) FROM schema_version"
         let isThere = try await database.first("SELECT to_regclass('schema_version') IS NOT NULL", []) {
             row throws(PostgresError) in try row.flag(0)
         }
-        let found =
-            if isThere == true {
-                try await database.first(select, []) { row throws(PostgresError) in try row.integer(0) }
-            } else {
-                Int64?.none
-            }
-        try check(version: found ?? 0)
+        guard isThere == true else { return 0 }
+        return try await database.first(select, []) { row throws(PostgresError) in try row.integer(0) } ?? 0
     }
 
     private static func check(version: Int64) throws(BlobError) {

@@ -14,6 +14,16 @@ enum Schema {
 
     static let steps = [formatOne, formatTwo]
 
+    static func newerFormat(_ found: Int) -> BlobError {
+        BlobError(
+            .unavailable,
+            """
+            The catalog is of format \(found), and this program knows formats up to \(format): use the newer version \
+            that wrote it.
+            """
+        )
+    }
+
     private static let formatOne = tables + uploadCounters + fileCounters + blobCounters
 
     /// Each column is NULL in the rows that there are, and changes none of them: the step takes no longer for many.
@@ -199,13 +209,7 @@ extension WriterConnection {
             throw BlobError(.unavailable, "The catalog's file is the database of another program.")
         }
         guard format <= Schema.format else {
-            throw BlobError(
-                .unavailable,
-                """
-                The catalog is of format \(format), and this program knows formats up to \(Schema.format): \
-                use the newer version that wrote it.
-                """
-            )
+            throw Schema.newerFormat(format)
         }
         return format
     }

@@ -64,7 +64,7 @@ struct Assembly {
             logger.warning("stopped before every request was over")
         } catch {
             guard !isReady.load(ordering: .relaxed) else { throw error }
-            throw StartFailure("cannot listen on \(settings.listen): \(Self.reason(error))")
+            throw StartFailure(listening: error, on: settings.listen)
         }
         try await storage.close()
     }
@@ -77,14 +77,6 @@ struct Assembly {
             try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock).map { .file($0) }
         case .cloud:
             try await catalog.tokens().isEmpty ? .missing : nil
-        }
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        switch error {
-        case let error as IOError: Errno(rawValue: error.errnoCode).description
-        case is SocketAddressError.UnknownHost: "no machine of this name is known"
-        default: "\(error)"
         }
     }
 

@@ -1,0 +1,162 @@
+// Tries what a start of the server needs, and finds everything at once that is in its way.
+
+import BlobCore
+import BlobHTTP
+import CloudBackend
+import Foundation
+import LocalBackend
+import Logging
+import NIOCore
+import NIOPosix
+import PostgresPool
+import Program
+import S3Client
+import SystemPackage
+
+/// A start of the server without serving: nothing is made or changed.
+struct StartCheck {
+    let settings: Settings
+    let logger: Logger
+
+    /// What was found, each a sentence.
+    struct Findings: Equatable {
+        /// What would keep the server from starting.
+        var problems: [String] = []
+        /// What could not be tried.
+        var remarks: [String] = []
+    }
+
+    func run() async -> Findings {
+        var findings = Findings()
+        findings.problems += certificateProblems()
+        var server: DataDirectory.Server?
+        switch settings.storage {
+        case .local:
+            findings.problems += DataDirectory.obstacles(toServing: FilePath(settings.data))
+            server = try? blobd.server(of: settings.data)
+        case .cloud(let cloud):
+            findings.problems += await databaseProblems(cloud)
+            findings.problems += await bucketProblems(cloud)
+        }
+        if let server {
+            findings.remarks.append("the data directory is in use by its server (process \(server.process)) now")
+        }
+        switch await listenFailure() {
+        case nil: break
+        // Settings are tried before they are given to a server that runs, most of all.
+        case let (failure, isTaken)? where isTaken && server != nil:
+            findings.remarks.append("\(failure); that may be this very server")
+        case let (failure, _)?: findings.problems.append(failure.description)
+        }
+        return findings
+    }
+
+    private func certificateProblems() -> [String] {
+        let problems = settings.namedFiles.compactMap(\.problem)
+        guard problems.isEmpty, case .tls(let certificate, let key) = settings.transport else { return problems }
+        do throws(StartFailure) {
+            _ = try TLSMaterial(
+                certificatePath: certificate, keyPath: key, protocols: HTTPServer.applicationProtocols, logger: logger
+            )
+            return []
+        } catch {
+            return [error.description]
+        }
+    }
+
+    /// - Returns: why the address cannot be listened on, and whether somebody else does.
+    private func listenFailure() async -> (StartFailure, isTaken: Bool)? {
+        do {
+            let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .bind(host: settings.listen.host, port: settings.listen.port).get()
+            try await channel.close()
+            return nil
+        } catch {
+            return (StartFailure(listening: error, on: settings.listen), (error as? IOError)?.errnoCode == EADDRINUSE)
+        }
+    }
+
+    private func databaseProblems(_ cloud: CloudSettings) async -> [String] {
+        do {
+            let pool = try PostgresPool(url: cloud.database, connections: 1, logger: logger)
+            let problem: String?
+            do {
+                try await CloudCatalog.checkCanServe(from: pool, logger: logger)
+                problem = nil
+            } catch {
+                problem = error.message
+            }
+            await pool.close()
+            return problem.map { [$0] } ?? []
+        } catch {
+            return ["database: \(error.message)"]
+        }
+    }
+
+    private func bucketProblems(_ cloud: CloudSettings) async -> [String] {
+        // It is among the files that are named already.
+        guard settings.namedFiles.allSatisfy({ $0.setting != .s3CertificateAuthority || $0.problem == nil }) else {
+            return []
+        }
+        do throws(S3Error) {
+            let bucket = try S3Bucket(S3Configuration(cloud), logger: logger)
+            let result: Result<Void, S3Error>
+            do throws(S3Error) {
+                result = .success(try await bucket.checkAccess())
+            } catch {
+                result = .failure(error)
+            }
+            await bucket.shutdown()
+            try result.get()
+            return []
+        } catch {
+            return ["the bucket: \(error.message)"]
+        }
+    }
+}
+
+/// A file that a setting names, and that the server only reads.
+struct NamedFile {
+    let setting: Setting
+    let path: String
+
+    /// Why it cannot be read, and whether it is not there at all; `nil` where it can.
+    private var error: Errno? {
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+            try file.closeAfter { _ = try file.read(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
+            return nil
+        } catch {
+            return error as? Errno
+        }
+    }
+
+    var problem: String? { error.map { sentence($0) } }
+
+    /// The same for one that is not there. Permissions are left out: who asks may be another user than the server.
+    var absence: String? {
+        guard let error, [.noSuchFileOrDirectory, .notDirectory].contains(error) else { return nil }
+        return sentence(error)
+    }
+
+    private func sentence(_ error: Errno) -> String {
+        "\(setting.rawValue): the file '\(path)' cannot be read: \(error)"
+    }
+}
+
+extension Settings {
+    /// The files that the settings name, but for the data.
+    var namedFiles: [NamedFile] {
+        var files: [NamedFile] = []
+        if case .tls(let certificate, let key) = transport {
+            files += [
+                NamedFile(setting: .tlsCertificate, path: certificate), NamedFile(setting: .tlsKey, path: key),
+            ]
+        }
+        if case .cloud(let cloud) = storage, let path = cloud.certificateAuthority {
+            files.append(NamedFile(setting: .s3CertificateAuthority, path: path))
+        }
+        return files
+    }
+}
