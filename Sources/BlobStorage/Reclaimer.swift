@@ -32,6 +32,11 @@ public final class Reclaimer: Sendable {
     private let locks: BlobLocks
     private let grace: Duration
     private let logger: Logger
+    /// Made with the reclaimer, so that each is shown before there was anything to count.
+    private let counters = Reclaimed().counts.map { kind, _ in
+        Counter(label: "blobd_reclaimed_total", dimensions: [("kind", kind)])
+    }
+    private let failures = Counter(label: "blobd_reclaim_failures_total")
     /// Where the next round looks for blobs without a row.
     private let nextByte = Mutex<UInt8>(0)
 
@@ -158,15 +163,18 @@ public final class Reclaimer: Sendable {
     }
 
     private func record(_ round: Reclaimed) {
-        let counts = [
-            ("uploads", round.uploads), ("files", round.files), ("blobs", round.blobs), ("orphans", round.orphans),
-        ]
-        for (kind, count) in counts {
-            Counter(label: "blobd_reclaimed_total", dimensions: [("kind", kind)]).increment(by: count)
-        }
-        Counter(label: "blobd_reclaim_failures_total").increment(by: round.failures)
+        let counts = round.counts
+        for (counter, (_, count)) in zip(counters, counts) { counter.increment(by: count) }
+        failures.increment(by: round.failures)
         guard round != Reclaimed() else { return }
         let metadata = (counts + [("failures", round.failures)]).map { ($0.0, Logger.MetadataValue.string("\($0.1)")) }
         logger.info("reclaimed", metadata: Logger.Metadata(uniqueKeysWithValues: metadata))
+    }
+}
+
+extension Reclaimed {
+    /// What was let go of, by the names of the metric and the log.
+    fileprivate var counts: [(kind: String, count: Int)] {
+        [("uploads", uploads), ("files", files), ("blobs", blobs), ("orphans", orphans)]
     }
 }

@@ -40,13 +40,13 @@ struct Disk: Sendable {
         var result = call()
         while result != 0 && errno == EINTR { result = call() }
         let code = errno
-        Self.syncTimer.record(duration: start.duration(to: .now))
+        syncTimer.record(duration: start.duration(to: .now))
         guard result != 0 else { return }
         logger.critical("The disk lost what was to be synced", metadata: metadata(code, path))
         throw .uploadFailed
     }
 
-    private static let syncTimer = Timer(label: "blobd_fsync_duration_seconds")
+    private let syncTimer = Timer(label: "blobd_fsync_duration_seconds")
 
     // MARK: Bytes
 

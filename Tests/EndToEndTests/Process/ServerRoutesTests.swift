@@ -74,6 +74,30 @@ struct MetricsTests {
         }
     }
 
+    @Test("from the start each has HELP and TYPE, counters end in _total, and what an alert watches is there")
+    func fromTheStart() async throws {
+        try await withServer { server in
+            let text = try await server.admin().anonymous.send(.get("/metrics")).text
+            let lines = text.split(separator: "\n")
+            let (types, helps) = (Self.described("TYPE", lines), Self.described("HELP", lines))
+            #expect(types.keys == helps.keys, "\(types.keys) and \(helps.keys)")
+            #expect(types.allSatisfy { ($0.value == "counter") == $0.key.hasSuffix("_total") }, "\(types)")
+            let watched = [
+                #"blobd_reclaimed_total{kind="uploads"}"#, #"blobd_reclaimed_total{kind="files"}"#,
+                #"blobd_reclaimed_total{kind="blobs"}"#, #"blobd_reclaimed_total{kind="orphans"}"#,
+                "blobd_reclaim_failures_total", "blobd_damaged_blobs_total",
+            ]
+            for series in watched { #expect(lines.contains("\(series) 0"), "\(series) in \(text)") }
+            #expect(lines.contains { $0.hasPrefix("blobd_fsync_duration_seconds_count ") }, "\(text)")
+        }
+    }
+
+    /// What the lines of one kind say, by the name of the metric.
+    private static func described(_ kind: String, _ lines: [Substring]) -> [Substring: Substring] {
+        let words = lines.filter { $0.hasPrefix("# \(kind) ") }.map { $0.split(separator: " ", maxSplits: 3) }
+        return Dictionary(words.map { ($0[2], $0[3]) }) { first, _ in first }
+    }
+
     @Test(
         "requests and their latency by route and status, bytes in and out, uploads, blobs, files, disk, fsync, commit")
     func families() async throws {
