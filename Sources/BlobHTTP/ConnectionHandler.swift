@@ -72,7 +72,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
         case .idle, .head:
-            if let answer = BlobError(parsing: error, inRequestLine: requestLine?.isInRequestLine ?? false) {
+            // What a connection that broke has left half sent is an error, too, which nobody waits to hear of.
+            if context.channel.isActive,
+                let answer = BlobError(parsing: error, inRequestLine: requestLine?.isInRequestLine ?? false)
+            {
                 refuse(answer, in: context)
             } else {
                 context.close(promise: nil)

@@ -2,22 +2,50 @@
 
 import Glibc
 
-/// The limits of open files, for whoever meets one: the system's words name neither the limit nor the way to raise it.
+/// The limits of open files.
+///
+/// The process never uses up its own limit: Swift's runtime opens files of its own, and ends the process when it cannot
+/// (libdispatch does, to count its threads). Whoever can open connections until nothing is left would stop the server.
+/// So connections are taken while a quarter of all files is left, and blobs are opened while an eighth is; the rest is
+/// for what opens few: the catalog, the log, the runtime.
 public enum OpenFileLimit {
     /// What limit a system call has met, and how it is raised; `nil` for any other error number.
     public static func advice(for code: CInt) -> String? {
         switch code {
         case EMFILE:
-            "all \(processLimit) files that this process may have open are open: raise LimitNOFILE= in its systemd unit, "
-                + "or 'ulimit -Hn' where it is started"
+            "all \(count.map(String.init) ?? "the") files that this process may have open are open, or kept for what it "
+                + "cannot do without: raise LimitNOFILE= in its systemd unit, or 'ulimit -Hn' where it is started"
         case ENFILE: "all files that this machine may have open are open: raise the sysctl fs.file-max"
         default: nil
         }
     }
 
-    private static var processLimit: String {
+    /// How many the process may have open; `nil` where nobody knows. Asked for once, when the process has set it.
+    private static let count: CInt? = {
         var limit = rlimit()
-        let isKnown = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
-        return isKnown ? String(limit.rlim_cur) : "the"
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        return CInt(clamping: limit.rlim_cur)
+    }()
+
+    private static let mostWithConnections = count.map { $0 - $0 / 4 } ?? .max
+    private static let mostWithBlobs = count.map { $0 - $0 / 8 } ?? .max
+
+    /// Whether a further connection leaves enough. The kernel gives out the lowest free number, which tells how many
+    /// are taken.
+    public static var hasRoomForConnection: Bool {
+        let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
+        guard lowest >= 0 else { return errno != EMFILE && errno != ENFILE }
+        close(lowest)
+        return lowest < mostWithConnections
+    }
+
+    /// The descriptor of a blob or an upload as it was opened, if enough are left.
+    ///
+    /// - Returns: -1 with `errno` where not, as if the system had refused.
+    public static func admitted(_ descriptor: CInt) -> CInt {
+        guard descriptor >= mostWithBlobs else { return descriptor }
+        close(descriptor)
+        errno = EMFILE
+        return -1
     }
 }

@@ -150,7 +150,7 @@ struct Disk: Sendable {
     ///
     /// - Returns: its descriptor; `nil` when there is no such file.
     func openIfThere(_ path: FilePath) throws(BlobError) -> CInt? {
-        let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = OpenFileLimit.admitted(Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))
         if descriptor >= 0 { return descriptor }
         let code = errno
         guard isGone(code, path) else { throw reading(code, path) }

@@ -43,7 +43,8 @@ final class UploadFile: Sendable {
         self.disk = disk
         path = directory.uploads.appending(upload.id.description)
         let isUnnamed = upload.offset == 0 && directory.holdsUnnamedFiles
-        let descriptor = isUnnamed ? clinux_open_unnamed(directory.uploads.string) : Self.open(path, upload)
+        let descriptor = OpenFileLimit.admitted(
+            isUnnamed ? clinux_open_unnamed(directory.uploads.string) : Self.open(path, upload))
         guard descriptor >= 0 else {
             let code = errno
             if disk.isGone(code, path) { throw .uploadFailed }
