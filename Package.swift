@@ -145,7 +145,9 @@ let package = Package(
         .testTarget(name: "BlobCoreTests", dependencies: ["BlobCore"], swiftSettings: swiftSettings),
         .testTarget(
             name: "BlobClientTests",
-            dependencies: ["BlobClient", "BlobCore", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL],
+            dependencies: [
+                "BlobClient", "BlobCore", .asyncHTTPClient, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .systemPackage,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -183,7 +185,7 @@ let package = Package(
         ),
         .testTarget(
             name: "blobTests",
-            dependencies: ["BlobClient", "BlobCore", "blob", .argumentParser],
+            dependencies: ["BlobClient", "BlobCore", "blob", .argumentParser, .systemPackage],
             swiftSettings: swiftSettings
         ),
         .testTarget(

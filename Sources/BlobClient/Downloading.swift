@@ -7,7 +7,7 @@ import Glibc
 public import NIOCore
 import NIOPosix
 import Synchronization
-import SystemPackage
+public import SystemPackage
 
 extension BlobServer {
     /// Downloads a blob into a file.
@@ -17,7 +17,7 @@ extension BlobServer {
     ///
     /// - Parameter progress: is told what happens, from any thread, one call at a time.
     public func download(
-        _ digest: BlobDigest, to path: String, progress: @escaping @Sendable (TransferEvent) -> Void = { _ in }
+        _ digest: BlobDigest, to path: FilePath, progress: @escaping @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws {
         let target = try await NIOThreadPool.singleton.runIfActive { try PartialFile(of: digest, for: path) }
         var run = DownloadRun(
@@ -140,27 +140,28 @@ private struct DownloadRun {
 /// The file that holds a download until it is complete. One process at a time goes on with it; another one downloads
 /// into a file of its own.
 private final class PartialFile: Sendable {
-    private let target: String
-    private let path: String
+    private let target: FilePath
+    private let path: FilePath
     private let descriptor: CInt
     private let count: Mutex<Int64>
     /// Of what an earlier run has left.
     let digest: RunningDigest
 
-    init(of blob: BlobDigest, for target: String) throws {
+    init(of blob: BlobDigest, for target: FilePath) throws {
         self.target = target
-        let file = FilePath(target)
         // With what is added to it, it has to stay a name: at most 255 bytes.
-        var start = (file.lastComponent?.string ?? "")[...]
+        var start = (target.lastComponent?.string ?? "")[...]
         while start.utf8.count > 200 { start.removeLast() }
         let name = ".\(start).\(blob.hex.prefix(16)).part"
-        let common = file.removingLastComponent().appending(name).string
+        let common = target.removingLastComponent().appending(name)
         if let descriptor = Self.lock(common, O_CREAT) {
             (path, self.descriptor) = (common, descriptor)
         } else {
-            path = common + "." + String(UInt64.random(in: 0 ... .max), radix: 16)
+            let own = name + "." + String(UInt64.random(in: 0 ... .max), radix: 16)
+            path = target.removingLastComponent().appending(own)
             guard let descriptor = Self.lock(path, O_CREAT | O_EXCL) else {
-                throw BlobServerError.file(path: target, problem: "cannot be written to: \(Errno(rawValue: errno))")
+                throw BlobServerError.file(
+                    path: target.string, problem: "cannot be written to: \(Errno(rawValue: errno))")
             }
             self.descriptor = descriptor
         }
@@ -172,9 +173,9 @@ private final class PartialFile: Sendable {
         close(descriptor)
     }
 
-    private static func lock(_ path: String, _ creating: CInt) -> CInt? {
+    private static func lock(_ path: FilePath, _ creating: CInt) -> CInt? {
         while true {
-            let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o666)
+            let descriptor = path.withPlatformString { open($0, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o666) }
             guard descriptor >= 0 else { return nil }
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 close(descriptor)
@@ -182,7 +183,7 @@ private final class PartialFile: Sendable {
             }
             // Whoever had the lock before may have published the file meanwhile: then it is nobody's part any more.
             var (own, named) = (stat(), stat())
-            if fstat(descriptor, &own) == 0, stat(path, &named) == 0,
+            if fstat(descriptor, &own) == 0, path.withPlatformString({ stat($0, &named) }) == 0,
                 (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
             {
                 return descriptor
@@ -221,13 +222,16 @@ private final class PartialFile: Sendable {
     }
 
     func removeIfEmpty() {
-        if count.withLock({ $0 }) == 0 { unlink(path) }
+        if count.withLock({ $0 }) == 0 { path.withPlatformString { _ = unlink($0) } }
     }
 
     /// Gives the file its name, now that its bytes are on the disk.
     func publish() async throws {
         try await onDisk { [self] in
-            guard fsync(descriptor) == 0, rename(path, target) == 0 else { throw Errno(rawValue: errno) }
+            let isNamed =
+                fsync(descriptor) == 0
+                && path.withPlatformString { path in target.withPlatformString { rename(path, $0) } } == 0
+            guard isNamed else { throw Errno(rawValue: errno) }
         }
     }
 
@@ -235,7 +239,7 @@ private final class PartialFile: Sendable {
         do {
             try await NIOThreadPool.singleton.runIfActive(work)
         } catch let error as Errno {
-            throw BlobServerError.file(path: target, problem: "cannot be written to: \(error)")
+            throw BlobServerError.file(path: target.string, problem: "cannot be written to: \(error)")
         }
     }
 }

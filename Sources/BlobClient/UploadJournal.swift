@@ -5,6 +5,7 @@ import Crypto
 public import Foundation
 import Glibc
 import Synchronization
+public import SystemPackage
 
 /// A folder with a small file for each unfinished upload.
 ///
@@ -16,7 +17,7 @@ public struct UploadJournal: Sendable {
         /// The server's address.
         public var server: String
         /// The file's absolute path.
-        public var path: String
+        public var path: FilePath
         public var options: UploadOptions
         public var upload: UploadID
         /// Bytes of the file.
@@ -64,7 +65,7 @@ public struct UploadJournal: Sendable {
 
     /// The record of an upload of this file, locked until it is let go; `nil` when somebody else has it, or when there
     /// is no place for it.
-    func record(server: String, path: String, options: UploadOptions) -> JournalRecord? {
+    func record(server: String, path: FilePath, options: UploadOptions) -> JournalRecord? {
         try? FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         return JournalRecord(at: file(server, path, options))
@@ -72,10 +73,11 @@ public struct UploadJournal: Sendable {
 
     private static let suffix = ".json"
 
-    private func file(_ server: String, _ path: String, _ options: UploadOptions) -> String {
+    private func file(_ server: String, _ path: FilePath, _ options: UploadOptions) -> String {
         // Without a path on the server as it always was, so that what an older version has noted is found.
-        let key = [server, path, options.name ?? "", "\(options.isTemporary)"] + (options.path.map { [$0] } ?? [])
-        let digest = BlobDigest(SHA256.hash(data: Data(key.joined(separator: "\n").utf8)))
+        let rest = [options.name ?? "", "\(options.isTemporary)"] + (options.path.map { [$0] } ?? [])
+        let key = [Array(server.utf8), path.bytes] + rest.map { Array($0.utf8) }
+        let digest = BlobDigest(SHA256.hash(data: Data(key.joined(separator: "\n".utf8))))
         return "\(directory)/\(digest.hex.prefix(32))\(Self.suffix)"
     }
 }
@@ -87,7 +89,10 @@ public struct UploadJournal: Sendable {
 final class JournalRecord: Sendable {
     struct Contents: Codable, Equatable {
         var server: String
+        /// What people read.
         var path: String
+        /// The path, where it is no UTF-8.
+        var pathBytes: Data?
         var name: String?
         var isTemporary: Bool
         /// On the server; `path` is the file's own.
@@ -99,8 +104,9 @@ final class JournalRecord: Sendable {
         /// When the record was last written to.
         var updated: Date?
 
-        init(server: String, path: String, options: UploadOptions, file: FileIdentity) {
-            (self.server, self.path, self.file) = (server, path, file)
+        init(server: String, path: FilePath, options: UploadOptions, file: FileIdentity) {
+            (self.server, self.path, self.file) = (server, path.string, file)
+            pathBytes = String(validating: path) == nil ? Data(path.bytes) : nil
             (name, isTemporary, remotePath) = (options.name, options.isTemporary, options.path)
         }
     }
@@ -233,10 +239,15 @@ final class JournalRecord: Sendable {
 }
 
 extension JournalRecord.Contents {
+    private var filePath: FilePath {
+        guard let pathBytes else { return FilePath(path) }
+        return FilePath(platformString: pathBytes.map { CChar(bitPattern: $0) } + [0])
+    }
+
     fileprivate var entry: UploadJournal.Entry? {
         guard let upload = upload.flatMap({ UploadID(parsing: $0) }) else { return nil }
         return UploadJournal.Entry(
-            server: server, path: path,
+            server: server, path: filePath,
             options: UploadOptions(name: name, isTemporary: isTemporary, path: remotePath),
             upload: upload, size: file.size, updated: updated ?? .distantPast
         )

@@ -60,7 +60,7 @@ struct FileIdentity: Codable, Equatable, Sendable {
 
 /// A file on a disk.
 final class FileSource: UploadSource {
-    let path: String
+    let path: FilePath
     let identity: FileIdentity
     private let descriptor: SystemPackage.FileDescriptor
     /// Of the bytes from the first on; those that are read again are not counted again.
@@ -71,13 +71,13 @@ final class FileSource: UploadSource {
 
     var size: Int64? { identity.size }
 
-    init(path: String) throws(BlobServerError) {
+    init(path: FilePath) throws(BlobServerError) {
         self.path = path
         let descriptor: SystemPackage.FileDescriptor
         do {
             descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
         } catch {
-            throw .file(path: path, problem: "cannot be opened: \(error)")
+            throw .file(path: path.string, problem: "cannot be opened: \(error)")
         }
         do throws(BlobServerError) {
             identity = try Self.identity(of: descriptor, path)
@@ -93,16 +93,18 @@ final class FileSource: UploadSource {
         try? descriptor.close()
     }
 
-    private static func identity(of descriptor: SystemPackage.FileDescriptor, _ path: String) throws(BlobServerError)
+    private static func identity(of descriptor: SystemPackage.FileDescriptor, _ path: FilePath) throws(BlobServerError)
         -> FileIdentity
     {
         let status: Stat
         do {
             status = try descriptor.stat()
         } catch {
-            throw .file(path: path, problem: "\(error)")
+            throw .file(path: path.string, problem: "\(error)")
         }
-        guard status.type == .regular else { throw .file(path: path, problem: "is no file; see 'blob upload --help'") }
+        guard status.type == .regular else {
+            throw .file(path: path.string, problem: "is no file; see 'blob upload --help'")
+        }
         return FileIdentity(
             size: status.size, inode: UInt64(status.inode.rawValue), device: UInt64(status.deviceID.rawValue),
             changed: nanoseconds(status.st_mtim), statusChanged: nanoseconds(status.st_ctim)
@@ -153,12 +155,12 @@ final class FileSource: UploadSource {
         let now = try Self.identity(of: descriptor, path)
         switch now.likeness(to: identity) {
         case .same: return whole
-        case .different: throw BlobServerError.fileChanged(path: path)
+        case .different: throw BlobServerError.fileChanged(path: path.string)
         case .perhaps:
             // Nobody wrote to it while it is read again: then its bytes are these.
             let again = try await digest(ofFirst: identity.size)
             guard again.digest == whole, try Self.identity(of: descriptor, path) == now else {
-                throw BlobServerError.fileChanged(path: path)
+                throw BlobServerError.fileChanged(path: path.string)
             }
             return whole
         }
@@ -196,9 +198,9 @@ final class FileSource: UploadSource {
                 return 0
             }
         }
-        if let failure { throw BlobServerError.file(path: path, problem: "cannot be read: \(failure)") }
+        if let failure { throw BlobServerError.file(path: path.string, problem: "cannot be read: \(failure)") }
         // It has become shorter.
-        guard buffer.readableBytes > 0 else { throw BlobServerError.fileChanged(path: path) }
+        guard buffer.readableBytes > 0 else { throw BlobServerError.fileChanged(path: path.string) }
         let known = digest.count - offset
         if known < Int64(buffer.readableBytes) {
             buffer.withUnsafeReadableBytes {

@@ -4,23 +4,25 @@ public import BlobCore
 import Foundation
 public import NIOCore
 import NIOPosix
+public import SystemPackage
 
 extension BlobServer {
     /// Uploads a file.
     ///
     /// - Parameters:
-    ///   - path: of a regular file, which must not be written to meanwhile.
+    ///   - path: of a regular file, which must not be written to meanwhile. Without a name in the options, the file
+    ///     gets the one that ``RemoteName`` makes of its own.
     ///   - journal: where to remember how far it has come, so that the same call after a crash goes on. Files of up to
     ///     4 MiB are not worth remembering.
     ///   - progress: is told what happens, from any thread, one call at a time.
     /// - Returns: the file on the server, named by the digest of the bytes that were read.
     public func upload(
-        file path: String, options: UploadOptions = UploadOptions(), journal: UploadJournal? = nil,
+        file path: FilePath, options: UploadOptions = UploadOptions(), journal: UploadJournal? = nil,
         progress: @escaping @Sendable (TransferEvent) -> Void = { _ in }
     ) async throws -> StoredFile {
         var options = options
-        let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
-        options.name = options.name ?? URL(fileURLWithPath: absolute).lastPathComponent
+        let absolute = path.absolute
+        options.name = options.name ?? absolute.lastComponent.map { RemoteName($0).text }
         let (source, record) = try await NIOThreadPool.singleton.runIfActive { [options, address] in
             try Self.open(absolute, options, journal, server: address)
         }
@@ -57,7 +59,7 @@ extension BlobServer {
     }
 
     private static func open(
-        _ path: String, _ options: UploadOptions, _ journal: UploadJournal?, server: String
+        _ path: FilePath, _ options: UploadOptions, _ journal: UploadJournal?, server: String
     ) throws -> (FileSource, JournalRecord?) {
         let source = try FileSource(path: path)
         guard source.identity.size > UploadRun.lastPieceByteCount else { return (source, nil) }
@@ -87,7 +89,7 @@ extension BlobServer {
     /// The digest of a file, by which a server would name it.
     ///
     /// - Throws: ``BlobServerError/fileChanged(path:)`` when it was written to meanwhile.
-    public static func digest(ofFile path: String) async throws -> BlobDigest {
+    public static func digest(ofFile path: FilePath) async throws -> BlobDigest {
         try await FileSource(path: path).wholeDigest()
     }
 }

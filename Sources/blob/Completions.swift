@@ -4,6 +4,7 @@ import ArgumentParser
 import BlobClient
 import BlobCore
 import Foundation
+import SystemPackage
 
 /// Nothing is asked of a server: whoever presses Tab waits.
 enum Completions {
@@ -21,8 +22,8 @@ enum Completions {
     /// The files of unfinished uploads; those in the current folder without its path.
     static let unfinishedFiles = CompletionKind.custom { _, _, _ in
         let here = FileManager.default.currentDirectoryPath + "/"
-        return UploadJournal.standard.entries().map { entry in
-            entry.path.hasPrefix(here) ? String(entry.path.dropFirst(here.count)) : entry.path
+        return UploadJournal.standard.entries().compactMap { String(validating: $0.path) }.map { path in
+            path.hasPrefix(here) ? String(path.dropFirst(here.count)) : path
         }
     }
 }

@@ -2,35 +2,38 @@
 
 import BlobClient
 import BlobCore
-import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
+import SystemPackage
 
 /// Where downloads go.
 enum DownloadTarget: Equatable, Sendable {
     case standardOutput
-    case file(String)
+    case file(FilePath)
     /// Under the names that the files have on the server; empty for the current folder.
-    case folder(String)
+    case folder(FilePath)
 
     /// - Parameters:
     ///   - output: as it was given: a file, a folder, `-`, or nothing.
     ///   - isForSeveral: whether there may be more than one blob.
     /// - Throws: ``UsageProblem`` when several blobs cannot go there.
     init(_ output: String?, isForSeveral: Bool) throws(UsageProblem) {
-        var isFolder: ObjCBool = false
-        let isThere = output.map { FileManager.default.fileExists(atPath: $0, isDirectory: &isFolder) } ?? false
+        guard let output else {
+            self = .folder("")
+            return
+        }
+        let path = try PathArgument.path(output)
+        let kind = try? path.stat().type
         switch output {
-        case nil: self = .folder("")
         case "-" where isForSeveral: throw UsageProblem("--output: standard output takes a single blob")
         case "-": self = .standardOutput
-        case let output? where isFolder.boolValue || (!isThere && output.hasSuffix("/")): self = .folder(output)
-        case let output? where isForSeveral || output.hasSuffix("/"):
+        case _ where kind == .directory || kind == nil && output.hasSuffix("/"): self = .folder(path)
+        case _ where isForSeveral || output.hasSuffix("/"):
             throw UsageProblem(
                 "--output: '\(output)' is no folder"
-                    + (isThere ? "" : "; with a '/' at its end it is made, and takes several blobs"))
-        case let output?: self = .file(output)
+                    + (kind != nil ? "" : "; with a '/' at its end it is made, and takes several blobs"))
+        default: self = .file(path)
         }
     }
 
@@ -38,9 +41,9 @@ enum DownloadTarget: Equatable, Sendable {
     func prepare() throws {
         guard case .folder(let path) = self, !path.isEmpty else { return }
         do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try path.makeFolders()
         } catch {
-            throw Problem("--output: the folder \(path) cannot be made: \(error.localizedDescription)")
+            throw Problem("--output: the folder \(DisplayText.safe(path.string)) cannot be made: \(error)")
         }
     }
 }
@@ -53,6 +56,8 @@ struct Downloads: Sendable {
         var digest: BlobDigest
         /// `nil` where the server is to propose one.
         var name: String?
+        /// Where it lies, in a folder that comes back.
+        var place: TreePlace?
     }
 
     let server: BlobServer
@@ -79,6 +84,18 @@ struct Downloads: Sendable {
 
     func items(matching patterns: [FilePattern]) async throws -> [Item] {
         try await FileSearch(server: server).matching(patterns).map(item)
+    }
+
+    /// The files that came from a folder; of several with the same path the newest.
+    func items(below folder: String) async throws -> [Item] {
+        let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
+        var newest: [String: StoredFile] = [:]
+        for file in try await FileSearch(server: server).below(folder) { newest[file.path ?? ""] = file }
+        return try newest.sorted { $0.key < $1.key }.map { path, file in
+            var item = try item(file)
+            (item.label, item.place) = (path, try TreePlace(path, below: folder))
+            return item
+        }
     }
 
     private func item(_ file: StoredFile) throws -> Item {
@@ -110,7 +127,7 @@ struct Downloads: Sendable {
                 try await toStandardOutput(item, id)
                 return reporter.endQuietly(id)
             }
-            reporter.rename(id, path)
+            reporter.rename(id, path.string)
             guard try claims.take(path, for: item.digest) else { return reporter.endQuietly(id) }
             reporter.end(id, with: try await download(item, to: path, id))
         } catch let closed as ClosedOutput {
@@ -126,23 +143,27 @@ struct Downloads: Sendable {
         }
     }
 
-    private func download(_ item: Item, to path: String, _ id: Int) async throws -> TransferResult {
-        var result = TransferResult(digest: item.digest.hex, rest: [path])
+    private func download(_ item: Item, to path: FilePath, _ id: Int) async throws -> TransferResult {
+        if let place = item.place, case .folder(let folder) = target {
+            try await NIOThreadPool.singleton.runIfActive { try place.makeFolders(in: folder) }
+        }
+        var result = TransferResult(digest: item.digest.hex, rest: [path.string])
         if try await holdsDigest(item.digest, path, id) {
             result.wasThere = true
         } else {
             try await server.download(item.digest, to: path) { reporter.note($0, of: id) }
-            result.size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value
+            result.size = try? path.stat().size
         }
         return result
     }
 
     /// Where the blob goes; `nil` for standard output.
-    func path(of item: Item) async throws -> String? {
+    func path(of item: Item) async throws -> FilePath? {
         switch target {
         case .standardOutput: return nil
         case .file(let path): return path
         case .folder(let folder):
+            if let place = item.place { return place.path(in: folder) }
             var proposed = item.name
             if proposed == nil {
                 guard let blob = try await server.blob(item.digest) else {
@@ -151,34 +172,36 @@ struct Downloads: Sendable {
                 }
                 proposed = blob.name
             }
-            let name = LocalName.text(proposed, of: item.digest)
-            return folder.isEmpty || folder.hasSuffix("/") ? folder + name : folder + "/" + name
+            return folder.appending(LocalName.text(proposed, of: item.digest))
         }
     }
 
     /// Whether the file is there already, with these bytes.
     ///
     /// - Throws: when it is another one, and may not be replaced.
-    private func holdsDigest(_ digest: BlobDigest, _ path: String, _ id: Int) async throws -> Bool {
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return false }
-        guard [.typeRegular, .typeSymbolicLink].contains(attributes[.type] as? FileAttributeType) else {
-            throw BlobServerError.file(path: path, problem: "is no regular file; '-o -' writes to standard output")
+    private func holdsDigest(_ digest: BlobDigest, _ path: FilePath, _ id: Int) async throws -> Bool {
+        guard let kind = try? path.stat(followTargetSymlink: false).type else { return false }
+        guard [.regular, .symbolicLink].contains(kind) else {
+            let problem = "is no regular file; '-o -' writes to standard output"
+            throw BlobServerError.file(path: path.string, problem: problem)
         }
         reporter.remark("is there; computing its digest", on: id)
         if (try? await BlobServer.digest(ofFile: path)) == digest { return true }
         try Task.checkCancellation()
-        guard replaces else { throw BlobServerError.file(path: path, problem: "is there already; --force replaces it") }
+        guard replaces else {
+            throw BlobServerError.file(path: path.string, problem: "is there already; --force replaces it")
+        }
         return false
     }
 }
 
 /// Which paths the downloads of this command have taken, so that none of them replaces another.
 private final class Claims: Sendable {
-    private let digests = Mutex<[String: BlobDigest]>([:])
+    private let digests = Mutex<[FilePath: BlobDigest]>([:])
 
     /// - Returns: whether the path is the caller's; it is not when the same blob goes there already.
     /// - Throws: when another blob does.
-    func take(_ path: String, for digest: BlobDigest) throws -> Bool {
+    func take(_ path: FilePath, for digest: BlobDigest) throws -> Bool {
         let other = digests.withLock { digests in
             defer { digests[path] = digests[path] ?? digest }
             return digests[path]
@@ -186,7 +209,7 @@ private final class Claims: Sendable {
         guard let other else { return true }
         guard other == digest else {
             let problem = "another blob of the same name goes there; download this one alone, with '-o FILE'"
-            throw BlobServerError.file(path: path, problem: problem)
+            throw BlobServerError.file(path: path.string, problem: problem)
         }
         return false
     }

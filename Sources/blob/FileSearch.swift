@@ -20,6 +20,14 @@ struct FileSearch: Sendable {
         return try await files { $0.digest?.hasPrefix(start) ?? false }
     }
 
+    /// All whose path leads through the folder, or is that path itself.
+    func below(_ folder: String) async throws -> [StoredFile] {
+        try await files(holding: folder) { file in
+            guard let path = file.path else { return false }
+            return path == folder || path.utf8.starts(with: (folder + "/").utf8)
+        }
+    }
+
     func having(_ digest: BlobDigest) async throws -> [StoredFile] {
         try await files { $0.digest == digest.hex }
     }

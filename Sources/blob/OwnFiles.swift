@@ -15,20 +15,46 @@ final class OwnFiles: Sendable {
         var expires: Date?
     }
 
+    private struct Place: Hashable {
+        var path: String
+        var digest: BlobDigest
+    }
+
+    private struct Listing {
+        /// The longest life of each digest.
+        var lives: [BlobDigest: Life] = [:]
+        /// The same of each path, for files that have one.
+        var livesAtPlaces: [Place: Life] = [:]
+        /// The sizes of the files at each path.
+        var sizes: [String: Set<Int64>] = [:]
+    }
+
     private let server: BlobServer
+    private let query: FileQuery
     private let reporter: TransferReporter
     private let now: @Sendable () -> Date
-    private let listing = Mutex<Task<[BlobDigest: Life], any Error>?>(nil)
+    private let listing = Mutex<Task<Listing, any Error>?>(nil)
 
-    init(on server: BlobServer, reporter: TransferReporter, now: @escaping @Sendable () -> Date = { Date() }) {
+    /// - Parameter text: what the names or paths of all files that matter hold.
+    init(
+        on server: BlobServer, holding text: String? = nil, reporter: TransferReporter,
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) {
         (self.server, self.reporter, self.now) = (server, reporter, now)
+        var query = FileQuery()
+        (query.search, query.order) = (text, .createdAt)
+        self.query = query
     }
 
     /// A blob that one of the caller's files keeps for as long as a new file would, within reason: a permanent file, or
     /// for a temporary one also a file with half of its life before it. `nil` when it has to be uploaded, which also
     /// heals a blob that is damaged.
-    func blob(_ digest: BlobDigest, isTemporary: Bool) async throws -> BlobInfo? {
-        guard let life = try await lives()[digest] else { return nil }
+    ///
+    /// - Parameter path: where the file has to lie; `nil` where it does not matter.
+    func blob(_ digest: BlobDigest, at path: String? = nil, isTemporary: Bool) async throws -> BlobInfo? {
+        let files = try await files()
+        let found = path.map { files.livesAtPlaces[Place(path: $0, digest: digest)] } ?? files.lives[digest]
+        guard let life = found else { return nil }
         if let expires = life.expires {
             let rest = expires.timeIntervalSince(now())
             guard isTemporary, rest >= expires.timeIntervalSince(life.created) / 2 else { return nil }
@@ -40,7 +66,12 @@ final class OwnFiles: Sendable {
         }
     }
 
-    private func lives() async throws -> [BlobDigest: Life] {
+    /// Whether a file of that size lies there: otherwise its digest need not be computed.
+    func mayHave(_ path: String, size: Int64) async throws -> Bool {
+        try await files().sizes[path]?.contains(size) ?? false
+    }
+
+    private func files() async throws -> Listing {
         let task = listing.withLock { listing in
             if let listing { return listing }
             let task = Task { try await list() }
@@ -54,33 +85,37 @@ final class OwnFiles: Sendable {
         }
     }
 
-    /// The longest life of each digest. A file that is missed, as can happen on a server without cursors, is sent once
-    /// more.
-    private func list() async throws -> [BlobDigest: Life] {
-        var lives: [BlobDigest: Life] = [:]
-        var query = FileQuery()
-        query.order = .createdAt
+    /// A file that is missed, as can happen on a server without cursors, is sent once more.
+    private func list() async throws -> Listing {
+        var listing = Listing()
         do {
             for try await page in server.filePages(query) {
                 guard let subject = page.subject else {
                     reporter.warn("the server does not tell whose the files are that it lists: all are uploaded")
-                    return [:]
+                    return Listing()
                 }
-                for file in page.items where file.owner == subject { Self.add(file, to: &lives) }
+                for file in page.items where file.owner == subject { Self.add(file, to: &listing) }
             }
-            return lives
+            return listing
         } catch BlobServerError.refused(let refusal) where [403, 404].contains(refusal.status) {
             reporter.warn("your files on the server cannot be listed, so all are uploaded: \(refusal)")
-            return [:]
+            return Listing()
         }
     }
 
-    private static func add(_ file: StoredFile, to lives: inout [BlobDigest: Life]) {
+    private static func add(_ file: StoredFile, to listing: inout Listing) {
         guard let digest = file.digest.flatMap({ try? BlobDigest(parsing: $0) }), let created = file.createdAt,
             file.isTemporary == false || file.expiresAt != nil
         else { return }
         let life = Life(created: created, expires: file.expiresAt)
-        let known = lives[digest].map { $0.expires ?? .distantFuture }
-        if (life.expires ?? .distantFuture) > known ?? .distantPast { lives[digest] = life }
+        extend(&listing.lives[digest], by: life)
+        guard let path = file.path, let size = file.size else { return }
+        extend(&listing.livesAtPlaces[Place(path: path, digest: digest)], by: life)
+        listing.sizes[path, default: []].insert(size)
+    }
+
+    private static func extend(_ known: inout Life?, by life: Life) {
+        let end = known.map { $0.expires ?? .distantFuture } ?? .distantPast
+        if (life.expires ?? .distantFuture) > end { known = life }
     }
 }

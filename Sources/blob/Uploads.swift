@@ -4,14 +4,34 @@ import BlobClient
 import BlobCore
 import NIOPosix
 import Synchronization
+import SystemPackage
+
+/// What is not sent, because the caller has it on the server.
+enum Sparing: Sendable {
+    case nothing
+    /// A file of a folder whose bytes the caller has there under the same path.
+    case samePlace(OwnFiles)
+    /// A file whose bytes the caller has, wherever.
+    case sameBytes(OwnFiles)
+}
 
 struct Uploads: Sendable {
     let server: BlobServer
     let options: UploadOptions
-    /// What need not be sent because the caller has it on the server; `nil` where all is sent.
-    let existing: OwnFiles?
+    var sparing = Sparing.nothing
+    /// Whether a name that the server cannot hold is an error.
+    var hasStrictNames = false
     let reporter: TransferReporter
     var journal = UploadJournal.standard
+    private let told = Told()
+
+    init(
+        server: BlobServer, options: UploadOptions, sparing: Sparing = .nothing, hasStrictNames: Bool = false,
+        reporter: TransferReporter
+    ) {
+        (self.server, self.options, self.sparing) = (server, options, sparing)
+        (self.hasStrictNames, self.reporter) = (hasStrictNames, reporter)
+    }
 
     /// Uploads everything on the walk. What fails is reported; the others go on.
     func run(_ walk: FileWalk, jobs: Int) async {
@@ -33,7 +53,7 @@ struct Uploads: Sendable {
         var (files, bytes) = (0, Int64?(0))
         while !Task.isCancelled, let item = await walk.next() {
             switch item {
-            case .file(_, let size): (files, bytes) = (files + 1, bytes.map { $0 + size })
+            case .file(_, let size, _): (files, bytes) = (files + 1, bytes.map { $0 + size })
             case .stream: (files, bytes) = (files + 1, nil)
             case .failed: files += 1
             case .passedOver: break
@@ -44,22 +64,64 @@ struct Uploads: Sendable {
 
     private func take(_ item: FileWalk.Item) async {
         switch item {
-        case .file(let path, _): await upload(path)
+        case .file(let path, let size, let place): await upload(path, size, place)
         case .stream: await uploadStream()
-        case .passedOver(let path, let reason): reporter.passOver(path, reason)
+        case .passedOver(let path, let reason): reporter.passOver(path.string, reason)
         case .failed(let path, let problem):
-            reporter.end(reporter.start(path), with: BlobServerError.file(path: path, problem: problem))
+            reporter.end(
+                reporter.start(path.string), with: BlobServerError.file(path: path.string, problem: problem))
         }
     }
 
-    func upload(_ path: String) async {
-        await report(path) { id in
-            if let existing, let there = try await result(of: path, in: existing, id) { return there }
-            let file = try await server.upload(file: path, options: options, journal: journal) {
-                reporter.note($0, of: id)
-            }
-            return result(file, path)
+    private func upload(_ path: FilePath, _ size: Int64, _ place: FilePath?) async {
+        await report(path.string) { id in
+            var options = options
+            options.name = try options.name ?? path.absolute.lastComponent.map { try name($0, of: path, place) }
+            if let place { options.path = remotePath(place, of: path) }
+            if let there = try await spared(path, size, options, id) { return there }
+            return try await send(path, options, id)
         }
+    }
+
+    /// Goes on with what an earlier run has left.
+    func resume(_ entry: UploadJournal.Entry) async {
+        await report(entry.path.string) { id in try await send(entry.path, entry.options, id) }
+    }
+
+    private func send(_ path: FilePath, _ options: UploadOptions, _ id: Int) async throws -> TransferResult {
+        let file = try await server.upload(file: path, options: options, journal: journal) {
+            reporter.note($0, of: id)
+        }
+        return result(file, path.string)
+    }
+
+    // MARK: Names
+
+    /// - Throws: where names are strict and this one, or that of a folder on the way, is none for the server.
+    private func name(_ name: FilePath.Component, of path: FilePath, _ place: FilePath?) throws -> String {
+        let name = RemoteName(name)
+        let isChanged = name.isChanged || place.map { RemotePath($0).isChanged } ?? false
+        guard isChanged else { return name.text }
+        if hasStrictNames {
+            let problem = "its name, or that of a folder on its way, is none that the server can hold"
+            throw BlobServerError.file(path: path.string, problem: problem)
+        }
+        if told.isFirst(.changedName) {
+            reporter.warn(
+                "names that the server cannot hold are written with percent signs there, such as '\(name.text)'; "
+                    + "--strict-names refuses them")
+        }
+        return name.text
+    }
+
+    private func remotePath(_ place: FilePath, of path: FilePath) -> String? {
+        let remote = RemotePath(place)
+        if remote.text == nil && told.isFirst(.longPath) {
+            reporter.warn(
+                "paths of more than 1,024 bytes are not told to the server, such as that of '\(path)': "
+                    + "'blob download --recursive' does not find such files")
+        }
+        return remote.text
     }
 
     private func uploadStream() async {
@@ -80,12 +142,23 @@ struct Uploads: Sendable {
         }
     }
 
-    private func result(of path: String, in existing: OwnFiles, _ id: Int) async throws -> TransferResult? {
+    /// What there is of it on the server already, where that is enough.
+    private func spared(
+        _ path: FilePath, _ size: Int64, _ options: UploadOptions, _ id: Int
+    ) async throws -> TransferResult? {
+        let (own, place): (OwnFiles, String?)
+        switch sparing {
+        case .nothing: return nil
+        case .sameBytes(let files): (own, place) = (files, nil)
+        case .samePlace(let files):
+            guard let path = options.path, try await files.mayHave(path, size: size) else { return nil }
+            (own, place) = (files, path)
+        }
         reporter.remark("computing its digest", on: id)
         let digest = try await BlobServer.digest(ofFile: path)
-        guard let blob = try await existing.blob(digest, isTemporary: options.isTemporary) else { return nil }
+        guard let blob = try await own.blob(digest, at: place, isTemporary: options.isTemporary) else { return nil }
         return TransferResult(
-            digest: digest.hex, rest: [server.url(of: digest), path], size: blob.size, wasThere: true)
+            digest: digest.hex, rest: [server.url(of: digest), path.string], size: blob.size, wasThere: true)
     }
 
     private func result(_ file: StoredFile, _ path: String) -> TransferResult {
@@ -111,4 +184,13 @@ private final class Walk: Sendable {
             }
         }
     }
+}
+
+/// What has been told once, and need not be again.
+private final class Told: Sendable {
+    enum Matter { case changedName, longPath }
+
+    private let matters = Mutex<Set<Matter>>([])
+
+    func isFirst(_ matter: Matter) -> Bool { matters.withLock { $0.insert(matter).inserted } }
 }

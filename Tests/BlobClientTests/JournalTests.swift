@@ -4,6 +4,7 @@
 import BlobCore
 import Foundation
 import Glibc
+import SystemPackage
 import Testing
 
 @Suite("The journal", .serialized, .timeLimit(.minutes(10)))
@@ -242,7 +243,7 @@ struct JournalTests {
             let entries = dropped.journal.entries()
             #expect(entries.count == 1)
             let entry = try #require(entries.first)
-            #expect(entry.path == dropped.file && entry.server == stub.address)
+            #expect(entry.path.string == dropped.file && entry.server == stub.address)
             #expect(entry.size == Int64(Self.count) && entry.options == UploadOptions(name: "file"))
             #expect(abs(entry.updated.timeIntervalSinceNow) < 60)
             #expect(try await client.status(of: entry.upload).offset == 3 << 20)

@@ -116,7 +116,7 @@ struct DisplayTests {
     @Test(arguments: [("plain.txt", "plain.txt", false), ("a\nb", "a\\nb", true), ("a\\b", "a\\\\b", true)])
     func hashLines(path: String, shown: String, isMarked: Bool) throws {
         let hex = String(repeating: "ab", count: 32)
-        let line = HashCommand.line(try .init(parsing: hex), path, isShown: false)
-        #expect(line == (isMarked ? "\\" : "") + hex + "  " + shown)
+        let line = HashCommand.line(try .init(parsing: hex), Array(path.utf8), isShown: false)
+        #expect(String(decoding: line, as: UTF8.self) == (isMarked ? "\\" : "") + hex + "  " + shown)
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import BlobClient
 import BlobCore
+import SystemPackage
 
 struct DownloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,6 +17,9 @@ struct DownloadCommand: AsyncParsableCommand {
             Each blob goes to a hidden file beside its target, which gets its name only when all bytes are there and \
             right; run again, the same command goes on with it. What goes to standard output is compared too, but by \
             then it has been read: look at the exit code.
+
+            With --recursive, a BLOB is the path of a folder that was uploaded: your files in it come back into folders \
+            of its name and theirs, of several with the same path the newest.
 
             In a folder, a file gets the name that it has on the server, without any directory, and with '_' before a \
             '.' or '-' at its beginning. A file that is there with other bytes is left alone, unless --force is given.
@@ -43,6 +47,9 @@ struct DownloadCommand: AsyncParsableCommand {
         completion: .file())
     var output: String?
 
+    @Flag(name: .shortAndLong, help: "Bring folders back that were uploaded with --recursive.")
+    var recursive = false
+
     @Flag(name: .shortAndLong, help: "Replace files that are there with other bytes.")
     var force = false
 
@@ -62,8 +69,9 @@ struct DownloadCommand: AsyncParsableCommand {
     func validate() throws {
         try validateJobs(jobs)
         if blobs.isEmpty && match.isEmpty { throw ValidationError("Which blob? Name one, or give --match PATTERN.") }
+        if recursive && !match.isEmpty { throw ValidationError("--recursive and --match exclude each other.") }
         do {
-            for blob in blobs { _ = try BlobReference(parsing: blob) }
+            for blob in blobs where !recursive { _ = try BlobReference(parsing: blob) }
         } catch {
             throw ValidationError("\(error)")
         }
@@ -72,12 +80,15 @@ struct DownloadCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let target = try DownloadTarget(output, isForSeveral: blobs.count > 1 || !match.isEmpty)
+        let target = try DownloadTarget(output, isForSeveral: blobs.count > 1 || !match.isEmpty || recursive)
         let reporter = reportFlags.reporter()
-        let shares = try Share.all(blobs, match, serverFlags.given())
+        let given = try serverFlags.given()
+        let shares =
+            try recursive
+            ? [Share(choice: given.choice(), folders: blobs)] : Share.all(blobs, match, given)
         let (jobs, force, newest, dryRun) = (jobs, force, newest, dryRun)
         if !dryRun { try target.prepare() }
-        if match.isEmpty { reporter.expect(files: blobs.count, bytes: nil) }
+        if match.isEmpty && !recursive { reporter.expect(files: blobs.count, bytes: nil) }
         try await Interruption.cancelling {
             try await reporter.telling {
                 // One server after the other: each has its own token and certificates.
@@ -103,6 +114,7 @@ private struct Share: Sendable {
     let choice: ServerChoice
     var references: [(label: String, reference: BlobReference)] = []
     var patterns: [FilePattern] = []
+    var folders: [String] = []
 
     /// - Throws: ``UsageProblem`` when a server is needed and none is known.
     static func all(_ blobs: [String], _ patterns: [FilePattern], _ given: GivenSettings) throws -> [Share] {
@@ -131,6 +143,13 @@ private struct Share: Sendable {
                 items.append(try await downloads.item(reference, label, takesNewest: takesNewest))
             }
         }
+        for folder in folders {
+            await report(folder, downloads.reporter) {
+                let found = try await downloads.items(below: folder)
+                if found.isEmpty { throw Problem("none of your files came from a folder of that path") }
+                items += found
+            }
+        }
         guard !patterns.isEmpty else { return items }
         await report(patterns.map(\.text).joined(separator: " "), downloads.reporter) {
             let found = try await downloads.items(matching: patterns)
@@ -153,7 +172,7 @@ extension Downloads {
     /// What a dry run prints: results as they would be.
     fileprivate func show(_ items: [Item], asJSON: Bool) async throws {
         for item in items {
-            let path = try await path(of: item) ?? "-"
+            let path = try await path(of: item)?.string ?? "-"
             if asJSON {
                 var event = ReportedEvent(.wouldDownload, path: path)
                 event.digest = item.digest.hex

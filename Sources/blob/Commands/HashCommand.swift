@@ -23,12 +23,16 @@ struct HashCommand: AsyncParsableCommand {
     func run() async throws {
         var hasFailed = false
         for path in paths {
+            let file = try PathArgument.path(path)
             do {
-                let digest = path == "-" ? try await standardInput() : try await BlobServer.digest(ofFile: path)
+                let digest = path == "-" ? try await standardInput() : try await BlobServer.digest(ofFile: file)
                 if json {
                     try JSONLines.print(["digest": digest.hex, "path": path])
                 } else {
-                    try Output.write(Self.line(digest, path, isShown: Terminal.isTerminal(.standardOutput)) + "\n")
+                    // As it was given, not as a path is written best.
+                    let name = file == FilePath(path) ? Array(path.utf8) : file.bytes
+                    let line = Self.line(digest, name, isShown: Terminal.isTerminal(.standardOutput))
+                    try (line + [UInt8(ascii: "\n")]).withUnsafeBytes { try Output.write($0) }
                 }
             } catch let error as BlobServerError {
                 hasFailed = true
@@ -47,16 +51,17 @@ struct HashCommand: AsyncParsableCommand {
     /// As sha256sum writes it, which marks a line that holds escapes with a backslash at its beginning.
     ///
     /// - Parameter isShown: whether a person looks at it.
-    static func line(_ digest: BlobDigest, _ path: String, isShown: Bool) -> String {
-        let escaped = path.unicodeScalars.map { scalar in
-            switch scalar {
-            case "\\": "\\\\"
-            case "\n": "\\n"
-            case "\r": "\\r"
-            default: String(scalar)
+    static func line(_ digest: BlobDigest, _ name: [UInt8], isShown: Bool) -> [UInt8] {
+        let escaped = name.flatMap { byte -> [UInt8] in
+            switch byte {
+            case UInt8(ascii: "\\"): Array(#"\\"#.utf8)
+            case UInt8(ascii: "\n"): Array(#"\n"#.utf8)
+            case UInt8(ascii: "\r"): Array(#"\r"#.utf8)
+            default: [byte]
             }
-        }.joined()
-        let mark = escaped.unicodeScalars.count == path.unicodeScalars.count ? "" : "\\"
-        return "\(mark)\(digest.hex)  \(isShown ? DisplayText.safe(escaped) : escaped)"
+        }
+        let mark = escaped.count == name.count ? "" : "\\"
+        let text = isShown ? Array(DisplayText.safe(String(decoding: escaped, as: UTF8.self)).utf8) : escaped
+        return Array("\(mark)\(digest.hex)  ".utf8) + text
     }
 }

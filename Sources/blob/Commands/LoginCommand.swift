@@ -63,7 +63,7 @@ struct LoginCommand: AsyncParsableCommand {
         }
         let name = name ?? (Self.isName(host) ? host : "server")
         let ca =
-            try given.ca.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? given.stored().servers[name]?.ca
+            try given.ca.map { FilePath($0).absolute.string } ?? given.stored().servers[name]?.ca
         let token = try await token(given, for: host)
         let trust: ClientConfiguration.Trust =
             given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system

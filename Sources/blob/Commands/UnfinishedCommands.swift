@@ -5,6 +5,7 @@ import BlobClient
 import BlobCore
 import Foundation
 import Program
+import SystemPackage
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -73,7 +74,7 @@ struct UploadState: Encodable {
 
     /// - Throws: ``UsageProblem`` for settings that cannot be used. What the server says is a part of the state.
     init(of entry: UploadJournal.Entry, _ given: GivenSettings) async throws {
-        (upload, server, path) = (entry.upload.description, entry.server, entry.path)
+        (upload, server, path) = (entry.upload.description, entry.server, entry.path.string)
         (size, updated) = (entry.size, entry.updated)
         do {
             let status = try await given.choice(at: entry.server).withServer(patience: .short) {
@@ -170,7 +171,7 @@ struct ResumeCommand: AsyncParsableCommand {
     func run() async throws {
         let reporter = reportFlags.reporter()
         let (given, jobs) = (try serverFlags.given(), jobs)
-        let entries = chosen(reporter)
+        let entries = try chosen(reporter)
         reporter.expect(files: entries.count, bytes: entries.reduce(0) { $0 + $1.size })
         // One server after the other: each has its own token and certificates.
         let servers = try Dictionary(grouping: entries, by: \.server).sorted { $0.key < $1.key }.map {
@@ -189,10 +190,10 @@ struct ResumeCommand: AsyncParsableCommand {
     }
 
     /// What is to be finished. A path without an unfinished upload is reported as failed.
-    private func chosen(_ reporter: TransferReporter) -> [UploadJournal.Entry] {
+    private func chosen(_ reporter: TransferReporter) throws -> [UploadJournal.Entry] {
         let entries = UploadJournal.standard.entries()
         guard !paths.isEmpty else { return entries }
-        let wanted = paths.map { (path: $0, absolute: URL(fileURLWithPath: $0).standardizedFileURL.path) }
+        let wanted = try PathArgument.paths(paths).map { (path: $0.string, absolute: $0.absolute) }
         for (path, absolute) in wanted where !entries.contains(where: { $0.path == absolute }) {
             let problem = "no upload of it was left unfinished, or another process works on it"
             reporter.end(reporter.start(path), with: BlobServerError.file(path: path, problem: problem))
@@ -218,20 +219,29 @@ struct ResumeCommand: AsyncParsableCommand {
     private static func finish(
         _ entry: UploadJournal.Entry, on server: BlobServer, _ given: GivenSettings, _ reporter: TransferReporter
     ) async {
-        guard FileManager.default.fileExists(atPath: entry.path) else {
-            let id = reporter.start(entry.path)
+        guard !isGone(entry.path) else {
+            let id = reporter.start(entry.path.string)
             do {
                 try await entry.destroy(given)
                 UploadJournal.standard.remove(entry)
                 let problem = "is gone; its upload was given up"
-                reporter.end(id, with: BlobServerError.file(path: entry.path, problem: problem))
+                reporter.end(id, with: BlobServerError.file(path: entry.path.string, problem: problem))
             } catch {
                 reporter.end(id, with: error)
             }
             return
         }
-        await Uploads(server: server, options: entry.options, existing: nil, reporter: reporter)
-            .upload(entry.path)
+        await Uploads(server: server, options: entry.options, reporter: reporter).resume(entry)
+    }
+
+    /// `false` also for a file that cannot be looked at, such as on a disk that does not answer: it may come again.
+    private static func isGone(_ path: FilePath) -> Bool {
+        do {
+            _ = try path.stat()
+            return false
+        } catch {
+            return [.noSuchFileOrDirectory, .notDirectory].contains(error)
+        }
     }
 }
 

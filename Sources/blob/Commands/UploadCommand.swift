@@ -11,6 +11,11 @@ struct UploadCommand: AsyncParsableCommand {
             An upload that was interrupted, in whatever way, goes on where it stopped when the same command is run \
             again, or 'blob resume'. A file that was changed meanwhile is uploaded anew.
 
+            A file of a folder keeps its path there, from the folder's own name on. What you have on the server under the \
+            same path with the same bytes is not sent again. 'blob download --recursive' brings a folder back.
+
+            A name that the server cannot hold (no UTF-8, control characters, '\\') goes up with '%XX' for each such byte.
+
             Each file's line on standard output is 'DIGEST  URL  PATH', in the order in which they are done; on a \
             terminal 'DIGEST  PATH', as much as fits. 'blob info DIGEST' tells the URL.
             """
@@ -40,6 +45,12 @@ struct UploadCommand: AsyncParsableCommand {
             """)
     var skipExisting = false
 
+    @Flag(help: "Send also what you have on the server under the same path.")
+    var again = false
+
+    @Flag(help: "Refuse names that the server cannot hold.")
+    var strictNames = false
+
     @OptionGroup var reportFlags: ReportFlags
     @OptionGroup var serverFlags: ServerFlags
 
@@ -47,6 +58,7 @@ struct UploadCommand: AsyncParsableCommand {
         try validateJobs(jobs)
         if paths.count(where: { $0 == "-" }) > 1 { throw ValidationError("Standard input can be uploaded once.") }
         if name != nil && (paths.count > 1 || recursive) { throw ValidationError("--name is for a single file.") }
+        if again && skipExisting { throw ValidationError("--again and --skip-existing exclude each other.") }
         if skipExisting && paths.contains("-") {
             throw ValidationError("--skip-existing needs the digest first, and standard input cannot be read twice.")
         }
@@ -55,13 +67,23 @@ struct UploadCommand: AsyncParsableCommand {
     func run() async throws {
         let reporter = reportFlags.reporter()
         let options = UploadOptions(name: name, isTemporary: temporary)
-        let (paths, recursive, jobs, skipExisting) = (paths, recursive, jobs, skipExisting)
+        let (recursive, jobs) = (recursive, jobs)
+        let (skipExisting, again, strictNames) = (skipExisting, again, strictNames)
+        let paths = try PathArgument.paths(paths)
         let choice = try serverFlags.given().choice()
         try await Interruption.cancelling {
             try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
+                let sparing: Sparing =
+                    if skipExisting {
+                        .sameBytes(OwnFiles(on: server, reporter: reporter))
+                    } else if recursive && !again {
+                        .samePlace(OwnFiles(on: server, holding: FileWalk.folder(of: paths), reporter: reporter))
+                    } else {
+                        .nothing
+                    }
                 let uploads = Uploads(
-                    server: server, options: options,
-                    existing: skipExisting ? OwnFiles(on: server, reporter: reporter) : nil, reporter: reporter)
+                    server: server, options: options, sparing: sparing, hasStrictNames: strictNames,
+                    reporter: reporter)
                 try await reporter.telling {
                     async let counting: Void = uploads.count(FileWalk(paths, isRecursive: recursive))
                     await uploads.run(FileWalk(paths, isRecursive: recursive), jobs: jobs)
@@ -76,7 +98,7 @@ struct UploadCommand: AsyncParsableCommand {
     /// How to go on after an interruption.
     private var hint: String {
         if paths == ["-"] { return "a stream cannot be gone on with: the same command begins anew" }
-        if paths.count == 1 && !recursive { return "the same command, or 'blob resume', goes on where it stopped" }
+        if paths.count == 1 || recursive { return "the same command, or 'blob resume', goes on where it stopped" }
         return "'blob resume' goes on with what was begun, and the same command with --skip-existing does the rest"
     }
 }

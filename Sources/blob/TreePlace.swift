@@ -1,0 +1,64 @@
+// Where the files of a folder come back to.
+
+import BlobClient
+import BlobCore
+import Glibc
+import SystemPackage
+
+/// The way to a file from the folder that downloads go to.
+///
+/// Names stay as they are on the server, also those with a `.` at their beginning: the person's own files had them. The
+/// server may lie, so the way leads only down, and never through a link.
+struct TreePlace: Equatable, Sendable {
+    private let names: [String]
+
+    /// - Parameters:
+    ///   - path: of a file on the server.
+    ///   - folder: the beginning of the path, of which the last name alone is kept.
+    /// - Throws: ``BlobServerError/unexpectedAnswer(_:)`` for a path that leads elsewhere.
+    init(_ path: String, below folder: String) throws(BlobServerError) {
+        guard (try? RelativePath(parsing: path)) != nil else {
+            throw .unexpectedAnswer("it tells the path '\(path)', which may lead out of the folder")
+        }
+        // By scalars: a slash that a mark follows is a character of its own, and still a slash to file systems.
+        let names = path.unicodeScalars.split(separator: "/").map { String($0) }
+        let depth = folder.unicodeScalars.count { $0 == "/" }
+        self.names = Array(names.dropFirst(depth))
+    }
+
+    func path(in folder: FilePath) -> FilePath {
+        names.reduce(into: folder) { $0.append($1) }
+    }
+
+    /// Makes the folders on the way. Blocks.
+    ///
+    /// - Throws: ``BlobServerError/file(path:problem:)`` where something else is, or they cannot be made.
+    func makeFolders(in folder: FilePath) throws(BlobServerError) {
+        var path = folder
+        for name in names.dropLast() {
+            path.append(name)
+            do {
+                try path.makeFolder(followsLink: false)
+            } catch {
+                throw .file(path: path.string, problem: "is to be a folder, and cannot be made: \(error)")
+            }
+        }
+    }
+}
+
+extension FilePath {
+    /// Makes the folder and those that it lies in, where they are not there. Blocks.
+    func makeFolders() throws(Errno) {
+        let parent = removingLastComponent()
+        if !parent.isEmpty && parent != self { try parent.makeFolders() }
+        if !components.isEmpty { try makeFolder(followsLink: true) }
+    }
+
+    /// - Parameter followsLink: whether a link to a folder will do.
+    fileprivate func makeFolder(followsLink: Bool) throws(Errno) {
+        guard withPlatformString({ mkdir($0, 0o777) }) != 0 else { return }
+        let problem = Errno(rawValue: errno)
+        guard let kind = try? stat(followTargetSymlink: followsLink).type else { throw problem }
+        guard kind == .directory else { throw .notDirectory }
+    }
+}
