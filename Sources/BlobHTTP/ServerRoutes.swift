@@ -6,40 +6,60 @@ import HTTPTypes
 import Metrics
 import NIOCore
 
-/// Tells whether the server lives, whether it can serve, and what it counts.
+/// Tells whether the server lives, whether it can serve, and what it counts: within a second, whatever the disk, the
+/// bucket or the database do.
 public struct ServerRoutes: Sendable {
-    private let catalog: any Catalog
-    private let bytes: any ByteStore
+    /// What could not be done; `nil` when all is well.
+    private let readiness: Probe<BlobError?>
+    /// `nil` where they could not be had.
+    private let statistics: Probe<Statistics?>
+    private let freeBytes: Probe<Int64?>
     private let renderMetrics: @Sendable () -> String
     private let gauges = StoreGauges()
 
+    /// How long the stores may be silent before the server is not ready any more. While many syncs of a slow disk wait
+    /// for each other it works on for tens of seconds, and a restart would only make all wait again.
+    private static let longestSilence = Duration.seconds(60)
+
     /// - Parameter renderMetrics: all metrics of the process, in the text format of Prometheus.
     public init(catalog: any Catalog, bytes: any ByteStore, renderMetrics: @escaping @Sendable () -> String) {
-        self.catalog = catalog
-        self.bytes = bytes
+        readiness = Probe {
+            do throws(BlobError) {
+                try await bytes.checkReadiness()
+                try await catalog.checkReadiness()
+                return nil
+            } catch {
+                return error
+            }
+        }
+        statistics = Probe { try? await catalog.statistics() }
+        freeBytes = Probe { (try? await bytes.availableBytes()) ?? nil }
         self.renderMetrics = renderMetrics
     }
 
     func health() -> Response { .text("ok\n") }
 
-    /// 200 when both stores can be reached and written, 503 when not.
+    /// 200 when both stores can be reached and written, 503 when not. Where they do not say at once, as they last said.
     func ready() async -> Response {
-        do throws(BlobError) {
-            try await bytes.checkReadiness()
-            try await catalog.checkReadiness()
-            return .text("ready\n")
-        } catch {
-            return Response(
-                BlobError(
-                    .unavailable, "The server cannot serve now: \(error.message)", detail: .retryAfter(seconds: 10))
-            )
+        guard let known = await readiness.known() else { return .notReady("its storage has not answered yet.") }
+        if let error = known.answer { return .notReady(error.message) }
+        let silence = ContinuousClock.now - known.time
+        guard silence <= Self.longestSilence else {
+            return .notReady("its storage has not answered for \(silence.components.seconds) s.")
         }
+        return .text("ready\n")
+    }
+
+    /// Asks the stores whether they are ready, so that whoever asks next hears of the last seconds.
+    public func look() async {
+        _ = await readiness.known()
     }
 
     func metrics() async -> Response {
         // What cannot be asked now keeps its last value: a scrape must not fail because a disk does.
-        if let statistics = try? await catalog.statistics() { gauges.record(statistics) }
-        if let free = try? await bytes.availableBytes() { gauges.diskFree.record(free) }
+        async let (statistics, free) = (statistics.known()?.answer, freeBytes.known()?.answer)
+        if let statistics = await statistics { gauges.record(statistics) }
+        if let free = await free { gauges.diskFree.record(free) }
         return .text(renderMetrics(), type: "text/plain; version=0.0.4; charset=utf-8")
     }
 
@@ -68,6 +88,11 @@ private struct StoreGauges: Sendable {
 }
 
 extension Response {
+    fileprivate static func notReady(_ reason: String) -> Response {
+        Response(
+            BlobError(.unavailable, "The server cannot serve now: \(reason)", detail: .retryAfter(seconds: 10)))
+    }
+
     fileprivate static func text(_ text: String, type: String = "text/plain; charset=utf-8") -> Response {
         Response(
             .ok, fields: [.contentType: type, .cacheControl: "no-store"], body: .buffer(ByteBuffer(string: text))

@@ -27,6 +27,7 @@ struct Assembly {
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
         let firstToken = try await firstToken(catalog: catalog, clock: clock)
 
+        let serverRoutes = ServerRoutes(catalog: catalog, bytes: storage.bytes, renderMetrics: renderMetrics)
         let api = API(
             uploads: UploadService(
                 catalog: catalog, bytes: storage.bytes, blobs: storage.blobs, locks: storage.locks,
@@ -36,7 +37,7 @@ struct Assembly {
             files: FileService(catalog: catalog, blobs: storage.blobs),
             authenticator: Authenticator(catalog: catalog, clock: clock),
             uploadTokens: UploadTokens(secret: try await catalog.secret()),
-            server: ServerRoutes(catalog: catalog, bytes: storage.bytes, renderMetrics: renderMetrics),
+            server: serverRoutes,
             log: RequestLog(logger: logger),
             policy: DownloadPolicy(
                 isPrivate: settings.privateDownloads,
@@ -59,7 +60,8 @@ struct Assembly {
             }
         }
         do {
-            try await group(server, storage, tls).run()
+            let look = Chore(interval: .seconds(5)) { await serverRoutes.look() }
+            try await group(server, storage, tls, chores: storage.chores + [look]).run()
         } catch is CancellationError {
             logger.warning("stopped before every request was over")
         } catch {
@@ -99,11 +101,13 @@ struct Assembly {
     }
 
     /// The last service is the first to be told to stop: the listener, while the others go on.
-    private func group(_ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?) -> ServiceGroup {
+    private func group(
+        _ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?, chores: [Chore]
+    ) -> ServiceGroup {
         let upkeep = Upkeep(
             reclaimer: settings.isReadOnly ? nil : storage.reclaimer, reclaimInterval: settings.reclaimInterval,
             verifier: storage.verifier,
-            scrubInterval: settings.scrubInterval, scrubRate: settings.scrubRate, chores: storage.chores,
+            scrubInterval: settings.scrubInterval, scrubRate: settings.scrubRate, chores: chores,
             logger: logger
         )
         var services: [any Service] = [upkeep]

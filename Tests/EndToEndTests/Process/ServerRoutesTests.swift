@@ -1,6 +1,7 @@
 // Contract, not on the API: /health, /ready, /metrics and /openapi.json.
 
 import Foundation
+import Glibc
 import Testing
 
 @Suite("Not on the API", .inTurn)
@@ -37,6 +38,39 @@ struct ServerRoutesTests {
                 try await client.send(.get("/ready")).status == 200 ? true : nil
             }
         }
+    }
+
+    @Test("while the catalog can take no change, /ready and /metrics tell what they last knew")
+    func slow() async throws {
+        try await withServer { server in
+            let client = try server.admin()
+            #expect(try await client.anonymous.send(.get("/ready")).status == 200)
+            let lock = try WriteLock(ofCatalogIn: server.data)
+            async let upload = client.initiate()
+            // Each would wait as long as the upload does.
+            for path in ["/ready", "/metrics"] {
+                #expect(try await client.anonymous.send(.get(path)).status == 200)
+            }
+            lock.letGo()
+            _ = try await upload
+            #expect(try await client.anonymous.send(.get("/ready")).status == 200)
+        }
+    }
+
+    /// SQLite's own lock of whoever writes (https://sqlite.org/walformat.html, "WAL Locks"): byte 120 of the shared
+    /// memory's file.
+    private final class WriteLock {
+        private let descriptor: CInt
+
+        init(ofCatalogIn folder: String) throws {
+            descriptor = open(folder + "/catalog.sqlite-shm", O_RDWR | O_CLOEXEC)
+            guard descriptor >= 0 else { throw Failure("open: \(errno)") }
+            var lock = flock()
+            (lock.l_type, lock.l_whence, lock.l_start, lock.l_len) = (Int16(F_WRLCK), Int16(SEEK_SET), 120, 1)
+            guard fcntl(descriptor, F_SETLKW, &lock) == 0 else { throw Failure("lock: \(errno)") }
+        }
+
+        func letGo() { close(descriptor) }
     }
 
     @Test("/openapi.json is an OpenAPI 3.1 document that names every path")
