@@ -6,6 +6,7 @@ import Foundation
 struct Attempts {
     private let policy: RetryPolicy
     private var failures = 0
+    private var firstFailure: ContinuousClock.Instant?
 
     init(_ policy: RetryPolicy) {
         self.policy = policy
@@ -13,7 +14,7 @@ struct Attempts {
 
     /// Something got further: the next failure is the first again.
     mutating func progressed() {
-        failures = 0
+        (failures, firstFailure) = (0, nil)
     }
 
     /// Waits after a failure that may pass.
@@ -26,7 +27,11 @@ struct Attempts {
         try Task.checkCancellation()
         guard let error = error as? BlobServerError, error.isPassing else { throw error }
         failures += 1
-        guard failures < policy.triesWithoutProgress else { throw error }
+        let first = firstFailure ?? .now
+        firstFailure = first
+        guard failures < policy.triesWithoutProgress || ContinuousClock.now - first < policy.leastTime else {
+            throw error
+        }
         let pause = delay(asked: error.retryAfter)
         tell(.retrying(error, after: pause))
         try await Task.sleep(for: pause)

@@ -8,7 +8,12 @@ import NIOHTTP1
 
 /// The bytes of a part of an upload, on their way.
 struct OutgoingPiece: Sendable {
-    var body: HTTPClientRequest.Body
+    enum Bytes: Sendable {
+        case buffer(ByteBuffer)
+        case source(PieceBody, count: Int64)
+    }
+
+    var bytes: Bytes
     /// Where the bytes belong, told to a server that understands it.
     var guardedOffset: Int64?
 }
@@ -35,7 +40,7 @@ struct Calls: Sendable {
     }
 
     func append(_ piece: OutgoingPiece, to upload: UploadStatus) async throws -> UploadStatus {
-        let answer = try await transport.exchange(Self.sending(piece, to: upload, "append"))
+        let answer = try await transport.exchange(sending(piece, to: upload, "append"))
         return try Self.uploadStatus(answer)
     }
 
@@ -43,7 +48,7 @@ struct Calls: Sendable {
     func complete(
         _ upload: UploadStatus, with piece: OutgoingPiece, digest: BlobDigest
     ) async throws -> StoredFile {
-        var request = Self.sending(piece, to: upload, "complete")
+        var request = sending(piece, to: upload, "complete")
         request.query = [("digest", digest.hex)]
         var file: StoredFile = try Self.decoded(await transport.exchange(request))
         file.digest = file.digest ?? digest.hex
@@ -60,8 +65,9 @@ struct Calls: Sendable {
             ServerRequest(method: .POST, path: "/api/blobs/uploads/\(id)/destroy", body: .bytes(ByteBuffer())))
     }
 
-    private static func sending(_ piece: OutgoingPiece, to upload: UploadStatus, _ action: String) -> ServerRequest {
-        var request = ServerRequest(method: .POST, path: "/api/blobs/uploads/\(upload.id)/\(action)", body: piece.body)
+    private func sending(_ piece: OutgoingPiece, to upload: UploadStatus, _ action: String) -> ServerRequest {
+        var request = ServerRequest(
+            method: .POST, path: "/api/blobs/uploads/\(upload.id)/\(action)", body: transport.body(of: piece.bytes))
         request.headers.add(name: "PortSIP-Upload-Token", value: upload.token)
         request.headers.add(name: "Content-Type", value: "application/octet-stream")
         if let offset = piece.guardedOffset { request.headers.add(name: "Upload-Offset", value: "\(offset)") }

@@ -12,7 +12,23 @@ public struct ClientConfiguration: Sendable {
         case anything
     }
 
+    /// Who makes connections to the server: by `CONNECT` (RFC 9110, §9.3.6), also where the server has `http`.
+    public struct Proxy: Sendable, Equatable {
+        public var host: String
+        public var port: Int
+        /// The name and password for the proxy itself, with a `:` between them, if it wants any.
+        public var credentials: String?
+
+        public init(host: String, port: Int, credentials: String? = nil) {
+            (self.host, self.port, self.credentials) = (host, port, credentials)
+        }
+    }
+
     public var trust = Trust.system
+    /// `nil` for none: this library does not look at the environment.
+    public var proxy: Proxy?
+    /// Bytes in a second of all uploads and downloads together; `nil` for as many as there can be.
+    public var rateLimit: Int64?
     public var retries = RetryPolicy()
     /// How long making a connection may take.
     public var connectTimeout = Duration.seconds(10)
@@ -32,6 +48,9 @@ public struct ClientConfiguration: Sendable {
 public struct RetryPolicy: Sendable {
     /// How many tries in a row may bring nothing before the error is final.
     public var triesWithoutProgress = 10
+    /// How long it is tried at least, however often, from the first try that brings nothing on: a server that restarts
+    /// or is full may take longer than all pauses together.
+    public var leastTime = Duration.zero
     /// The first pause; each one after it is twice as long. A pause is shortened at random by up to a half, so that
     /// clients that failed together do not come back together.
     public var firstPause = Duration.milliseconds(500)

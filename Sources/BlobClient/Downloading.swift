@@ -119,6 +119,7 @@ private struct DownloadRun {
                 throw error
             }
             guard var next else { return try await keep(&step) }
+            try await calls.transport.pace?.wait(for: next.readableBytes)
             let skipped = min(known, Int64(next.readableBytes))
             next.moveReaderIndex(forwardBy: Int(skipped))
             known -= skipped

@@ -27,6 +27,8 @@ struct Transport: Sendable {
     private let client: HTTPClient
     private let base: String
     private let token: String?
+    /// `nil` where bytes go as fast as they can.
+    let pace: Pace?
 
     /// Longer answers than any of this API's are cut off.
     private static let answerLimit = 4 << 20
@@ -38,6 +40,7 @@ struct Transport: Sendable {
         else { throw .invalidAddress(address) }
         base = String(address.reversed().drop { $0 == "/" }.reversed())
         self.token = token
+        pace = configuration.rateLimit.map { Pace(bytesPerSecond: $0) }
         var settings = HTTPClient.Configuration(
             tlsConfiguration: try Self.tls(configuration.trust),
             redirectConfiguration: .disallow,
@@ -46,6 +49,11 @@ struct Transport: Sendable {
                 write: TimeAmount(configuration.silenceLimit)
             )
         )
+        settings.proxy = configuration.proxy.map { proxy in
+            .server(
+                host: proxy.host, port: proxy.port,
+                authorization: proxy.credentials.map { .basic(credentials: Data($0.utf8).base64EncodedString()) })
+        }
         // Large bodies are as fast on a connection of their own, and do not wait for each other there.
         settings.httpVersion = .http1Only
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionLimit
@@ -90,6 +98,19 @@ struct Transport: Sendable {
         let answer = ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)
         guard (200..<300).contains(answer.status) else { throw BlobServerError.refused(ServerRefusal(answer)) }
         return answer
+    }
+
+    /// The bytes of a piece, at the pace that was asked for.
+    func body(of bytes: OutgoingPiece.Bytes) -> HTTPClientRequest.Body {
+        switch (bytes, pace) {
+        case (.buffer(let buffer), nil): .bytes(buffer)
+        case (.buffer(let buffer), let pace?):
+            .stream(
+                PacedBody(base: BufferBody(buffer: buffer), pace: pace), length: .known(Int64(buffer.readableBytes)))
+        case (.source(let body, let count), nil): .stream(body, length: .known(count))
+        case (.source(let body, let count), let pace?):
+            .stream(PacedBody(base: body, pace: pace), length: .known(count))
+        }
     }
 
     private func begin(_ request: ServerRequest) async throws -> HTTPClientResponse {

@@ -1,6 +1,5 @@
 // One upload from its first byte to its file, whatever breaks on the way.
 
-import AsyncHTTPClient
 import BlobCore
 import NIOCore
 
@@ -142,7 +141,7 @@ struct UploadRun {
     private func settled(_ known: UploadStatus) async throws -> UploadStatus {
         guard known.isOffsetExact else { return try await calls.status(of: known.id) }
         do {
-            return try await calls.append(OutgoingPiece(body: .bytes(ByteBuffer())), to: known)
+            return try await calls.append(OutgoingPiece(bytes: .buffer(ByteBuffer())), to: known)
         } catch BlobServerError.refused(let refusal) where [409, 416].contains(refusal.status) {
             return try await calls.status(of: known.id)
         }
@@ -167,7 +166,7 @@ struct UploadRun {
         let body = PieceBody(source: source, range: upload.offset..<end) { [tell] in tell(.moved(to: $0)) }
         (phase, hasSent) = (.ask, true)
         let piece = OutgoingPiece(
-            body: .stream(body, length: .known(count)), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
+            bytes: .source(body, count: count), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
         let now = try await calls.append(piece, to: upload)
         // A server that tells something else has to be asked. That counts as a try.
         guard now.offset == end || !now.isOffsetExact && end == 1 else {
@@ -194,7 +193,7 @@ struct UploadRun {
         }
         let digest = try await source.wholeDigest()
         (phase, hasSent, completion) = (.ask, true, digest)
-        let piece = OutgoingPiece(body: .bytes(bytes), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
+        let piece = OutgoingPiece(bytes: .buffer(bytes), guardedOffset: upload.isOffsetExact ? upload.offset : nil)
         let file = try await calls.complete(upload, with: piece, digest: digest)
         if let size = source.size { tell(.moved(to: size)) }
         return file
@@ -203,7 +202,8 @@ struct UploadRun {
     private mutating func confirm() async throws -> StoredFile? {
         guard let upload, let completion else { return nil }
         do {
-            return try await calls.complete(upload, with: OutgoingPiece(body: .bytes(ByteBuffer())), digest: completion)
+            return try await calls.complete(
+                upload, with: OutgoingPiece(bytes: .buffer(ByteBuffer())), digest: completion)
         } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
             // A server that does not repeat its answer.
             if try await calls.blob(completion) != nil { return StoredFile(digest: completion) }

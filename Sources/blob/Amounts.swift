@@ -28,6 +28,20 @@ struct ByteCount: ExpressibleByArgument, Equatable {
     }
 }
 
+/// So long: `30s`, `5m`, `12h`, `7d`, `4w`.
+struct TimeSpan: ExpressibleByArgument, Equatable {
+    let seconds: Int64
+
+    private static let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
+
+    init?(argument: String) {
+        guard let unit = argument.last.flatMap({ Self.units[$0] }), let number = UInt32(argument.dropLast()) else {
+            return nil
+        }
+        seconds = Int64(number) * unit
+    }
+}
+
 /// A time: so long ago (`30m`, `12h`, `7d`, `4w`), the beginning of a day in UTC (`2026-11-28`), or a moment as RFC
 /// 3339 writes it.
 struct PastTime: ExpressibleByArgument, Equatable {
@@ -38,11 +52,9 @@ struct PastTime: ExpressibleByArgument, Equatable {
 
     private let kind: Kind
 
-    private static let units: [Character: TimeInterval] = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
-
     init?(argument: String) {
-        if let unit = argument.last.flatMap({ Self.units[$0] }), let number = UInt32(argument.dropLast()) {
-            kind = .ago(Double(number) * unit)
+        if let span = TimeSpan(argument: argument) {
+            kind = .ago(Double(span.seconds))
         } else if let date = try? Date(argument, strategy: .iso8601) {
             kind = .date(date)
         } else if let date = try? Date(argument, strategy: .iso8601.year().month().day()) {

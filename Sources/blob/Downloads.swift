@@ -107,20 +107,24 @@ struct Downloads: Sendable {
 
     // MARK: Downloading
 
-    /// Downloads all. What fails is reported; the others go on.
+    /// Downloads all. What fails is reported; the others go on, unless they would meet the same.
+    ///
+    /// - Throws: ``ClosedOutput`` alone.
     func run(_ items: [Item], jobs: Int) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for (index, item) in items.enumerated() {
-                if index >= jobs { try await group.next() }
-                if Task.isCancelled { return reporter.endEarly() }
-                group.addTask { try await download(item) }
+        let queue = WorkQueue(items)
+        let closed = Mutex<ClosedOutput?>(nil)
+        await reporter.work(jobs: jobs, next: { queue.next() }) { item in
+            do throws(ClosedOutput) {
+                try await download(item)
+            } catch {
+                closed.withLock { $0 = error }
             }
-            try await group.waitForAll()
         }
+        if let closed = closed.withLock({ $0 }) { throw closed }
+        if !queue.isEmpty { reporter.endEarly() }
     }
 
-    /// - Throws: ``ClosedOutput`` alone.
-    private func download(_ item: Item) async throws {
+    private func download(_ item: Item) async throws(ClosedOutput) {
         let id = reporter.start(item.label)
         do {
             guard let path = try await path(of: item) else {

@@ -3,7 +3,7 @@
 import BlobClient
 import Program
 
-/// Does the same with each of several things; what fails does not keep the others.
+/// Does the same with each of several things; what fails does not keep the others, unless they would meet the same.
 struct OneByOne {
     var json: Bool
     /// What JSON calls the success.
@@ -25,6 +25,10 @@ struct OneByOne {
                 (event.id, event.error) = (id, ReportedEvent.Failure(error))
                 if json { try JSONLines.print(event) }
                 if !json { Console.complain("\(DisplayText.safe(id)): \(ErrorText(error).whole)") }
+                if (error as? BlobServerError)?.concernsEveryFile ?? false, id != ids.last {
+                    Console.complain("stopped: the others would meet the same")
+                    return false
+                }
             }
         }
         return areAllDone

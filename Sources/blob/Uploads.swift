@@ -33,16 +33,10 @@ struct Uploads: Sendable {
         (self.hasStrictNames, self.reporter) = (hasStrictNames, reporter)
     }
 
-    /// Uploads everything on the walk. What fails is reported; the others go on.
+    /// Uploads everything on the walk. What fails is reported; the others go on, unless they would meet the same.
     func run(_ walk: FileWalk, jobs: Int) async {
         let walk = Walk(walk)
-        await withTaskGroup(of: Void.self) { group in
-            for _ in 0..<jobs {
-                group.addTask {
-                    while !Task.isCancelled, let item = await walk.next() { await take(item) }
-                }
-            }
-        }
+        await reporter.work(jobs: jobs, next: { await walk.next() }) { await take($0) }
         if !walk.isAtEnd { reporter.endEarly() }
     }
 

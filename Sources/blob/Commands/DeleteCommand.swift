@@ -52,7 +52,7 @@ struct DeleteCommand: AsyncParsableCommand {
                 "delete --match asks before it deletes, and there is no terminal: give --yes, or --dry-run")
         }
         let (ids, match, dryRun, yes, json) = (ids, match, dryRun, yes, json)
-        let areAllDone = try await serverFlags.given().choice().withServer(patience: .short) { server in
+        let areAllDone = try await serverFlags.given().choice().withServer(.asking) { server in
             let deleting = OneByOne(json: json, done: .deleted, word: "deleted")
             if match.isEmpty { return try await deleting.run(ids) { try await server.deleteFile($0) } }
             let files = try await Self.files(matching: match, on: server)

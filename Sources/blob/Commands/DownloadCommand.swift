@@ -63,6 +63,7 @@ struct DownloadCommand: AsyncParsableCommand {
         name: .shortAndLong, help: ArgumentHelp("How many blobs are downloaded at a time, 1 to 64.", valueName: "N"))
     var jobs = 4
 
+    @OptionGroup var transferFlags: TransferFlags
     @OptionGroup var reportFlags: ReportFlags
     @OptionGroup var serverFlags: ServerFlags
 
@@ -87,13 +88,14 @@ struct DownloadCommand: AsyncParsableCommand {
             try recursive
             ? [Share(choice: given.choice(), folders: blobs)] : Share.all(blobs, match, given)
         let (jobs, force, newest, dryRun) = (jobs, force, newest, dryRun)
+        let configuration = transferFlags.configuration(connections: 2 * jobs)
         if !dryRun { try target.prepare() }
         if match.isEmpty && !recursive { reporter.expect(files: blobs.count, bytes: nil) }
         try await Interruption.cancelling {
             try await reporter.telling {
                 // One server after the other: each has its own token and certificates.
                 for share in shares {
-                    try await share.choice.withServer(patience: .long, connections: 2 * jobs) { server in
+                    try await share.choice.withServer(configuration) { server in
                         let downloads = Downloads(from: server, to: target, replaces: force, reporter: reporter)
                         let items = await share.items(of: downloads, takesNewest: newest)
                         if dryRun { return try await downloads.show(items, asJSON: reporter.style == .json) }

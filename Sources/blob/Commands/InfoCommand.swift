@@ -56,7 +56,7 @@ struct InfoCommand: AsyncParsableCommand {
     private func asking<Value: Sendable>(
         _ choice: ServerChoice, _ question: @Sendable (BlobServer) async throws -> Value
     ) async throws -> Value {
-        try await choice.withServer(patience: .short) { try await question($0) }
+        try await choice.withServer(.asking) { try await question($0) }
     }
 
     private func show(_ file: StoredFile) throws {

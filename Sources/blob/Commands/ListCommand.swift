@@ -74,7 +74,7 @@ struct ListCommand: AsyncParsableCommand {
         }
         query.top = min(100, limit ?? 100)
         let (first, limit, flags) = (query, limit ?? .max, listFlags)
-        try await serverFlags.given().choice().withServer(patience: .short) { server in
+        try await serverFlags.given().choice().withServer(.asking) { server in
             var rest = limit
             for try await page in server.filePages(first) {
                 let files = Array(page.items.prefix(rest))
@@ -131,7 +131,7 @@ struct FindCommand: AsyncParsableCommand {
             patterns: patterns, larger: larger?.bytes, smaller: smaller?.bytes, before: older?.date(at: now),
             after: newer?.date(at: now))
         let (asked, flags) = (query, listFlags)
-        try await serverFlags.given().choice().withServer(patience: .short) { server in
+        try await serverFlags.given().choice().withServer(.asking) { server in
             for try await page in server.filePages(asked) {
                 try flags.print(page.items.filter(filter.takes), of: page, from: server)
             }

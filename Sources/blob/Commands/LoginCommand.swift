@@ -67,8 +67,8 @@ struct LoginCommand: AsyncParsableCommand {
         let token = try await token(given, for: host)
         let trust: ClientConfiguration.Trust =
             given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system
-        let choice = ServerChoice(address: address, token: token, trust: trust)
-        let scopes = try await choice.withServer(patience: .short) { try await Self.trying($0) }
+        let choice = try given.choice(address, token: token, trust: trust)
+        let scopes = try await choice.withServer(.asking) { try await Self.trying($0) }
 
         // Read again: another login may have been made while the token was typed.
         let path = ServerList.path(given.environment)

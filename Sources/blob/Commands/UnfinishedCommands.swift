@@ -38,7 +38,7 @@ struct StatusCommand: AsyncParsableCommand {
         if let entry = entries.first(where: { $0.upload == id }) {
             return try show([try await UploadState(of: entry, given)])
         }
-        let status = try await given.choice().withServer(patience: .short) { try await $0.status(of: id) }
+        let status = try await given.choice().withServer(.asking) { try await $0.status(of: id) }
         try show([UploadState(status, on: try given.choice().address)])
     }
 
@@ -77,7 +77,7 @@ struct UploadState: Encodable {
         (upload, server, path) = (entry.upload.description, entry.server, entry.path.string)
         (size, updated) = (entry.size, entry.updated)
         do {
-            let status = try await given.choice(at: entry.server).withServer(patience: .short) {
+            let status = try await given.choice(at: entry.server).withServer(.asking) {
                 try await $0.status(of: entry.upload)
             }
             (offset, expires) = (status.offset, status.expires)
@@ -127,7 +127,7 @@ struct CancelCommand: AsyncParsableCommand {
                 if UploadJournal.standard.isInUse(id) {
                     throw Problem("another process works on it; end that first, with SIGINT")
                 }
-                return try await given.choice().withServer(patience: .short) { try await $0.destroy(id) }
+                return try await given.choice().withServer(.asking) { try await $0.destroy(id) }
             }
             try await entry.destroy(given)
             UploadJournal.standard.remove(entry)
@@ -140,7 +140,7 @@ extension UploadJournal.Entry {
     /// Gives the upload up; nothing when its server has forgotten it.
     fileprivate func destroy(_ given: GivenSettings) async throws {
         do {
-            try await given.choice(at: server).withServer(patience: .short) { try await $0.destroy(upload) }
+            try await given.choice(at: server).withServer(.asking) { try await $0.destroy(upload) }
         } catch BlobServerError.refused(let refusal) where refusal.status == 404 {}
     }
 }
@@ -163,6 +163,7 @@ struct ResumeCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: ArgumentHelp("How many files are uploaded at a time, 1 to 64.", valueName: "N"))
     var jobs = 4
 
+    @OptionGroup var transferFlags: TransferFlags
     @OptionGroup var reportFlags: ReportFlags
     @OptionGroup var serverFlags: ServerFlags
 
@@ -171,6 +172,7 @@ struct ResumeCommand: AsyncParsableCommand {
     func run() async throws {
         let reporter = reportFlags.reporter()
         let (given, jobs) = (try serverFlags.given(), jobs)
+        let configuration = transferFlags.configuration(connections: 2 * jobs)
         let entries = try chosen(reporter)
         reporter.expect(files: entries.count, bytes: entries.reduce(0) { $0 + $1.size })
         // One server after the other: each has its own token and certificates.
@@ -180,7 +182,8 @@ struct ResumeCommand: AsyncParsableCommand {
         try await Interruption.cancelling {
             try await reporter.telling {
                 for server in servers {
-                    try await Self.resume(server.entries, on: server.choice, given, jobs: jobs, reporter)
+                    try await Self.resume(
+                        server.entries, on: server.choice, given, configuration, jobs: jobs, reporter)
                 }
             }
         }
@@ -202,17 +205,13 @@ struct ResumeCommand: AsyncParsableCommand {
     }
 
     private static func resume(
-        _ entries: [UploadJournal.Entry], on choice: ServerChoice, _ given: GivenSettings, jobs: Int,
-        _ reporter: TransferReporter
+        _ entries: [UploadJournal.Entry], on choice: ServerChoice, _ given: GivenSettings,
+        _ configuration: ClientConfiguration, jobs: Int, _ reporter: TransferReporter
     ) async throws {
-        try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
-            await withTaskGroup(of: Void.self) { group in
-                for (index, entry) in entries.enumerated() {
-                    if index >= jobs { await group.next() }
-                    if Task.isCancelled { return reporter.endEarly() }
-                    group.addTask { await finish(entry, on: server, given, reporter) }
-                }
-            }
+        try await choice.withServer(configuration) { server in
+            let queue = WorkQueue(entries)
+            await reporter.work(jobs: jobs, next: { queue.next() }) { await finish($0, on: server, given, reporter) }
+            if !queue.isEmpty { reporter.endEarly() }
         }
     }
 

@@ -51,6 +51,7 @@ struct UploadCommand: AsyncParsableCommand {
     @Flag(help: "Refuse names that the server cannot hold.")
     var strictNames = false
 
+    @OptionGroup var transferFlags: TransferFlags
     @OptionGroup var reportFlags: ReportFlags
     @OptionGroup var serverFlags: ServerFlags
 
@@ -68,11 +69,12 @@ struct UploadCommand: AsyncParsableCommand {
         let reporter = reportFlags.reporter()
         let options = UploadOptions(name: name, isTemporary: temporary)
         let (recursive, jobs) = (recursive, jobs)
+        let configuration = transferFlags.configuration(connections: 2 * jobs)
         let (skipExisting, again, strictNames) = (skipExisting, again, strictNames)
         let paths = try PathArgument.paths(paths)
         let choice = try serverFlags.given().choice()
         try await Interruption.cancelling {
-            try await choice.withServer(patience: .long, connections: 2 * jobs) { server in
+            try await choice.withServer(configuration) { server in
                 let sparing: Sparing =
                     if skipExisting {
                         .sameBytes(OwnFiles(on: server, reporter: reporter))

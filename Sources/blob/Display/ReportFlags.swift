@@ -43,7 +43,7 @@ extension TransferReporter {
     /// Ends a command as its transfers ended.
     func succeedOrThrow() throws {
         let summary = summary
-        if summary.wasInterrupted { throw CancelledTransfers() }
+        if summary.wasInterrupted && !summary.wasHalted { throw CancelledTransfers() }
         if let lostResult { throw lostResult }
         if summary.failed > 0 { throw ExitCode.failure }
     }

@@ -52,8 +52,10 @@ final class TransferReporter: Sendable {
         var succeeded = 0
         var failed = 0
         var interrupted = 0
-        /// Whether an interruption came before all files had their turn.
+        /// Whether the end came before all files had their turn.
         var isCutShort = false
+        /// Whether an error came that every further file of its server would meet.
+        var wasHalted = false
 
         var wasInterrupted: Bool { interrupted > 0 || isCutShort }
     }
@@ -62,6 +64,8 @@ final class TransferReporter: Sendable {
         var board = TransferBoard()
         var summary = Summary()
         var nextID = 0
+        /// Whether such an error came since ``begin()``.
+        var isHalted = false
         /// Lines that belong above those that are drawn, in their order, and whether each is a result.
         var waiting: [(text: String, isResult: Bool)] = []
         /// The widths of the lines that are drawn.
@@ -95,7 +99,13 @@ final class TransferReporter: Sendable {
     /// Why results are missing on standard output, once all is told; the work went on.
     var lostResult: Problem? { state.withLock { $0.lostResult } }
 
+    /// Whether an error came that every further file would meet.
+    var isHalted: Bool { state.withLock { $0.isHalted } }
+
     // MARK: What happens
+
+    /// The files of a server come now.
+    func begin() { state.withLock { $0.isHalted = false } }
 
     func expect(files: Int, bytes: Int64?) {
         state.withLock { $0.board.expected = (files, bytes) }
@@ -171,8 +181,14 @@ final class TransferReporter: Sendable {
         state.withLock { state in
             guard let row = state.board.rows[id] else { return }
             state.board.end(id, isThere: false)
-            guard !(error is CancellationError) else { return state.summary.interrupted += 1 }
+            let isOfAll = (error as? BlobServerError)?.concernsEveryFile ?? false
+            // Those that were on their way at the same time meet the same: it is told once.
+            guard !(error is CancellationError || isOfAll && state.isHalted) else {
+                return state.summary.interrupted += 1
+            }
             state.summary.failed += 1
+            state.isHalted = isOfAll
+            if isOfAll { state.summary.wasHalted = true }
             if style == .json {
                 var event = ReportedEvent(.failed, path: row.label)
                 event.error = ReportedEvent.Failure(error)
@@ -183,7 +199,7 @@ final class TransferReporter: Sendable {
         }
     }
 
-    /// An interruption came before all files had their turn.
+    /// The end came before all files had their turn.
     func endEarly() {
         state.withLock { $0.summary.isCutShort = true }
     }
@@ -217,7 +233,10 @@ final class TransferReporter: Sendable {
             } else if style != .quiet {
                 emit(PlainLine.summary(summary, bytes: moved, took: seconds), isResult: false, &state)
             }
-            if let hint { emit("blob: interrupted; \(hint)", isResult: false, &state) }
+            if let hint {
+                let reason = summary.wasHalted ? "stopped: the other files would meet the same" : "interrupted"
+                emit("blob: \(reason); \(hint)", isResult: false, &state)
+            }
             flush(&state, isDrawing: false)
         }
     }

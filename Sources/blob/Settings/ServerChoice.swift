@@ -14,6 +14,8 @@ struct GivenSettings: Sendable {
     var token: String?
     var ca: String?
     var isInsecure = false
+    /// `--proxy`.
+    var proxy: String?
     var environment: [String: String] = [:]
     /// Reads what 'blob login' has stored.
     var stored: @Sendable () throws -> ServerList = { ServerList() }
@@ -42,7 +44,7 @@ struct GivenSettings: Sendable {
             return try choice(chosen)
         }
         let known = try stored().server(at: address)?.server
-        return ServerChoice(address: address, token: known?.token, trust: try trust { known })
+        return try choice(address, token: known?.token, trust: trust { known })
     }
 
     /// `nil` when no server was named and none is the default.
@@ -64,10 +66,18 @@ struct GivenSettings: Sendable {
 
     private func choice(_ address: String) throws -> ServerChoice {
         if let token = try token ?? variable("BLOB_TOKEN").map({ try Self.checked($0, from: "BLOB_TOKEN") }) {
-            return ServerChoice(address: address, token: token, trust: try trust { knownServer(at: address) })
+            return try choice(address, token: token, trust: trust { knownServer(at: address) })
         }
         let known = try storedServer(at: address)
-        return ServerChoice(address: address, token: known?.token, trust: try trust { known })
+        return try choice(address, token: known?.token, trust: trust { known })
+    }
+
+    /// A server of which everything is known, by the way that was asked for.
+    func choice(
+        _ address: String, token: String?, trust: ClientConfiguration.Trust
+    ) throws(UsageProblem) -> ServerChoice {
+        let proxy = try ProxyChoice(flag: proxy, environment: environment).proxy(for: address)
+        return ServerChoice(address: address, token: token, trust: trust, proxy: proxy)
     }
 
     /// The one of that name, if a name was given: several may have the same address.
@@ -111,25 +121,16 @@ struct ServerChoice: Equatable {
     var address: String
     var token: String?
     var trust: ClientConfiguration.Trust
-
-    /// How often what fails is tried again.
-    enum Patience {
-        /// A person waits for one answer.
-        case short
-        /// A transfer goes on by itself.
-        case long
-    }
+    var proxy: ClientConfiguration.Proxy?
 
     /// Runs `body` with the server, and closes its connections.
     ///
     /// - Throws: ``UsageProblem`` for an address or certificates that cannot be used, and what `body` throws.
     func withServer<Value: Sendable>(
-        patience: Patience, connections: Int = 4, _ body: @Sendable (BlobServer) async throws -> Value
+        _ configuration: ClientConfiguration, _ body: @Sendable (BlobServer) async throws -> Value
     ) async throws -> Value {
-        var configuration = ClientConfiguration()
-        configuration.trust = trust
-        configuration.connectionLimit = max(configuration.connectionLimit, connections)
-        if patience == .short { configuration.retries.triesWithoutProgress = 3 }
+        var configuration = configuration
+        (configuration.trust, configuration.proxy) = (trust, proxy)
         let server: BlobServer
         do {
             server = try BlobServer(address, token: token, configuration: configuration)
@@ -170,6 +171,14 @@ struct ServerFlags: ParsableArguments {
     @Flag(help: "Trust every certificate: whoever is between can read and change everything. For trying out only.")
     var insecure = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Go through this proxy, http://HOST:PORT, or through none: 'none'. Without it, as the variables \
+            https_proxy, http_proxy, all_proxy and no_proxy say.
+            """, valueName: "URL"))
+    var proxy: String?
+
     var isAnyGiven: Bool { server != nil || tokenFile != nil || ca != nil || insecure }
 
     static let byteLimit = 16 << 10
@@ -185,7 +194,7 @@ struct ServerFlags: ParsableArguments {
             Console.complain("WARNING: --insecure: whoever is between can read and change everything, the token too")
         }
         return GivenSettings(
-            server: server, token: try tokenFile.map(Self.token), ca: ca, isInsecure: insecure,
+            server: server, token: try tokenFile.map(Self.token), ca: ca, isInsecure: insecure, proxy: proxy,
             environment: environment, stored: { try ServerList(readingFrom: ServerList.path(environment)) })
     }
 
