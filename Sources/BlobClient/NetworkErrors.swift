@@ -9,7 +9,7 @@ import NIOSSL
 import SystemPackage
 
 extension BlobServerError {
-    private static let broken = BlobServerError.connection("the connection broke")
+    static let broken = BlobServerError.connection("the connection broke")
 
     init(network error: any Error) {
         switch error {

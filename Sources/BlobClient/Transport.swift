@@ -5,6 +5,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import Synchronization
 
 /// One request. The path begins after the server's address.
 struct ServerRequest: Sendable {
@@ -29,6 +30,7 @@ struct Transport: Sendable {
     private let token: String?
     /// `nil` where bytes go as fast as they can.
     let pace: Pace?
+    private let hasAnswered = AnsweredOnce()
 
     /// Longer answers than any of this API's are cut off.
     private static let answerLimit = 4 << 20
@@ -128,7 +130,22 @@ struct Transport: Sendable {
         whole.headers.add(name: "User-Agent", value: "blob")
         if isForServer, let token { whole.headers.add(name: "Authorization", value: "Bearer \(token)") }
         whole.body = request.body
-        return try await Self.mappingErrors { [whole] in try await client.execute(whole, deadline: .distantFuture) }
+        do {
+            let response = try await Self.mappingErrors { [whole] in
+                try await client.execute(whole, deadline: .distantFuture)
+            }
+            hasAnswered.value.store(true, ordering: .relaxed)
+            return response
+        } catch let error as BlobServerError where error == .broken && isForServer && mayBeSecure {
+            // What speaks TLS closes at the first byte that is none.
+            throw BlobServerError.connection(
+                "the connection broke before any answer; if the server speaks TLS, its address begins with https://")
+        }
+    }
+
+    /// Whether the server may speak TLS where the address says that it does not.
+    private var mayBeSecure: Bool {
+        base.lowercased().hasPrefix("http:") && !hasAnswered.value.load(ordering: .relaxed)
     }
 
     /// RFC 3986, §2.3: everything but unreserved characters is percent-encoded.
@@ -164,6 +181,11 @@ struct Transport: Sendable {
             throw BlobServerError(network: error)
         }
     }
+}
+
+/// Whether there has been any answer.
+private final class AnsweredOnce: Sendable {
+    let value = Atomic(false)
 }
 
 extension ServerRefusal {

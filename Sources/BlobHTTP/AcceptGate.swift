@@ -44,7 +44,7 @@ final class AcceptGate: ChannelDuplexHandler {
     /// SwiftNIO tries again a second later, and says nothing.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let code = (error as? IOError)?.errnoCode
-        tell(code.map { OpenFileLimit.advice(for: $0) ?? String(cString: strerror($0)) } ?? "\(error)")
+        tell(code.map { OpenFileLimit.advice(for: $0) ?? String(cString: strerror($0)) } ?? "the system refused it")
         context.fireErrorCaught(error)
     }
 

@@ -32,7 +32,8 @@ enum Documents {
         do {
             return try decoder.decode(Document.self, from: Data(bytes))
         } catch {
-            throw S3Error(.unexpectedReply, message: "the store's <\(root)> cannot be read: \(error)")
+            throw S3Error(
+                .unexpectedReply, message: "the store's <\(root)> lacks something, or holds what S3 does not say")
         }
     }
 

@@ -1,6 +1,7 @@
 // What the network, TLS and HTTP throw, as this client's errors.
 
 import AsyncHTTPClient
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -33,7 +34,8 @@ extension S3Error {
                 .unexpectedReply, message: "the store's reply is no HTTP; with TLS, its address begins with https://")
         case let error as NIOConnectionError:
             self.init(.unreachable, message: "cannot connect to \(error.host), port \(error.port): \(error.reason)")
-        case let error as IOError: self.init(.unreachable, message: "the connection to the store broke: \(error)")
+        case let error as IOError:
+            self.init(.unreachable, message: "the connection to the store broke: \(error.reasonOfSystem)")
         default: self = .broken
         }
     }
@@ -49,14 +51,19 @@ extension S3Error {
         case .remoteConnectionClosed: self = .broken
         case .alreadyShutdown, .cancelled: self.init(.cancelled, message: "the client was shut down")
         default:
-            self.init(.unreachable, message: "the connection to the store broke: \(error.shortDescription)")
+            self = .broken
         }
     }
+}
+
+extension IOError {
+    /// In the system's words.
+    fileprivate var reasonOfSystem: String { String(cString: strerror(errnoCode)) }
 }
 
 extension NIOConnectionError {
     fileprivate var reason: String {
         if dnsAError != nil || dnsAAAAError != nil, connectionErrors.isEmpty { return "there is no such host" }
-        return connectionErrors.first.map { "\($0.error)" } ?? "no answer"
+        return (connectionErrors.first?.error as? IOError)?.reasonOfSystem ?? "no answer"
     }
 }

@@ -8,6 +8,7 @@ import LocalBackend
 import Logging
 import NIOCore
 import NIOPosix
+import SystemPackage
 
 /// Sends files as uploads, which go on where an earlier run was stopped.
 struct Copying {
@@ -166,7 +167,9 @@ struct Copying {
     }
 
     private static func unreadable(_ error: any Error) -> BlobError {
-        BlobError(.internalError, "the data directory cannot be read: \(error); 'blobd check' tells what is damaged")
+        let reason = (error as? IOError).map { ": \(Errno(rawValue: $0.errnoCode))" } ?? ""
+        return BlobError(
+            .internalError, "the data directory cannot be read\(reason); 'blobd check' tells what is damaged")
     }
 }
 

@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import NIOCertificateReloading
 import NIOSSL
+import SwiftASN1
 import Synchronization
 
 /// What a TLS listener needs.
@@ -38,10 +39,11 @@ struct TLSMaterial: Sendable {
                 logger.notice("certificate read again", metadata: ["path": .string(certificatePath)])
             }
             reloading.onCertificateLoadFailed = { failure in
-                guard failures.isNew("\(failure.error)") else { return }
+                let reason = Self.reason(failure.error)
+                guard failures.isNew(reason) else { return }
                 logger.warning(
                     "certificate not readable, going on with the last one",
-                    metadata: ["path": .string(certificatePath), "reason": .string("\(failure.error)")]
+                    metadata: ["path": .string(certificatePath), "reason": .string(reason)]
                 )
             }
         }
@@ -54,11 +56,20 @@ struct TLSMaterial: Sendable {
             _ = try NIOSSLContext(configuration: configuration)
             self.configuration = configuration
         } catch {
-            let reason = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
             throw StartFailure(
                 "tls-certificate '\(certificatePath)' and tls-key '\(keyPath)' must be readable PEM files of a certificate "
-                    + "and its key: \(reason)"
+                    + "and its key: \(Self.reason(error))"
             )
+        }
+    }
+
+    /// The libraries' own words, where they are sentences.
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case is ASN1Error:
+            "one of them holds something else, or is damaged; a key that is encrypted has to be decrypted first"
+        case is NIOSSLError, is BoringSSLError: "TLS cannot use them"
+        default: "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
         }
     }
 

@@ -2,9 +2,12 @@
 
 import BlobClient
 import BlobCore
+import Foundation
 import NIOCore
 import Synchronization
 import Testing
+
+@testable import blobd
 
 @Suite("Whom the client trusts", .inTurn)
 struct ClientTrustTests {
@@ -65,6 +68,36 @@ struct ClientTrustTests {
                 guard case .untrusted = error else { throw Failure("\(String(describing: error))") }
                 #expect(error?.advice?.contains("--ca") == true)
             }
+        }
+    }
+
+    @Test("a certificate whose time is over is not trusted, even where it is known")
+    func expired() async throws {
+        let folder = try TemporaryFolder()
+        let long = Date(timeIntervalSince1970: 0)
+        let paths = try SelfSignedCertificate.keep(in: folder.path, hostName: nil, now: long)
+        let flags = ["--tls-certificate", paths.certificate, "--tls-key", paths.key]
+        try await withServer(flags) { server in
+            let error = await #expect(throws: BlobServerError.self) {
+                try await Self.upload(
+                    to: server, at: "https://127.0.0.1:\(server.port)",
+                    .certificates(path: paths.certificate))
+            }
+            guard case .untrusted(let words) = error else { throw Failure("\(String(describing: error))") }
+            #expect(words.contains("its time is over"))
+        }
+    }
+
+    @Test("http:// to a server with TLS says what is wrong with the address")
+    func secure() async throws {
+        try await withServer(["--tls-self-signed"]) { server in
+            var configuration = ClientConfiguration()
+            configuration.retries.triesWithoutProgress = 1
+            let client = try BlobServer("http://127.0.0.1:\(server.port)", configuration: configuration)
+            let error = await #expect(throws: BlobServerError.self) { try await client.files() }
+            guard case .connection(let words) = error else { throw Failure("\(String(describing: error))") }
+            #expect(words.contains("its address begins with https://"), "\(words)")
+            await client.shutdown()
         }
     }
 
