@@ -69,11 +69,12 @@ class Cluster:
         self._starts: collections.Counter[int] = collections.Counter()
         self.nodes: list[Server] = []
         self._careless = careless
+        self.token = ""
         self.is_good = True
         self.findings: list[str] = []
 
     def __enter__(self):
-        self.token = self.run("token", "create", "test").strip()
+        self.token = self.token or self.run("token", "create", "test").strip()
         if self._careless:
             self.query(self._careless)
         self.nodes = [self._started(number) for number in range(len(self._ports))]
@@ -109,6 +110,11 @@ class Cluster:
         if result.returncode:
             raise CommandFailed(f"blobd {' '.join(arguments)}: {result.stdout[-500:]}{result.stderr[-1500:]}")
         return result.stdout
+
+    def begun(self, *arguments: str) -> subprocess.Popen:
+        """A command of blobd that goes on."""
+        return subprocess.Popen([self.tools.blobd, *arguments], env=clean_environment() | self._variables(),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def query(self, sql: str) -> list[list[str]]:
         return self.tools.postgres.query(self.name, sql)
