@@ -123,11 +123,12 @@ struct Calls: Sendable {
 
     // MARK: Downloads
 
-    /// Asks for a blob from an offset on. The answer may begin earlier, at 0, where the server knows no ranges.
-    func download(_ digest: BlobDigest, from offset: Int64) async throws -> IncomingBlob {
+    /// Asks for a blob from an offset on, and up to another. The answer may be all of it, where the server knows no
+    /// ranges.
+    func download(_ digest: BlobDigest, from offset: Int64, to end: Int64? = nil) async throws -> IncomingBlob {
         var headers = HTTPHeaders()
-        if offset > 0 {
-            headers.add(name: "Range", value: "bytes=\(offset)-")
+        if offset > 0 || end != nil {
+            headers.add(name: "Range", value: "bytes=\(offset)-\(end.map { "\($0 - 1)" } ?? "")")
             headers.add(name: "If-Range", value: "\"\(digest)\"")
         }
         let followed = try await transport.follow("/api/blobs/\(digest)", headers: headers)
@@ -141,8 +142,8 @@ struct Calls: Sendable {
             guard let range = ContentRange(response.headers.first(name: "Content-Range")), range.first == offset else {
                 throw BlobServerError.unexpectedAnswer("its Content-Range is not what was asked for")
             }
-            return IncomingBlob(start: offset, size: range.size, body: response.body)
-        case 416 where offset > 0:
+            return IncomingBlob(start: offset, size: range.size, body: response.body, isPart: true)
+        case 416 where offset > 0 || end != nil:
             // Everything was here already; only an empty rest is not satisfiable.
             return IncomingBlob(start: offset, size: offset, body: nil)
         default:
@@ -178,6 +179,8 @@ struct IncomingBlob: Sendable {
     var size: Int64?
     /// `nil` when nothing is missing.
     var body: HTTPClientResponse.Body?
+    /// Whether it is what was asked for alone.
+    var isPart = false
     /// What the server would call the file.
     var name: String?
 }

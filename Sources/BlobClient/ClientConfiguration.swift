@@ -38,6 +38,9 @@ public struct ClientConfiguration: Sendable {
     public var appendByteCount: Int64 = 64 << 20
     /// Bytes that one append sends to any other server, and of a stream, which are held in memory until they are safe.
     public var smallAppendByteCount: Int64 = 8 << 20
+    /// Requests for pieces of 8 MiB of one download at a time, where the server knows ranges: more than one is faster
+    /// where each connection is slow, and what is lost when they break is more.
+    public var downloadStreams = 1
     /// Connections that are made at most at a time.
     public var connectionLimit = 32
 

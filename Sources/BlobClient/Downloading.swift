@@ -45,96 +45,19 @@ extension BlobServer {
             write: write, clear: nil)
         try await run.run()
     }
-}
 
-/// One download, whatever breaks on the way.
-private struct DownloadRun {
-    let calls: Calls
-    let digest: BlobDigest
-    /// Of the bytes that are here.
-    var received: RunningDigest
-    let tell: @Sendable (TransferEvent) -> Void
-    let write: @Sendable (ByteBuffer) async throws -> Void
-    /// Drops what is here; `nil` where it cannot be dropped.
-    let clear: (@Sendable () async throws -> Void)?
-    private var attempts: Attempts
-    /// Whether all the bytes here came in this run.
-    private var isFresh: Bool
-
-    /// Bytes that are hashed and written together.
-    private static let stepByteCount = 512 << 10
-
-    init(
-        calls: Calls, digest: BlobDigest, configuration: ClientConfiguration, received: RunningDigest,
-        tell: @escaping @Sendable (TransferEvent) -> Void, write: @escaping @Sendable (ByteBuffer) async throws -> Void,
-        clear: (@Sendable () async throws -> Void)?
-    ) {
-        (self.calls, self.digest, self.received, self.tell) = (calls, digest, received, tell)
-        (self.write, self.clear) = (write, clear)
-        attempts = Attempts(configuration.retries)
-        isFresh = received.count == 0
-    }
-
-    mutating func run() async throws {
-        while true {
-            do {
-                if try await receive() { return }
-            } catch {
-                try await attempts.pause(after: error, tell: tell)
-            }
-        }
-    }
-
-    /// - Returns: whether all is here, and right.
-    private mutating func receive() async throws -> Bool {
-        let blob = try await calls.download(digest, from: received.count)
-        tell(.began(at: received.count, size: blob.size))
-        try await take(blob)
-        if let size = blob.size, received.count < size {
-            throw BlobServerError.connection("the connection broke")
-        }
-        if received.digest == digest { return true }
-        let wrong = BlobServerError.wrongDigest(expected: digest, found: received.digest)
-        // What an earlier run has left may have been damaged here.
-        guard !isFresh, let clear else { throw wrong }
-        try await clear()
-        (received, isFresh) = (RunningDigest(), true)
-        tell(.startingOver(.wrongDigest))
-        return false
-    }
-
-    private mutating func take(_ blob: IncomingBlob) async throws {
-        guard let body = blob.body else { return }
-        // A server without ranges sends all of it again.
-        var known = received.count - blob.start
-        var step = ByteBuffer()
-        var iterator = body.makeAsyncIterator()
-        while true {
-            let next: ByteBuffer?
-            do {
-                next = try await Transport.mappingErrors { () async throws -> ByteBuffer? in try await iterator.next() }
-            } catch {
-                // What came before it broke is worth keeping.
-                try await keep(&step)
-                throw error
-            }
-            guard var next else { return try await keep(&step) }
-            try await calls.transport.pace?.wait(for: next.readableBytes)
-            let skipped = min(known, Int64(next.readableBytes))
-            next.moveReaderIndex(forwardBy: Int(skipped))
-            known -= skipped
-            step.writeImmutableBuffer(next)
-            if step.readableBytes >= Self.stepByteCount { try await keep(&step) }
-        }
-    }
-
-    private mutating func keep(_ step: inout ByteBuffer) async throws {
-        guard step.readableBytes > 0 else { return }
-        try await write(step)
-        step.withUnsafeReadableBytes { received.update($0) }
-        step = ByteBuffer()
-        attempts.progressed()
-        tell(.moved(to: received.count))
+    /// Downloads a part of a blob piece by piece. Nothing says that the bytes are right: the digest is of all of them.
+    ///
+    /// - Parameter range: of bytes that the blob has.
+    public func download(
+        _ digest: BlobDigest, range: Range<Int64>, progress: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+        write: @escaping @Sendable (ByteBuffer) async throws -> Void
+    ) async throws {
+        guard !range.isEmpty else { return }
+        var run = DownloadRun(
+            calls: calls, digest: digest, part: range, configuration: configuration, received: RunningDigest(),
+            tell: progress, write: write, clear: nil)
+        try await run.run()
     }
 }
 

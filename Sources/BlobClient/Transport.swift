@@ -115,6 +115,19 @@ struct Transport: Sendable {
         }
     }
 
+    /// The next bytes of an answer, at the pace that was asked for.
+    func next(_ iterator: inout HTTPClientResponse.Body.AsyncIterator) async throws -> ByteBuffer? {
+        let next: ByteBuffer?
+        do {
+            next = try await iterator.next()
+        } catch {
+            if Task.isCancelled { throw CancellationError() }
+            throw BlobServerError(network: error)
+        }
+        if let next { try await pace?.wait(for: next.readableBytes) }
+        return next
+    }
+
     private func begin(_ request: ServerRequest) async throws -> HTTPClientResponse {
         try await send(request, to: url(request.path) + Self.text(of: request.query), isForServer: true)
     }

@@ -28,6 +28,39 @@ struct ByteCount: ExpressibleByArgument, Equatable {
     }
 }
 
+/// A part of a blob: `0-499` is its first 500 bytes, `500-` all from byte 500 on, `-500` the last 500, as in RFC 9110,
+/// §14.1.2.
+struct ByteRange: ExpressibleByArgument, Equatable {
+    private enum Kind: Equatable {
+        case from(Int64, last: Int64?)
+        case end(Int64)
+    }
+
+    private let kind: Kind
+
+    init?(argument: String) {
+        let numbers = argument.split(separator: "-", omittingEmptySubsequences: false)
+        guard numbers.count == 2, numbers.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } }) else {
+            return nil
+        }
+        switch (Int64(numbers[0]), Int64(numbers[1])) {
+        case (let first?, let last?) where first <= last: kind = .from(first, last: last)
+        case (let first?, nil) where numbers[1].isEmpty: kind = .from(first, last: nil)
+        case (nil, let count?) where numbers[0].isEmpty && count > 0: kind = .end(count)
+        default: return nil
+        }
+    }
+
+    /// The bytes that are meant of so many; `nil` where there are none.
+    func bytes(of size: Int64) -> Range<Int64>? {
+        switch kind {
+        case .end(let count): size > 0 ? max(0, size - count)..<size : nil
+        case .from(let first, let last):
+            first < size ? first..<min(size, last.map { $0 < .max ? $0 + 1 : $0 } ?? size) : nil
+        }
+    }
+}
+
 /// So long: `30s`, `5m`, `12h`, `7d`, `4w`.
 struct TimeSpan: ExpressibleByArgument, Equatable {
     let seconds: Int64

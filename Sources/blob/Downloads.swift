@@ -63,11 +63,17 @@ struct Downloads: Sendable {
     let server: BlobServer
     let target: DownloadTarget
     let replaces: Bool
+    /// What goes to standard output, where that is not all.
+    let range: ByteRange?
     let reporter: TransferReporter
     private let claims = Claims()
 
-    init(from server: BlobServer, to target: DownloadTarget, replaces: Bool, reporter: TransferReporter) {
-        (self.server, self.target, self.replaces, self.reporter) = (server, target, replaces, reporter)
+    init(
+        from server: BlobServer, to target: DownloadTarget, replaces: Bool, range: ByteRange? = nil,
+        reporter: TransferReporter
+    ) {
+        (self.server, self.target, self.replaces) = (server, target, replaces)
+        (self.range, self.reporter) = (range, reporter)
     }
 
     // MARK: What is meant
@@ -142,10 +148,21 @@ struct Downloads: Sendable {
     }
 
     private func toStandardOutput(_ item: Item, _ id: Int) async throws {
-        try await server.download(item.digest, progress: { reporter.note($0, of: id) }) { bytes in
+        let progress: @Sendable (TransferEvent) -> Void = { reporter.note($0, of: id) }
+        let write: @Sendable (ByteBuffer) async throws -> Void = { bytes in
             try await NIOThreadPool.singleton.runIfActive { try bytes.withUnsafeReadableBytes(Output.write) }
         }
+        guard let range else { return try await server.download(item.digest, progress: progress, write: write) }
+        guard let blob = try await server.blob(item.digest) else { throw Self.unknown }
+        guard let size = blob.size else { throw BlobServerError.unexpectedAnswer("it does not tell the blob's size") }
+        guard let bytes = range.bytes(of: size) else {
+            throw Problem("--range: the blob has \(size) bytes, and none of these")
+        }
+        try await server.download(item.digest, range: bytes, progress: progress, write: write)
     }
+
+    private static let unknown = BlobServerError.refused(
+        ServerRefusal(status: 404, code: "BLOB_UNKNOWN", message: "it has no blob with this digest"))
 
     private func download(_ item: Item, to path: FilePath, _ id: Int) async throws -> TransferResult {
         if let place = item.place, case .folder(let folder) = target {
@@ -170,10 +187,7 @@ struct Downloads: Sendable {
             if let place = item.place { return place.path(in: folder) }
             var proposed = item.name
             if proposed == nil {
-                guard let blob = try await server.blob(item.digest) else {
-                    throw BlobServerError.refused(
-                        ServerRefusal(status: 404, code: "BLOB_UNKNOWN", message: "it has no blob with this digest"))
-                }
+                guard let blob = try await server.blob(item.digest) else { throw Self.unknown }
                 proposed = blob.name
             }
             return folder.appending(LocalName.text(proposed, of: item.digest))

@@ -39,3 +39,19 @@ struct AmountTests {
         #expect(PastTime(argument: text) == nil)
     }
 }
+
+struct ByteRangeTests {
+    @Test(
+        arguments: [
+            ("0-0", 10, 0..<1), ("0-499", 10, 0..<10), ("3-", 10, 3..<10), ("-3", 10, 7..<10), ("-30", 10, 0..<10),
+            ("10-", 10, nil), ("-1", 0, nil), ("0-9223372036854775807", 10, 0..<10),
+        ] as [(String, Int64, Range<Int64>?)])
+    func bytes(_ text: String, of size: Int64, are range: Range<Int64>?) throws {
+        #expect(try #require(ByteRange(argument: text)).bytes(of: size) == range)
+    }
+
+    @Test(arguments: ["", "-", "5", "5-4", "-0", "a-b", "1-2-3", "+1-2", "0-99999999999999999999", "1,2-3"])
+    func refused(_ text: String) {
+        #expect(ByteRange(argument: text) == nil)
+    }
+}

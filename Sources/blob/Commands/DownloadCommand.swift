@@ -53,6 +53,22 @@ struct DownloadCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Replace files that are there with other bytes.")
     var force = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            With '-o -': only these bytes, such as 0-499, 500- for all from byte 500 on, or -500 for the last 500. They \
+            are not compared with the digest, which is of all.
+            """, valueName: "RANGE"))
+    var range: ByteRange?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Requests for pieces of each blob at a time, 1 to 16: faster where one connection is slow, with 8 MiB of memory \
+            for each.
+            """, valueName: "N"))
+    var streams = 1
+
     @Flag(help: "Where several of your files have a name, take the newest. Without it, that is an error.")
     var newest = false
 
@@ -76,6 +92,10 @@ struct DownloadCommand: AsyncParsableCommand {
         } catch {
             throw ValidationError("\(error)")
         }
+        guard (1...16).contains(streams) else { throw ValidationError("--streams is a number from 1 to 16.") }
+        if range != nil && (output != "-" || dryRun) {
+            throw ValidationError("--range is for what goes to standard output: give '-o -'.")
+        }
         if output == "" { throw ValidationError("--output: which file?") }
         if output == "-" && reportFlags.json { throw ValidationError("--json needs standard output for itself.") }
     }
@@ -88,15 +108,19 @@ struct DownloadCommand: AsyncParsableCommand {
             try recursive
             ? [Share(choice: given.choice(), folders: blobs)] : Share.all(blobs, match, given)
         let (jobs, force, newest, dryRun) = (jobs, force, newest, dryRun)
-        let configuration = transferFlags.configuration(connections: 2 * jobs)
+        var configuration = transferFlags.configuration(connections: 2 * jobs * streams)
+        configuration.downloadStreams = streams
+        let transport = configuration
+        let range = range
         if !dryRun { try target.prepare() }
         if match.isEmpty && !recursive { reporter.expect(files: blobs.count, bytes: nil) }
         try await Interruption.cancelling {
             try await reporter.telling {
                 // One server after the other: each has its own token and certificates.
                 for share in shares {
-                    try await share.choice.withServer(configuration) { server in
-                        let downloads = Downloads(from: server, to: target, replaces: force, reporter: reporter)
+                    try await share.choice.withServer(transport) { server in
+                        let downloads = Downloads(
+                            from: server, to: target, replaces: force, range: range, reporter: reporter)
                         let items = await share.items(of: downloads, takesNewest: newest)
                         if dryRun { return try await downloads.show(items, asJSON: reporter.style == .json) }
                         try await downloads.run(items, jobs: jobs)

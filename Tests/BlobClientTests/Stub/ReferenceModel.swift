@@ -292,15 +292,17 @@ final class ReferenceModel: Sendable {
             ("Content-Type", "application/octet-stream"), ("Content-Disposition", #"attachment; filename="example""#),
         ]
         guard manners.extras.contains(.ranges), let range = request.headers["range"],
-            let first = Int(range.dropFirst("bytes=".count).dropLast()),
+            case let ends = range.dropFirst("bytes=".count).split(separator: "-"),
+            let first = ends.first.flatMap({ Int($0) }),
             request.headers["if-range"] ?? "\"\(request.subject)\"" == "\"\(request.subject)\""
         else { return StubAnswer(status: 200, headers: headers, body: bytes) }
         guard first < bytes.count else {
             return StubAnswer(status: 416, headers: [("Content-Range", "bytes */\(bytes.count)")])
         }
+        let last = min(ends.dropFirst().first.flatMap { Int($0) } ?? .max, bytes.count - 1)
         return StubAnswer(
-            status: 206, headers: headers + [("Content-Range", "bytes \(first)-\(bytes.count - 1)/\(bytes.count)")],
-            body: Array(bytes[first...]))
+            status: 206, headers: headers + [("Content-Range", "bytes \(first)-\(last)/\(bytes.count)")],
+            body: Array(bytes[first...last]))
     }
 
     /// In the order of their ids, which are `file-0`, `file-1` and so on.

@@ -36,6 +36,28 @@ struct BlobDownloadTests {
         #expect(came.errors.contains("5 files done"))
     }
 
+    @Test("a part of a blob goes to standard output; a large one comes in several requests at a time")
+    func parts() async throws {
+        let blob = try await BlobTool.shared()
+        let file = try await Self.publish(["file"], blob)[0]
+        for (range, bytes) in [
+            ("10-19", file.bytes[10..<20]), ("990-", file.bytes[990...]), ("-5", file.bytes[995...]),
+        ] {
+            let outcome = try await blob.shell(
+                "$blob download file -o - --range=\(range) | sha256sum; printf %s $PIPESTATUS")
+            #expect(outcome.output == "\(Sample.digest(of: Array(bytes)))  -\n0", "\(outcome)")
+        }
+        let beyond = try await blob.run(["download", "file", "-o", "-", "--range", "1000-"])
+        #expect(beyond.end == .code(1) && beyond.errors.contains("has 1000 bytes"), "\(beyond)")
+        #expect(try await blob.run(["download", "file", "--range", "0-1"]).end == .code(2))
+
+        let path = try blob.writeSparse("large", byteCount: 40 << 20)
+        let digest = try #require(try await blob.run(["upload", path, "--quiet"]).firstWords.first)
+        let streams = try await blob.run(["download", digest, "-o", "copy", "--streams", "4"])
+        #expect(streams.end == .code(0), "\(streams)")
+        #expect(try await blob.shell("cmp large copy").end == .code(0))
+    }
+
     @Test(
         "several files of a name are an error that lists them, unless the newest is asked for; the same bytes are not")
     func ambiguous() async throws {

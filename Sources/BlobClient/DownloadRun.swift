@@ -1,0 +1,167 @@
+// One download, whatever breaks on the way.
+
+import AsyncHTTPClient
+import BlobCore
+import NIOCore
+
+/// Asks for what is missing until all is here, and compares it with its digest.
+///
+/// With several streams, it asks for the next pieces in requests of their own while one comes, and takes them in their
+/// order: what is here is always the beginning, and the memory for the others is bounded.
+struct DownloadRun {
+    private let calls: Calls
+    private let digest: BlobDigest
+    /// What is asked for, where that is not all.
+    private let part: Range<Int64>?
+    /// Of the bytes that are here, from the part's first on.
+    private var received: RunningDigest
+    private let tell: @Sendable (TransferEvent) -> Void
+    private let write: @Sendable (ByteBuffer) async throws -> Void
+    /// Drops what is here; `nil` where it cannot be dropped.
+    private let clear: (@Sendable () async throws -> Void)?
+    private let streams: Int
+    private var attempts: Attempts
+    /// Whether all the bytes here came in this run.
+    private var isFresh: Bool
+
+    /// Bytes that are hashed and written together.
+    private static let stepByteCount = 512 << 10
+    /// Bytes of a request, where there are several at a time. They are held in memory.
+    static let segmentByteCount: Int64 = 8 << 20
+
+    init(
+        calls: Calls, digest: BlobDigest, part: Range<Int64>? = nil, configuration: ClientConfiguration,
+        received: RunningDigest, tell: @escaping @Sendable (TransferEvent) -> Void,
+        write: @escaping @Sendable (ByteBuffer) async throws -> Void, clear: (@Sendable () async throws -> Void)?
+    ) {
+        (self.calls, self.digest, self.part, self.received) = (calls, digest, part, received)
+        (self.tell, self.write, self.clear) = (tell, write, clear)
+        streams = configuration.downloadStreams
+        attempts = Attempts(configuration.retries)
+        isFresh = received.count == 0
+    }
+
+    /// The offset of the next byte in the blob.
+    private var position: Int64 { (part?.lowerBound ?? 0) + received.count }
+
+    mutating func run() async throws {
+        while true {
+            do {
+                if try await receive() { return }
+            } catch {
+                try await attempts.pause(after: error, tell: tell)
+            }
+        }
+    }
+
+    /// - Returns: whether all is here, and right.
+    private mutating func receive() async throws -> Bool {
+        let segmentEnd = streams > 1 ? position + Self.segmentByteCount : nil
+        let asked = [part?.upperBound, segmentEnd].compactMap { $0 }.min()
+        let blob = try await calls.download(digest, from: position, to: asked)
+        guard part == nil || blob.body != nil else { throw BlobServerError.unexpectedAnswer("it has no bytes there") }
+        let end = [part?.upperBound, blob.size].compactMap { $0 }.min()
+        tell(.began(at: received.count, size: end.map { $0 - (part?.lowerBound ?? 0) }))
+        if blob.isPart, let asked, let end, asked < end {
+            try await take(blob, to: asked, andThenTo: end)
+        } else {
+            try await take(blob, to: end)
+        }
+        if let end, position < end { throw BlobServerError.connection("the connection broke") }
+        if part != nil || received.digest == digest { return true }
+        let wrong = BlobServerError.wrongDigest(expected: digest, found: received.digest)
+        // What an earlier run has left may have been damaged here.
+        guard !isFresh, let clear else { throw wrong }
+        try await clear()
+        (received, isFresh) = (RunningDigest(), true)
+        tell(.startingOver(.wrongDigest))
+        return false
+    }
+
+    /// Takes the bytes of an answer, up to an offset.
+    private mutating func take(_ blob: IncomingBlob, to end: Int64?) async throws {
+        guard let body = blob.body else { return }
+        // A server without ranges sends all of it.
+        var known = position - blob.start
+        var step = ByteBuffer()
+        var iterator = body.makeAsyncIterator()
+        while end.map({ position + Int64(step.readableBytes) < $0 }) ?? true {
+            var next: ByteBuffer
+            do {
+                guard let bytes = try await calls.transport.next(&iterator) else { break }
+                next = bytes
+            } catch {
+                // What came before it broke is worth keeping.
+                try await keep(&step)
+                throw error
+            }
+            let skipped = min(known, Int64(next.readableBytes))
+            next.moveReaderIndex(forwardBy: Int(skipped))
+            known -= skipped
+            let rest = end.map { $0 - position - Int64(step.readableBytes) } ?? .max
+            if var wanted = next.readSlice(length: Int(min(rest, Int64(next.readableBytes)))) {
+                step.writeBuffer(&wanted)
+            }
+            if step.readableBytes >= Self.stepByteCount { try await keep(&step) }
+        }
+        try await keep(&step)
+    }
+
+    private mutating func keep(_ step: inout ByteBuffer) async throws {
+        guard step.readableBytes > 0 else { return }
+        try await write(step)
+        step.withUnsafeReadableBytes { received.update($0) }
+        step = ByteBuffer()
+        attempts.progressed()
+        tell(.moved(to: received.count))
+    }
+
+    // MARK: Several requests at a time
+
+    private mutating func take(_ first: IncomingBlob, to start: Int64, andThenTo end: Int64) async throws {
+        var (ahead, next) = ([Task<Segment, Never>](), start)
+        defer { ahead.forEach { $0.cancel() } }
+        func begin() {
+            guard next < end else { return }
+            let range = next..<min(end, next + Self.segmentByteCount)
+            next = range.upperBound
+            ahead.append(Task { [calls, digest] in await Segment(of: digest, range, calls) })
+        }
+        for _ in 1..<streams { begin() }
+        try await take(first, to: start)
+        guard position == start else { throw BlobServerError.connection("the connection broke") }
+        while !ahead.isEmpty {
+            let task = ahead.removeFirst()
+            begin()
+            var segment = await withTaskCancellationHandler {
+                await task.value
+            } onCancel: {
+                task.cancel()
+            }
+            try await keep(&segment.bytes)
+            if let error = segment.error { throw error }
+        }
+    }
+}
+
+/// A piece of a blob in memory.
+private struct Segment: Sendable {
+    var bytes = ByteBuffer()
+    /// Why there is no more of it.
+    var error: (any Error)?
+
+    init(of digest: BlobDigest, _ range: Range<Int64>, _ calls: Calls) async {
+        do {
+            let blob = try await calls.download(digest, from: range.lowerBound, to: range.upperBound)
+            guard blob.isPart, var iterator = blob.body?.makeAsyncIterator() else {
+                throw BlobServerError.unexpectedAnswer("it sent parts of the blob before, and does no more")
+            }
+            while bytes.readableBytes < range.count, var next = try await calls.transport.next(&iterator) {
+                bytes.writeBuffer(&next)
+            }
+            guard bytes.readableBytes == range.count else { throw BlobServerError.connection("the connection broke") }
+        } catch {
+            self.error = error
+        }
+    }
+}
