@@ -95,10 +95,12 @@ struct Downloads: Sendable {
     /// The files that came from a folder; of several with the same path the newest.
     func items(below folder: String) async throws -> [Item] {
         let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
-        var newest: [String: StoredFile] = [:]
-        for file in try await FileSearch(server: server).below(folder) { newest[file.path ?? ""] = file }
-        return try newest.sorted { $0.key < $1.key }.map { path, file in
+        // By bytes: two ways to write the same letters are equal as text, and two files on a disk.
+        var newest: [[UInt8]: StoredFile] = [:]
+        for file in try await FileSearch(server: server).below(folder) { newest[Array((file.path ?? "").utf8)] = file }
+        return try newest.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { _, file in
             var item = try item(file)
+            let path = file.path ?? ""
             (item.label, item.place) = (path, try TreePlace(path, below: folder))
             return item
         }

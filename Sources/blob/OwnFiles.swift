@@ -15,8 +15,9 @@ final class OwnFiles: Sendable {
         var expires: Date?
     }
 
+    /// Paths are bytes here: two ways to write the same letters are equal as text, and two files on a disk.
     private struct Place: Hashable {
-        var path: String
+        var path: [UInt8]
         var digest: BlobDigest
     }
 
@@ -26,7 +27,7 @@ final class OwnFiles: Sendable {
         /// The same of each path, for files that have one.
         var livesAtPlaces: [Place: Life] = [:]
         /// The sizes of the files at each path.
-        var sizes: [String: Set<Int64>] = [:]
+        var sizes: [[UInt8]: Set<Int64>] = [:]
     }
 
     private let server: BlobServer
@@ -53,7 +54,7 @@ final class OwnFiles: Sendable {
     /// - Parameter path: where the file has to lie; `nil` where it does not matter.
     func blob(_ digest: BlobDigest, at path: String? = nil, isTemporary: Bool) async throws -> BlobInfo? {
         let files = try await files()
-        let found = path.map { files.livesAtPlaces[Place(path: $0, digest: digest)] } ?? files.lives[digest]
+        let found = path.map { files.livesAtPlaces[Place(path: Array($0.utf8), digest: digest)] } ?? files.lives[digest]
         guard let life = found else { return nil }
         if let expires = life.expires {
             let rest = expires.timeIntervalSince(now())
@@ -68,7 +69,7 @@ final class OwnFiles: Sendable {
 
     /// Whether a file of that size lies there: otherwise its digest need not be computed.
     func mayHave(_ path: String, size: Int64) async throws -> Bool {
-        try await files().sizes[path]?.contains(size) ?? false
+        try await files().sizes[Array(path.utf8)]?.contains(size) ?? false
     }
 
     private func files() async throws -> Listing {
@@ -109,7 +110,7 @@ final class OwnFiles: Sendable {
         else { return }
         let life = Life(created: created, expires: file.expiresAt)
         extend(&listing.lives[digest], by: life)
-        guard let path = file.path, let size = file.size else { return }
+        guard let path = file.path.map({ Array($0.utf8) }), let size = file.size else { return }
         extend(&listing.livesAtPlaces[Place(path: path, digest: digest)], by: life)
         listing.sizes[path, default: []].insert(size)
     }
