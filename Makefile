@@ -59,6 +59,7 @@ bench: release ## measure beside nginx and docker-registry
 
 nightly: test bench ## everything that takes long
 	Tests/real-files/run
+	Tests/real-files/awkward
 	Tests/engines/run Tests/real-files/migrate
 	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run

@@ -9,6 +9,18 @@ public struct Subject: Hashable, Sendable {
     }
 }
 
+extension Subject {
+    /// By bytes, as the catalogs compare: names that are equal as text alone, since Unicode writes them in two ways,
+    /// are two subjects.
+    public static func == (one: Subject, other: Subject) -> Bool {
+        one.name.utf8.elementsEqual(other.name.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        for byte in name.utf8 { hasher.combine(byte) }
+    }
+}
+
 extension Subject: CustomStringConvertible {
     public var description: String { name }
 }
