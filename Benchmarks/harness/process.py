@@ -59,8 +59,8 @@ class Process:
         return result
 
     def announced_port(self) -> int | None:
-        """The port in the line `… is ready on http://127.0.0.1:PORT`, once it has been printed."""
-        found = re.search(r"is ready on http://127\.0\.0\.1:(\d+)\s", self.output.read_text(errors="replace"))
+        """The port in the line `… is ready on https?://127.0.0.1:PORT`, once it has been printed."""
+        found = re.search(r"is ready on https?://127\.0\.0\.1:(\d+)\s", self.output.read_text(errors="replace"))
         return int(found[1]) if found else None
 
     def end(self):

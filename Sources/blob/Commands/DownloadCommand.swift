@@ -26,7 +26,7 @@ struct DownloadCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Digests, URLs, ids or names.", valueName: "BLOB"))
+    @Argument(help: ArgumentHelp("Digests, URLs, ids or names; with --recursive paths of folders.", valueName: "BLOB"))
     var blobs: [String] = []
 
     @Option(
