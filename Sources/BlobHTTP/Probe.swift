@@ -2,7 +2,8 @@
 
 import Synchronization
 
-/// Asks one question, at most once at a time, and tells the last answer while the next one is waited for.
+/// Asks one question, at most once at a time and once a second, and tells the last answer while the next one is waited
+/// for.
 ///
 /// A disk or a database that is busy may take minutes to answer. Whoever watches the server must not take it for dead
 /// meanwhile, and must not add to the work.
@@ -25,18 +26,25 @@ final class Probe<Answer: Sendable>: Sendable {
         var nextID = 0
     }
 
+    private let freshness: Duration
     private let patience: Duration
     private let question: @Sendable () async -> Answer
     private let state = Mutex(State())
 
-    /// - Parameter patience: how long the next answer is waited for before the last one is told.
-    init(patience: Duration = .milliseconds(500), _ question: @escaping @Sendable () async -> Answer) {
-        self.patience = patience
+    /// - Parameters:
+    ///   - freshness: how long an answer is told without asking again.
+    ///   - patience: how long the next answer is waited for before the last one is told.
+    init(
+        freshness: Duration = .seconds(1), patience: Duration = .milliseconds(500),
+        _ question: @escaping @Sendable () async -> Answer
+    ) {
+        (self.freshness, self.patience) = (freshness, patience)
         self.question = question
     }
 
     /// The answer of now, or the last one where that takes long; `nil` where there has been none yet.
     func known() async -> Known? {
+        if let last = state.withLock({ $0.last }), ContinuousClock.now - last.time < freshness { return last }
         if state.withLock({ $0.begins() }) { ask() }
         await withCheckedContinuation { continuation in
             guard let id = state.withLock({ $0.wait(continuation) }) else { return continuation.resume() }

@@ -39,7 +39,7 @@ struct ProbeTests {
     @Test("the answer of now is told where it comes in time")
     func inTime() async {
         let asked = Asked()
-        let probe = Probe(patience: .seconds(600)) { await asked.ask() }
+        let probe = Probe(freshness: .zero, patience: .seconds(600)) { await asked.ask() }
         for value in 1...3 {
             async let known = probe.known()
             await asked.answer(value)
@@ -51,7 +51,7 @@ struct ProbeTests {
     @Test("the last answer is told while the next one is waited for, and nobody asks twice")
     func late() async throws {
         let asked = Asked()
-        let probe = Probe(patience: .zero) { await asked.ask() }
+        let probe = Probe(freshness: .zero, patience: .zero) { await asked.ask() }
         for _ in 0..<100 { #expect(await probe.known() == nil) }
         #expect(asked.count == 1)
         await asked.answer(1)
@@ -62,5 +62,16 @@ struct ProbeTests {
         await asked.answer(2)
         while await probe.known()?.answer != 2 {}
         #expect(try #require(await probe.known()).time > first.time)
+    }
+
+    @Test("however often it is asked for, an answer is told for as long as it is fresh")
+    func fresh() async {
+        let asked = Asked()
+        let probe = Probe(freshness: .seconds(600), patience: .seconds(600)) { await asked.ask() }
+        async let first = probe.known()
+        await asked.answer(1)
+        #expect(await first?.answer == 1)
+        for _ in 0..<100 { #expect(await probe.known()?.answer == 1) }
+        #expect(asked.count == 1)
     }
 }

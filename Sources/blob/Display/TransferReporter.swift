@@ -221,7 +221,7 @@ final class TransferReporter: Sendable {
 
     /// Something about the whole run that is not as it was asked for.
     func warn(_ text: String) {
-        state.withLock { emit("blob: warning: \(text)", isResult: false, &$0) }
+        state.withLock { emit("blob: warning: \(DisplayText.safe(text))", isResult: false, &$0) }
     }
 
     /// The last that is told: numbers, and how to go on after an interruption.
