@@ -20,9 +20,11 @@ extension API {
     }
 
     func append(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
-        let id = try await writable(id, request, caller)
-        let guarded = try request.appendGuard()
-        let upload = try await uploads.append(request.incomingBody(), to: id, guarded: guarded)
+        let (id, asked) = try await asked(of: id, caller) { id throws(BlobError) in
+            try requireToken(of: id, in: request)
+            return (guarded: try request.appendGuard(), body: try request.incomingBody())
+        }
+        let upload = try await uploads.append(asked.body, to: id, of: caller.subject, guarded: asked.guarded)
         var fields = progressFields(upload)
         fields[.cacheControl] = "no-store"
         return Response(.nonAuthoritativeInformation, fields: fields)
@@ -37,10 +39,16 @@ extension API {
     }
 
     func complete(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
-        let id = try await writable(id, request, caller)
-        let guarded = try request.appendGuard()
-        let digest = try request.query.value("digest").map { text throws(BlobError) in try BlobDigest(parsing: text) }
-        let file = try await uploads.complete(id, with: request.incomingBody(), guarded: guarded, digest: digest)
+        let (id, asked) = try await asked(of: id, caller) { id throws(BlobError) in
+            try requireToken(of: id, in: request)
+            let guarded = try request.appendGuard()
+            let digest = try request.query.value("digest").map { text throws(BlobError) in
+                try BlobDigest(parsing: text)
+            }
+            return (guarded: guarded, digest: digest, body: try request.incomingBody())
+        }
+        let file = try await uploads.complete(
+            id, of: caller.subject, with: asked.body, guarded: asked.guarded, digest: asked.digest)
         let item = FileItem(file)
         var response = Response(
             .created,
@@ -55,16 +63,26 @@ extension API {
 
     func destroy(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
         guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
-        let upload = try await uploads.upload(id, of: caller.subject)
-        if case .completed = upload.state { throw .uploadUnknown }
-        try await uploads.destroy(id)
+        try await uploads.destroy(id, of: caller.subject)
         return Response(.noContent)
     }
 
-    /// The upload that a request may write to: the caller's, with the upload's token, and a body of the right type.
-    private func writable(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> UploadID {
-        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
-        let upload = try await uploads.upload(id, of: caller.subject)
+    /// What a request asks of an upload, read before the upload is claimed. Whose it is comes before what is wrong with
+    /// the request: nobody else learns that it is there.
+    private func asked<Value>(
+        of text: String, _ caller: Caller, _ read: (UploadID) throws(BlobError) -> Value
+    ) async throws(BlobError) -> (UploadID, Value) {
+        guard let id = UploadID(parsing: text) else { throw .uploadUnknown }
+        do throws(BlobError) {
+            return (id, try read(id))
+        } catch {
+            let upload = try await uploads.upload(id, of: caller.subject)
+            if case .failed = upload.state, error.code != .uploadInvalid { throw .uploadFailed }
+            throw error
+        }
+    }
+
+    private func requireToken(of id: UploadID, in request: Request) throws(BlobError) {
         guard let token = request.fields[.uploadToken] else {
             throw BlobError(
                 .uploadInvalid,
@@ -77,8 +95,6 @@ extension API {
                 "The header 'PortSIP-Upload-Token' is not this upload's: its status tells the right one."
             )
         }
-        if case .failed = upload.state { throw .uploadFailed }
-        return id
     }
 
     private func progressFields(_ upload: Upload) -> HTTPFields {

@@ -34,9 +34,10 @@ public protocol Catalog: Sendable {
 
     /// Takes the right to write: raises the epoch, so that no earlier claim can move the offset any more.
     ///
-    /// A completed upload is returned as it is.
+    /// A completed upload is returned as it is. One of another owner is as unknown as one that never was, and stays as
+    /// it is.
     /// - Throws: ``BlobError/Code/uploadUnknown``, ``BlobError/Code/uploadFailed``.
-    func claim(_ id: UploadID) async throws(BlobError) -> Upload
+    func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload
 
     /// Moves a claimed upload's offset to bytes that are durable already, and puts its expiry off.
     ///
@@ -71,10 +72,10 @@ public protocol Catalog: Sendable {
         _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File
 
-    /// Removes an upload that is not completed.
+    /// Removes an upload of this owner that is not completed.
     ///
     /// - Throws: ``BlobError/Code/uploadUnknown``.
-    func destroy(_ id: UploadID) async throws(BlobError)
+    func destroy(_ id: UploadID, of owner: Subject) async throws(BlobError)
 
     // MARK: Blobs and files
 

@@ -104,7 +104,9 @@ public final class UploadService: Sendable {
     public func status(_ id: UploadID, of caller: Subject) async throws(BlobError) -> Upload {
         // Before anything is done to it: whose it is.
         var upload = try await upload(id, of: caller)
-        if await turns.endSilent(id, after: silenceLimit) { upload = try await self.upload(id, of: caller) }
+        if await turns.endSilent(UploadTurns.Key(id: id, owner: caller), after: silenceLimit) {
+            upload = try await self.upload(id, of: caller)
+        }
         switch upload.state {
         case .completed: throw .uploadUnknown
         case .failed: throw .uploadFailed
@@ -114,16 +116,16 @@ public final class UploadService: Sendable {
         return upload
     }
 
-    /// Appends a body to an upload and returns it as it is then. Whatever arrives is kept, also when the client goes
-    /// away or an error follows.
+    /// Appends a body to the caller's upload and returns it as it is then. Whatever arrives is kept, also when the
+    /// client goes away or an error follows.
     ///
     /// Ends an append of the same upload that is still running.
     public func append(
-        _ body: IncomingBody, to id: UploadID, guarded: AppendGuard?
+        _ body: IncomingBody, to id: UploadID, of caller: Subject, guarded: AppendGuard?
     ) async throws(BlobError) -> Upload {
-        try await turns.take(id) { activity in
+        try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
             await Result.catching { () throws(BlobError) in
-                var upload = try await self.claim(id, guarded: guarded, length: body.length)
+                var upload = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
                 guard case .open = upload.state else { throw .uploadUnknown }
                 guard body.length != 0 else {
                     try await self.catalog.announce(upload.offset, of: id)
@@ -137,17 +139,17 @@ public final class UploadService: Sendable {
         }
     }
 
-    /// Appends the rest of the bytes, if any, and turns the upload into a file. Repeated after it succeeded, it returns
-    /// the same file.
+    /// Appends the rest of the bytes, if any, and turns the caller's upload into a file. Repeated after it succeeded,
+    /// it returns the same file.
     ///
     /// - Parameter digest: what the bytes must be; `nil` to take them as they are.
     /// - Throws: ``BlobError/Code/digestInvalid`` when the bytes are others; they are kept, and the upload stays open.
     public func complete(
-        _ id: UploadID, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
+        _ id: UploadID, of caller: Subject, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
     ) async throws(BlobError) -> File {
-        try await turns.take(id) { activity in
+        try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
             await Result.catching { () throws(BlobError) in
-                let upload = try await self.claim(id, guarded: guarded, length: body.length)
+                let upload = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
                 if case .completed(let file) = upload.state { return try Self.repeating(file, digest: digest) }
                 let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
                 try await reception.receive(body)
@@ -156,11 +158,11 @@ public final class UploadService: Sendable {
         }
     }
 
-    /// Cancels an upload and lets go of its bytes.
-    public func destroy(_ id: UploadID) async throws(BlobError) {
-        try await turns.take(id) { _ in
+    /// Cancels the caller's upload and lets go of its bytes.
+    public func destroy(_ id: UploadID, of caller: Subject) async throws(BlobError) {
+        try await turns.take(UploadTurns.Key(id: id, owner: caller)) { _ in
             await Result.catching { () throws(BlobError) in
-                try await self.catalog.destroy(id)
+                try await self.catalog.destroy(id, of: caller)
                 // The upload is gone with its row; bytes that cannot be let go of now are garbage for the reclaimer.
                 try? await self.bytes.discard(id)
             }
@@ -172,10 +174,10 @@ public final class UploadService: Sendable {
     /// Takes the right to write and checks where the bytes are meant to go. Every error that tells the offset records
     /// that it was told.
     private func claim(
-        _ id: UploadID, guarded: AppendGuard?, length: Int64?
+        _ id: UploadID, of caller: Subject, guarded: AppendGuard?, length: Int64?
     ) async throws(BlobError) -> Upload {
         try await failLost(id)
-        let upload = try await catalog.claim(id)
+        let upload = try await catalog.claim(id, of: caller)
         guard case .open = upload.state else { return upload }
         do throws(BlobError) {
             try AppendGuard.check(guarded, against: upload, length: length)

@@ -33,8 +33,14 @@ final class UploadTurns: Sendable {
         }
     }
 
+    /// An upload, as one subject names it: who does not own it ends nobody's turn.
+    struct Key: Hashable {
+        let id: UploadID
+        let owner: Subject
+    }
+
     private struct State {
-        var turns: [UploadID: Turn] = [:]
+        var turns: [Key: Turn] = [:]
         var lastNumber: UInt64 = 0
     }
 
@@ -43,18 +49,18 @@ final class UploadTurns: Sendable {
     /// Runs an operation as the upload's newest turn. The operation sees its task cancelled when a newer turn begins or
     /// the caller is cancelled; it then keeps what it has and returns.
     func take<Value: Sendable>(
-        _ id: UploadID,
+        _ key: Key,
         _ operation: @escaping @Sendable (Activity) async -> Result<Value, BlobError>
     ) async throws(BlobError) -> Value {
         let activity = Activity()
         let (task, number) = state.withLock { state in
-            let previous = state.turns[id]
+            let previous = state.turns[key]
             let task = Task {
                 await previous?.end()
                 return Task.isCancelled ? .failure(.uploadSuperseded) : await operation(activity)
             }
             state.lastNumber += 1
-            state.turns[id] = Turn(
+            state.turns[key] = Turn(
                 number: state.lastNumber, activity: activity, cancel: { task.cancel() },
                 finished: { _ = await task.value }
             )
@@ -65,15 +71,15 @@ final class UploadTurns: Sendable {
         } onCancel: {
             task.cancel()
         }
-        state.withLock { if $0.turns[id]?.number == number { $0.turns[id] = nil } }
+        state.withLock { if $0.turns[key]?.number == number { $0.turns[key] = nil } }
         return try result.get()
     }
 
     /// Ends the upload's turn if it has been waiting for its client for `limit`.
     ///
     /// - Returns: whether it did.
-    func endSilent(_ id: UploadID, after limit: Duration) async -> Bool {
-        let turn = state.withLock { $0.turns[id] }
+    func endSilent(_ key: Key, after limit: Duration) async -> Bool {
+        let turn = state.withLock { $0.turns[key] }
         guard let turn, turn.activity.silence >= limit else { return false }
         await turn.end()
         return true

@@ -10,13 +10,13 @@ import typealias Foundation.uuid_t
 enum CatalogOperation: Sendable {
     case create(
         UploadID, owner: Subject, name: String?, isTemporary: Bool, path: String?, lifetime: Duration, limit: Int)
-    case claim(UploadID)
+    case claim(UploadID, owner: Subject)
     /// - Parameter claim: the number of a claim that was made before, perhaps an old one.
     case advance(claim: Int, adding: String, lifetime: Duration, announcing: Bool)
     case complete(claim: Int, adding: String, lifetime: Duration)
     case announce(UploadID, Int64)
     case fail(UploadID)
-    case destroy(UploadID)
+    case destroy(UploadID, owner: Subject)
     /// The file is named by its identity in the model.
     case destroyFile(FileID, owner: Subject?)
     case list(FileQuery)
@@ -33,7 +33,10 @@ extension CatalogOperation {
     static func random(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {
         switch Int.random(in: 0..<100, using: &generator) {
         case 0..<14: create(using: &generator)
-        case 14..<28: .claim(world.uploads.randomElement(using: &generator) ?? UploadID(using: &generator))
+        case 14..<28:
+            claim(
+                of: world.uploads.randomElement(using: &generator) ?? UploadID(using: &generator), in: world, &generator
+            )
         case 28..<44: advance(in: world, using: &generator)
         case 44..<60: complete(in: world, using: &generator)
         case 60..<67: onLiveUpload(in: world, using: &generator)
@@ -82,8 +85,20 @@ extension CatalogOperation {
         return switch Int.random(in: 0..<7, using: &generator) {
         case 0..<3: .announce(id, Int64.random(in: 0...20, using: &generator))
         case 3: .fail(id)
-        default: .destroy(picked)
+        default: .destroy(picked, owner: owner(of: picked, in: world, &generator))
         }
+    }
+
+    private static func claim(
+        of id: UploadID, in world: CatalogWorld, _ generator: inout SplitMix64
+    ) -> CatalogOperation {
+        .claim(id, owner: owner(of: id, in: world, &generator))
+    }
+
+    /// Mostly whose it is.
+    private static func owner(of id: UploadID, in world: CatalogWorld, _ generator: inout SplitMix64) -> Subject {
+        let other = Subject.everybody.pick(&generator)
+        return Int.random(in: 0..<8, using: &generator) == 0 ? other : world.owner(of: id) ?? other
     }
 
     private static func destroyFile(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {

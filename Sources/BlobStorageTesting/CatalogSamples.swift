@@ -23,7 +23,7 @@ extension Catalog {
     public func add(
         _ text: String, named name: String = "report.pdf", owner: Subject = Subject("ann"), expires: Date? = nil
     ) async throws(BlobError) -> File {
-        let upload = try await claim(try await start(name, owner: owner).id)
+        let upload = try await claim(try await start(name, owner: owner).id, of: owner)
         return try await complete(upload, with: UploadProgress(of: text), expires: upload.expires, fileExpires: expires)
     }
 }

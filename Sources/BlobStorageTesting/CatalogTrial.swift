@@ -24,6 +24,11 @@ struct CatalogTrial: Sendable {
         return upload
     }
 
+    /// Claims an upload for its owner.
+    func claim(_ upload: Upload) async throws(BlobError) -> Upload {
+        try await catalog.claim(upload.id, of: upload.owner)
+    }
+
     /// Starts an upload and completes it with a text.
     ///
     /// - Parameter lifetime: how long the file lives; `nil` for a permanent one.
@@ -32,7 +37,7 @@ struct CatalogTrial: Sendable {
         lifetime: Duration? = nil
     ) async throws -> File {
         let upload = try await start(name, owner: owner, isTemporary: lifetime != nil, path: path)
-        return try await complete(try await catalog.claim(upload.id), with: text, lifetime: lifetime)
+        return try await complete(try await claim(upload), with: text, lifetime: lifetime)
     }
 
     /// Completes a claimed upload with a text. Its answer can be repeated for an hour.

@@ -36,6 +36,10 @@ struct CatalogWorld {
         (try? model.upload(id)) != nil
     }
 
+    func owner(of id: UploadID) -> Subject? {
+        (try? model.upload(id))?.owner
+    }
+
     mutating func restart() {
         model = model.restarted()
     }
@@ -53,14 +57,14 @@ extension CatalogWorld {
                 path: path.map(RelativePath.init(trusted:)), expires: clock.time(in: lifetime)
             )
             try await create(upload, limit: limit, in: backend)
-        case .claim(let id): try await claim(id, in: backend)
+        case .claim(let id, let owner): try await claim(id, of: owner, in: backend)
         case .advance(let claim, let text, let lifetime, let announcing):
             try await advance(claims[claim], adding: text, for: lifetime, announcing: announcing, in: backend)
         case .complete(let claim, let text, let lifetime):
             try await complete(claims[claim], adding: text, for: lifetime, in: backend)
         case .announce(let id, let offset): try await both(backend) { try await $0.announce(offset, of: id) }
         case .fail(let id): try await both(backend) { try await $0.fail(id, epoch: .max) }
-        case .destroy(let id): try await both(backend) { try await $0.destroy(id) }
+        case .destroy(let id, let owner): try await both(backend) { try await $0.destroy(id, of: owner) }
         case .destroyFile(let id, let owner): try await destroyFile(id, of: owner, in: backend)
         case .list(let query): try await compareList(query, with: backend)
         case .removeExpired:
@@ -98,9 +102,9 @@ extension CatalogWorld {
         if isLive(upload.id) { Self.remember(upload.id, in: &uploads) }
     }
 
-    private mutating func claim(_ id: UploadID, in backend: any Catalog) async throws {
-        let expected = try await Outcome { try model.claim(id) }
-        let actual = try await Outcome { try await backend.claim(id) }
+    private mutating func claim(_ id: UploadID, of owner: Subject, in backend: any Catalog) async throws {
+        let expected = try await Outcome { try model.claim(id, of: owner) }
+        let actual = try await Outcome { try await backend.claim(id, of: owner) }
         try compare(
             "the claim", expected: expected, actual: try actual.map { try inModelTerms($0, like: expected.value) }
         )

@@ -8,6 +8,8 @@ import Testing
 public enum ClaimRule: String, CaseIterable, Sendable {
     /// Every claim raises the epoch, durably, and changes nothing else.
     case claimRaisesTheEpoch
+    /// Nobody but its owner claims or destroys an upload; whoever tries changes nothing.
+    case ownerAloneClaims
     /// A completed upload is claimed as it is, its epoch unchanged.
     case claimOfCompletedUploadReturnsIt
     /// Advancing moves the offset and the running digest, which goes on from there.
@@ -36,6 +38,7 @@ public enum ClaimRule: String, CaseIterable, Sendable {
     func check(_ trial: CatalogTrial) async throws {
         switch self {
         case .claimRaisesTheEpoch: try await trial.claimRaisesTheEpoch()
+        case .ownerAloneClaims: try await trial.ownerAloneClaims()
         case .claimOfCompletedUploadReturnsIt: try await trial.claimOfCompletedUploadReturnsIt()
         case .advanceMovesOffsetAndDigest: try await trial.advanceMovesOffsetAndDigest()
         case .advanceReturnsTheUploadAsItIsNow: try await trial.advanceReturnsTheUploadAsItIsNow()
@@ -56,7 +59,7 @@ extension CatalogTrial {
     fileprivate func claimRaisesTheEpoch() async throws {
         var upload = try await start()
         for _ in 0..<3 {
-            var claimed = try await catalog.claim(upload.id)
+            var claimed = try await claim(upload)
             #expect(claimed.epoch > upload.epoch)
             #expect(try await row(upload) == claimed)
             let epoch = claimed.epoch
@@ -66,11 +69,25 @@ extension CatalogTrial {
         }
     }
 
+    fileprivate func ownerAloneClaims() async throws {
+        let upload = try await start(owner: .bob)
+        let claimed = try await claim(upload)
+        for stranger in [Subject.ann, Subject("Bob"), Subject("")] {
+            await expectError(.uploadUnknown) { _ = try await catalog.claim(upload.id, of: stranger) }
+            await expectError(.uploadUnknown) { try await catalog.destroy(upload.id, of: stranger) }
+        }
+        #expect(try await row(upload) == claimed)
+        let completed = try await claim(try await start(owner: .bob))
+        _ = try await complete(completed, with: "text")
+        await expectError(.uploadUnknown) { _ = try await catalog.claim(completed.id, of: .ann) }
+        try await catalog.destroy(upload.id, of: .bob)
+    }
+
     fileprivate func claimOfCompletedUploadReturnsIt() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let file = try await complete(claimed, with: "text")
         for _ in 0..<2 {
-            let again = try await catalog.claim(claimed.id)
+            let again = try await claim(claimed)
             #expect(again.state == .completed(file))
             #expect(again.epoch == claimed.epoch)
             #expect(again == (try await row(claimed)))
@@ -78,7 +95,7 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceMovesOffsetAndDigest() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         _ = try await advance(claimed, to: "first")
         var stored = try await row(claimed)
         #expect(stored.offset == 5)
@@ -90,7 +107,7 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceReturnsTheUploadAsItIsNow() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let once = try await advance(claimed, to: "one", announcing: true)
         #expect(once == (try await row(claimed)))
         let twice = try await advance(once, to: "one two")
@@ -99,7 +116,7 @@ extension CatalogTrial {
     }
 
     fileprivate func advancePutsTheExpiryOff() async throws {
-        let claimed = try await catalog.claim(try await start(lifetime: .seconds(60)).id)
+        let claimed = try await claim(try await start(lifetime: .seconds(60)))
         clock.advance(by: .seconds(59))
         let upload = try await catalog.advance(
             claimed, to: UploadProgress(of: "text"), expires: clock.time(in: .seconds(60)), announcing: false
@@ -114,7 +131,7 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceAnnouncesWhenItSaysSo() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let silent = try await advance(claimed, to: "one", announcing: false)
         #expect(silent.announced == 0)
         let announced = try await advance(silent, to: "one two", announcing: true)
@@ -125,7 +142,7 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceKeepsWhatWasAnnouncedMeanwhile() async throws {
-        let upload = try await advance(try await catalog.claim(try await start().id), to: "one")
+        let upload = try await advance(try await claim(try await start()), to: "one")
         try await catalog.announce(3, of: upload.id)
         let advanced = try await advance(upload, to: "one two")
         #expect(advanced.announced == 3)
@@ -133,15 +150,15 @@ extension CatalogTrial {
     }
 
     fileprivate func announcementsOnlyRise() async throws {
-        let upload = try await advance(try await catalog.claim(try await start().id), to: "one two", announcing: true)
+        let upload = try await advance(try await claim(try await start()), to: "one two", announcing: true)
         // A status that was read before the advance tells the catalog after it.
         try await catalog.announce(3, of: upload.id)
         #expect(try await row(upload).announced == 7)
     }
 
     fileprivate func oldClaimCannotAdvance() async throws {
-        let old = try await catalog.claim(try await start().id)
-        let new = try await catalog.claim(old.id)
+        let old = try await claim(try await start())
+        let new = try await claim(old)
         for _ in 0..<2 { await expectError(.uploadSuperseded) { _ = try await advance(old, to: "old") } }
         #expect(try await row(old) == new)
         let advanced = try await advance(new, to: "new")
@@ -150,14 +167,14 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceComparesTheOffset() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let advanced = try await advance(claimed, to: "one")
         await expectError(.uploadSuperseded) { _ = try await advance(claimed, to: "another one") }
         #expect(try await row(claimed) == advanced)
     }
 
     fileprivate func completedUploadCannotAdvance() async throws {
-        let upload = try await advance(try await catalog.claim(try await start().id), to: "text")
+        let upload = try await advance(try await claim(try await start()), to: "text")
         let file = try await complete(upload, with: "text")
         await expectRefusal { _ = try await advance(upload, to: "text and more") }
         let completed = try await row(upload)
@@ -168,7 +185,7 @@ extension CatalogTrial {
 
     fileprivate func concurrentClaimsGetDifferentEpochs() async throws {
         let upload = try await start()
-        let claims = try await concurrently(64) { _ in try await catalog.claim(upload.id) }.map { try $0.get() }
+        let claims = try await concurrently(64) { _ in try await claim(upload) }.map { try $0.get() }
         #expect(Set(claims.map(\.epoch)).count == 64)
         let last = try #require(claims.max { $0.epoch < $1.epoch })
         #expect(try await row(upload) == last)
@@ -180,7 +197,7 @@ extension CatalogTrial {
     }
 
     fileprivate func concurrentAdvancesOfOneClaimHaveOneWinner() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let results = await concurrently(16) { number in
             try await advance(claimed, to: String(repeating: "x", count: number + 1))
         }

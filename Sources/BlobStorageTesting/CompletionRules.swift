@@ -69,11 +69,11 @@ public enum CompletionRule: String, CaseIterable, Sendable {
 
 extension CatalogTrial {
     private func claimNew(_ name: String? = "report.pdf", isTemporary: Bool = false) async throws -> Upload {
-        try await catalog.claim(try await start(name, isTemporary: isTemporary).id)
+        try await claim(try await start(name, isTemporary: isTemporary))
     }
 
     fileprivate func completeRecordsTheFile() async throws {
-        let upload = try await catalog.claim(try await start("report.pdf", path: "2026/may/تقرير.pdf").id)
+        let upload = try await claim(try await start("report.pdf", path: "2026/may/تقرير.pdf"))
         clock.advance(by: .milliseconds(125))
         let file = try await complete(upload, with: "text")
         let expected = File(
@@ -130,11 +130,11 @@ extension CatalogTrial {
         _ file: File, _ upload: Upload, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
         #expect(try await catalog.upload(upload.id)?.state == .completed(file), sourceLocation: sourceLocation)
-        #expect(try await catalog.claim(upload.id).state == .completed(file), sourceLocation: sourceLocation)
+        #expect(try await claim(upload).state == .completed(file), sourceLocation: sourceLocation)
     }
 
     fileprivate func completedUploadTellsItsFileUntilItExpires() async throws {
-        let upload = try await catalog.claim(try await start(lifetime: .seconds(60)).id)
+        let upload = try await claim(try await start(lifetime: .seconds(60)))
         let file = try await complete(upload, with: "text")
         try await expectToTell(file, upload)
         // Completing puts the expiry off to an hour from then.
@@ -143,7 +143,7 @@ extension CatalogTrial {
         try await expectToTell(file, upload)
         clock.advance(by: .seconds(1))
         #expect(try await catalog.upload(upload.id) == nil)
-        await expectError(.uploadUnknown) { _ = try await catalog.claim(upload.id) }
+        await expectError(.uploadUnknown) { _ = try await claim(upload) }
         #expect(try await catalog.removeExpired(limit: 10).uploads == [upload.id])
         #expect(try await catalog.file(file.id) == file)
     }
@@ -175,7 +175,7 @@ extension CatalogTrial {
 
     fileprivate func oldClaimCannotComplete() async throws {
         let old = try await claimNew()
-        let new = try await catalog.claim(old.id)
+        let new = try await claim(old)
         await expectError(.uploadSuperseded) { _ = try await complete(old, with: "text") }
         #expect(try await row(old) == new)
         try await expectNoFile()

@@ -67,6 +67,12 @@ extension InMemoryCatalog.Rows {
         return upload
     }
 
+    fileprivate func upload(_ id: UploadID, of owner: Subject, at now: Date) throws(BlobError) -> Upload {
+        let upload = try upload(id, at: now)
+        guard upload.owner == owner else { throw .uploadUnknown }
+        return upload
+    }
+
     /// The row of an upload that the holder of `claimed` may still write to.
     fileprivate func upload(as claimed: Upload, at now: Date) throws(BlobError) -> Upload {
         let upload = try upload(claimed.id, at: now)
@@ -99,9 +105,9 @@ extension InMemoryCatalog {
         }
     }
 
-    public func claim(_ id: UploadID) throws(BlobError) -> Upload {
+    public func claim(_ id: UploadID, of owner: Subject) throws(BlobError) -> Upload {
         try transaction { rows, now throws(BlobError) in
-            var upload = try rows.upload(id, at: now)
+            var upload = try rows.upload(id, of: owner, at: now)
             switch upload.state {
             case .failed: throw .uploadFailed
             case .completed: break
@@ -162,9 +168,9 @@ extension InMemoryCatalog {
         }
     }
 
-    public func destroy(_ id: UploadID) throws(BlobError) {
+    public func destroy(_ id: UploadID, of owner: Subject) throws(BlobError) {
         try transaction { rows, now throws(BlobError) in
-            if case .completed = try rows.upload(id, at: now).state { throw .uploadUnknown }
+            if case .completed = try rows.upload(id, of: owner, at: now).state { throw .uploadUnknown }
             rows.uploads[id] = nil
         }
     }

@@ -59,7 +59,7 @@ extension CatalogTrial {
     fileprivate func usageFollowsAnUpload() async throws {
         var upload = try await start(lifetime: .seconds(60))
         try await expect(Usage(openUploads: 1), Statistics(openUploads: 1))
-        upload = try await catalog.claim(upload.id)
+        upload = try await claim(upload)
         upload = try await advance(upload, to: "01234")
         try await expect(Usage(bytes: 5, openUploads: 1), Statistics(openUploads: 1))
         upload = try await advance(upload, to: "0123456789")
@@ -76,20 +76,20 @@ extension CatalogTrial {
     }
 
     fileprivate func endedUploadUsesNothing() async throws {
-        let destroyed = try await advance(try await catalog.claim(try await start().id), to: "text")
-        try await catalog.destroy(destroyed.id)
+        let destroyed = try await advance(try await claim(try await start()), to: "text")
+        try await catalog.destroy(destroyed.id, of: destroyed.owner)
         try await expect(Usage(), Statistics())
-        let failed = try await advance(try await catalog.claim(try await start().id), to: "text")
+        let failed = try await advance(try await claim(try await start()), to: "text")
         try await catalog.fail(failed.id, epoch: .max)
         try await expect(Usage(), Statistics())
         try await catalog.fail(failed.id, epoch: .max)
-        try await catalog.destroy(failed.id)
+        try await catalog.destroy(failed.id, of: failed.owner)
         try await expect(Usage(), Statistics())
     }
 
     fileprivate func refusedCallChangesNothing() async throws {
-        let old = try await catalog.claim(try await start().id)
-        let upload = try await advance(try await catalog.claim(old.id), to: "text")
+        let old = try await claim(try await start())
+        let upload = try await advance(try await claim(old), to: "text")
         let (usage, statistics) = (Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1))
         try await expect(usage, statistics)
         await expectRefusal { _ = try await advance(old, to: "another text") }
@@ -113,7 +113,7 @@ extension CatalogTrial {
 
     fileprivate func usageIsPerSubject() async throws {
         _ = try await add("text", owner: .bob)
-        let upload = try await catalog.claim(try await start(owner: .bob).id)
+        let upload = try await claim(try await start(owner: .bob))
         _ = try await advance(upload, to: "more text")
         try await expect(Usage(), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4))
         #expect(try await catalog.usage(of: .bob) == Usage(bytes: 13, openUploads: 1))
@@ -121,7 +121,7 @@ extension CatalogTrial {
 
     fileprivate func expiredRowsCountUntilRemoved() async throws {
         _ = try await add("text", lifetime: .seconds(60))
-        _ = try await catalog.claim(try await start(lifetime: .seconds(60)).id)
+        _ = try await claim(try await start(lifetime: .seconds(60)))
         clock.advance(by: .seconds(60))
         try await expect(
             Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4)
@@ -141,7 +141,7 @@ extension CatalogTrial {
 
     fileprivate func largeNumbersAreExact() async throws {
         let size: Int64 = 1 << 50 + 1
-        let upload = try await catalog.claim(try await start().id)
+        let upload = try await claim(try await start())
         // The state of a digest: eight words, the number of bytes, and the one byte past the last whole block.
         let state = [UInt8](repeating: 7, count: 32) + withUnsafeBytes(of: size.bigEndian, Array.init) + [7]
         let progress = UploadProgress(offset: size, digest: try #require(RunningDigest(encoded: state)))
@@ -162,7 +162,7 @@ extension CatalogTrial {
         let results = await concurrently(48) { number in
             switch number % 3 {
             case 0: _ = try await add("text \(number)")
-            case 1: _ = try await advance(try await catalog.claim(try await start().id), to: "text")
+            case 1: _ = try await advance(try await claim(try await start()), to: "text")
             default: try await catalog.destroyFile(try await add("more text \(number)").id, of: .ann)
             }
         }

@@ -74,7 +74,7 @@ extension CatalogTrial {
         let open = try await start(lifetime: .seconds(3600))
         let failed = try await start(lifetime: .seconds(3600))
         try await catalog.fail(failed.id, epoch: .max)
-        let completed = try await catalog.claim(try await start(lifetime: .seconds(3600)).id)
+        let completed = try await claim(try await start(lifetime: .seconds(3600)))
         let file = try await complete(completed, with: "text")
         let kept = try await start(lifetime: .seconds(3601))
         clock.advance(by: .seconds(3600))

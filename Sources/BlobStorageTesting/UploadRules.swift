@@ -80,7 +80,7 @@ extension CatalogTrial {
             let upload = try await start(text)
             let name = try #require(try await row(upload).name)
             #expect(Array(name.text.utf8) == Array(text.utf8))
-            let file = try await complete(try await catalog.claim(upload.id), with: text)
+            let file = try await complete(try await claim(upload), with: text)
             let found = try #require(try await catalog.file(file.id))
             #expect(Array(found.name.text.utf8) == Array(text.utf8))
         }
@@ -97,7 +97,7 @@ extension CatalogTrial {
 
     fileprivate func expiredUploadIsUnknown() async throws {
         let upload = try await start(lifetime: .seconds(60))
-        let claimed = try await catalog.claim(upload.id)
+        let claimed = try await claim(upload)
         clock.advance(by: .seconds(60))
         #expect(try await catalog.upload(upload.id) == nil)
         await expectUnknown(claimed)
@@ -108,10 +108,12 @@ extension CatalogTrial {
     }
 
     private func expectUnknown(_ upload: Upload, sourceLocation here: SourceLocation = #_sourceLocation) async {
-        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await catalog.claim(upload.id) }
+        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await claim(upload) }
         await expectError(.uploadUnknown, sourceLocation: here) { _ = try await advance(upload, to: "text") }
         await expectError(.uploadUnknown, sourceLocation: here) { _ = try await complete(upload, with: "text") }
-        await expectError(.uploadUnknown, sourceLocation: here) { try await catalog.destroy(upload.id) }
+        await expectError(.uploadUnknown, sourceLocation: here) {
+            try await catalog.destroy(upload.id, of: upload.owner)
+        }
     }
 
     fileprivate func uploadLivesUntilItsExpiry() async throws {
@@ -149,9 +151,9 @@ extension CatalogTrial {
 
     fileprivate func limitCountsOpenUploadsOnly() async throws {
         let completed = try await start()
-        _ = try await complete(try await catalog.claim(completed.id), with: "text")
+        _ = try await complete(try await claim(completed), with: "text")
         try await catalog.fail(try await start().id, epoch: .max)
-        try await catalog.destroy(try await start().id)
+        try await catalog.destroy(try await start().id, of: .ann)
         _ = try await start(lifetime: .seconds(1))
         clock.advance(by: .seconds(2))
         _ = try await catalog.removeExpired(limit: 10)
@@ -166,7 +168,7 @@ extension CatalogTrial {
     }
 
     fileprivate func announcingRecordsTheOffset() async throws {
-        let upload = try await advance(try await catalog.claim(try await start().id), to: "0123456789")
+        let upload = try await advance(try await claim(try await start()), to: "0123456789")
         #expect(try await row(upload).announced == 0)
         try await catalog.announce(10, of: upload.id)
         var expected = upload
@@ -181,11 +183,11 @@ extension CatalogTrial {
     }
 
     fileprivate func failedUploadIsOver() async throws {
-        let claimed = try await catalog.claim(try await start().id)
+        let claimed = try await claim(try await start())
         let upload = try await advance(claimed, to: "text")
         try await catalog.fail(upload.id, epoch: .max)
         #expect(try await row(upload).state == .failed)
-        await expectError(.uploadFailed) { _ = try await catalog.claim(upload.id) }
+        await expectError(.uploadFailed) { _ = try await claim(upload) }
         await expectRefusal { _ = try await advance(upload, to: "text and more") }
         await expectRefusal { _ = try await complete(upload, with: "text") }
         try await catalog.fail(upload.id, epoch: .max)
@@ -197,7 +199,7 @@ extension CatalogTrial {
         let unknown = UploadID()
         try await catalog.fail(unknown, epoch: .max)
         #expect(try await catalog.upload(unknown) == nil)
-        let upload = try await catalog.claim(try await start().id)
+        let upload = try await claim(try await start())
         let file = try await complete(upload, with: "text")
         try await catalog.fail(upload.id, epoch: .max)
         #expect(try await row(upload).state == .completed(file))
@@ -205,8 +207,8 @@ extension CatalogTrial {
     }
 
     fileprivate func failingWhatWasClaimedAgainHasNoEffect() async throws {
-        let overtaken = try await catalog.claim(try await start().id)
-        let claimed = try await catalog.claim(overtaken.id)
+        let overtaken = try await claim(try await start())
+        let claimed = try await claim(overtaken)
         try await catalog.fail(overtaken.id, epoch: overtaken.epoch)
         #expect(try await row(claimed) == claimed)
         try await catalog.fail(claimed.id, epoch: claimed.epoch)
@@ -215,7 +217,7 @@ extension CatalogTrial {
 
     fileprivate func destroyedUploadIsUnknown() async throws {
         let (upload, other) = (try await start(), try await start())
-        try await catalog.destroy(upload.id)
+        try await catalog.destroy(upload.id, of: upload.owner)
         #expect(try await catalog.upload(upload.id) == nil)
         await expectUnknown(upload)
         #expect(try await row(other) == other)
@@ -224,14 +226,14 @@ extension CatalogTrial {
     fileprivate func failedUploadCanBeDestroyed() async throws {
         let upload = try await start()
         try await catalog.fail(upload.id, epoch: .max)
-        try await catalog.destroy(upload.id)
+        try await catalog.destroy(upload.id, of: upload.owner)
         #expect(try await catalog.upload(upload.id) == nil)
     }
 
     fileprivate func completedUploadCannotBeDestroyed() async throws {
-        let upload = try await catalog.claim(try await start().id)
+        let upload = try await claim(try await start())
         let file = try await complete(upload, with: "text")
-        await expectError(.uploadUnknown) { try await catalog.destroy(upload.id) }
+        await expectError(.uploadUnknown) { try await catalog.destroy(upload.id, of: upload.owner) }
         #expect(try await row(upload).state == .completed(file))
         #expect(try await catalog.file(file.id) == file)
     }

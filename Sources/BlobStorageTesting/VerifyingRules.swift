@@ -132,7 +132,7 @@ extension CatalogTrial {
     fileprivate func nothingIsWrongWithoutDamage() async throws {
         let file = try await add("text", lifetime: .seconds(10))
         _ = try await add("text", owner: .bob)
-        _ = try await advance(try await catalog.claim(try await start().id), to: "more")
+        _ = try await advance(try await claim(try await start()), to: "more")
         try await catalog.fail(try await start().id, epoch: .max)
         try await catalog.destroyFile(file.id, of: nil)
         #expect(try await catalog.faults() == [])

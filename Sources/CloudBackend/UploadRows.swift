@@ -20,7 +20,13 @@ enum UploadRows {
             ORDER BY id LIMIT $2
         """
     static let create = "SELECT create_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-    static let claim = "SELECT \(columns) FROM claim_upload($1, $2)"
+    /// The function is called for a row of the owner's alone.
+    static let claim = """
+        SELECT \(columns) FROM (
+            SELECT claimed.* FROM uploads asked, LATERAL claim_upload(asked.id, $2) claimed
+                WHERE asked.id = $1 AND asked.owner = $3
+        ) claimed
+        """
     static let advance = "SELECT refusal, told_offset FROM advance_upload($1, $2, $3, $4, $5, $6, $7, $8)"
     static let announce = "UPDATE uploads SET announced = $2 WHERE id = $1 AND announced < $2"
     static let fail = "UPDATE uploads SET state = 2 WHERE id = $1 AND state = 0 AND epoch <= $2"
@@ -28,7 +34,8 @@ enum UploadRows {
         SELECT refusal, new_file_id, completed FROM complete_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """
     static let delete = """
-        DELETE FROM uploads WHERE id = $1 AND state <> 1 AND expires > (SELECT coalesce($2, now_ms())) RETURNING id
+        DELETE FROM uploads WHERE id = $1 AND owner = $3 AND state <> 1 AND expires > (SELECT coalesce($2, now_ms()))
+            RETURNING id
         """
 
     /// What a function says when it refuses a change of an upload that its caller had claimed.
@@ -100,9 +107,9 @@ extension CloudCatalog {
         )
     }
 
-    public func claim(_ id: UploadID) async throws(BlobError) -> Upload {
+    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload {
         let upload = try await database.first(
-            UploadRows.claim, [.uuid(id.uuid), database.now], as: Upload.init(row:)
+            UploadRows.claim, [.uuid(id.uuid), database.now, .text(owner.name)], as: Upload.init(row:)
         )
         guard let upload else { throw .uploadUnknown }
         if upload.state == .failed { throw .uploadFailed }
@@ -161,9 +168,9 @@ extension CloudCatalog {
         )
     }
 
-    public func destroy(_ id: UploadID) async throws(BlobError) {
+    public func destroy(_ id: UploadID, of owner: Subject) async throws(BlobError) {
         let removed = try await database.first(
-            UploadRows.delete, [.uuid(id.uuid), database.now], isRepeatable: false
+            UploadRows.delete, [.uuid(id.uuid), database.now, .text(owner.name)], isRepeatable: false
         ) { row throws(PostgresError) in try row.uuid(0) }
         guard removed != nil else { throw .uploadUnknown }
     }

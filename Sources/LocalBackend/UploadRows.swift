@@ -31,7 +31,7 @@ enum UploadRows {
             file_created = ?8, file_expires = ?9, expires = ?10
             WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
         """
-    static let delete = "DELETE FROM uploads WHERE id = ?1 AND state <> 1 AND expires > ?2"
+    static let delete = "DELETE FROM uploads WHERE id = ?1 AND state <> 1 AND expires > ?2 AND owner = ?3"
     static let deleteExpired = """
         DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
             RETURNING id
@@ -109,9 +109,11 @@ extension LocalCatalog {
         }
     }
 
-    public func claim(_ id: UploadID) async throws(BlobError) -> Upload {
+    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload {
         try await write { db, now in
-            guard var upload = try UploadRows.upload(id, at: now, in: db) else { throw BlobError.uploadUnknown }
+            guard var upload = try UploadRows.upload(id, at: now, in: db), upload.owner == owner else {
+                throw BlobError.uploadUnknown
+            }
             switch upload.state {
             case .completed: break
             case .failed: throw BlobError.uploadFailed
@@ -178,9 +180,9 @@ extension LocalCatalog {
         }
     }
 
-    public func destroy(_ id: UploadID) async throws(BlobError) {
+    public func destroy(_ id: UploadID, of owner: Subject) async throws(BlobError) {
         try await write { db, now in
-            guard try db.change(UploadRows.delete, [id.uuid, now]) else { throw BlobError.uploadUnknown }
+            guard try db.change(UploadRows.delete, [id.uuid, now, owner.name]) else { throw BlobError.uploadUnknown }
         }
     }
 }

@@ -48,12 +48,13 @@ struct ModelServer {
 
     @discardableResult
     func append(_ text: String, to id: UploadID, guarded: AppendGuard? = nil) async throws -> Int64 {
-        try await uploads.append(Self.body(text), to: id, guarded: guarded).offset
+        try await uploads.append(Self.body(text), to: id, of: Self.owner, guarded: guarded).offset
     }
 
     /// Uploads a text and completes it.
     func complete(_ text: String) async throws -> File {
-        try await uploads.complete(try await start(), with: Self.body(text), guarded: nil, digest: nil)
+        try await uploads.complete(
+            try await start(), of: Self.owner, with: Self.body(text), guarded: nil, digest: nil)
     }
 
     static let owner = Subject("amal")

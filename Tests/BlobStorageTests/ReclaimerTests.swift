@@ -24,7 +24,8 @@ import Testing
         let open = try await server.start()
         try await server.append("open", to: open)
         let id = try await server.start(isTemporary: true)
-        let file = try await server.uploads.complete(id, with: ModelServer.body("gone"), guarded: nil, digest: nil)
+        let file = try await server.uploads.complete(
+            id, of: ModelServer.owner, with: ModelServer.body("gone"), guarded: nil, digest: nil)
         #expect(try await server.reclaimer.reclaim() == Reclaimed())
         server.clock.advance(by: .seconds(61))
         await #expect(throws: BlobError.self) { try await server.blobs.open(file.digest) }
@@ -49,7 +50,7 @@ import Testing
     @Test func uploadsWithoutARowGoAndLiveOnesStay() async throws {
         let orphan = try await server.start()
         try await server.append("orphan", to: orphan)
-        try server.catalog.destroy(orphan)
+        try server.catalog.destroy(orphan, of: ModelServer.owner)
         let live = try await server.start()
         try await server.append("live", to: live)
         #expect(try await server.reclaimer.reclaim() == reclaimed(orphans: 1))

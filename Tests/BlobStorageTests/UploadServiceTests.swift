@@ -34,7 +34,8 @@ import Testing
         #expect(try await server.append("one ", to: id) == 4)
         #expect(try await server.append("two", to: id) == 7)
         let digest = BlobDigest(of: "one two".utf8)
-        let file = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: digest)
+        let file = try await server.uploads.complete(
+            id, of: ModelServer.owner, with: .empty, guarded: nil, digest: digest)
         #expect(file.digest == digest)
         #expect(file.size == 7)
         #expect(file.name.text == digest.hex)
@@ -47,11 +48,14 @@ import Testing
         let id = try await server.start()
         try await server.append("one ", to: id)
         let file = try await server.uploads.complete(
-            id, with: ModelServer.body("two"), guarded: .offset(4), digest: nil)
+            id, of: ModelServer.owner, with: ModelServer.body("two"), guarded: .offset(4), digest: nil)
         #expect(file.digest == BlobDigest(of: "one two".utf8))
-        #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: file.digest) == file)
+        #expect(
+            try await server.uploads.complete(
+                id, of: ModelServer.owner, with: .empty, guarded: nil, digest: file.digest) == file)
         await expect(.digestInvalid) {
-            _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: BlobDigest(of: []))
+            _ = try await server.uploads.complete(
+                id, of: ModelServer.owner, with: .empty, guarded: nil, digest: BlobDigest(of: []))
         }
         await expect(.uploadUnknown) { try await server.append("three", to: id) }
         await expect(.uploadUnknown) { _ = try await server.uploads.status(id, of: ModelServer.owner) }
@@ -63,7 +67,8 @@ import Testing
         try await server.append("one", to: id)
         await expect(.lengthMismatch, offset: 7) {
             _ = try await server.uploads.append(
-                ModelServer.body(" two", announced: false), to: id, guarded: .range(first: 3, last: 9)
+                ModelServer.body(" two", announced: false), to: id, of: ModelServer.owner,
+                guarded: .range(first: 3, last: 9)
             )
         }
         #expect(try await server.append(" three", to: id) == 13)
@@ -74,7 +79,8 @@ import Testing
         let id = try await server.start()
         await expect(.digestInvalid) {
             _ = try await server.uploads.complete(
-                id, with: ModelServer.body("one"), guarded: nil, digest: BlobDigest(of: "two".utf8)
+                id, of: ModelServer.owner, with: ModelServer.body("one"), guarded: nil,
+                digest: BlobDigest(of: "two".utf8)
             )
         }
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 3)
@@ -86,7 +92,7 @@ import Testing
         let id = try await server.start()
         await expect(.badRequest) {
             _ = try await server.uploads.append(
-                ModelServer.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+                ModelServer.body("one", then: Cut(), announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
         await expect(.rangeInvalid, offset: 3) { try await server.append("one", to: id) }
         #expect(try await server.append(" two", to: id) == 7)
@@ -97,7 +103,7 @@ import Testing
         let id = try await server.start()
         await expect(.badRequest) {
             _ = try await server.uploads.append(
-                ModelServer.body("one", then: Cut(), announced: false), to: id, guarded: nil)
+                ModelServer.body("one", then: Cut(), announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 3)
         #expect(try await server.append(" two", to: id) == 7)
@@ -116,9 +122,9 @@ import Testing
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 0)
         await expect(.tooLarge, offset: 5) {
             _ = try await server.uploads.append(
-                ModelServer.body("1234", "5678", announced: false), to: id, guarded: nil)
+                ModelServer.body("1234", "5678", announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
-        let file = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+        let file = try await server.uploads.complete(id, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
         #expect(file.digest == BlobDigest(of: "12345".utf8))
     }
 
@@ -126,7 +132,7 @@ import Testing
         let server = ModelServer(quota: 10)
         let first = try await server.start()
         try await server.append("123456", to: first)
-        _ = try await server.uploads.complete(first, with: .empty, guarded: nil, digest: nil)
+        _ = try await server.uploads.complete(first, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
         let second = try await server.start()
         await expect(.quotaExceeded) { try await server.append("12345", to: second) }
         #expect(try await server.append("1234", to: second) == 4)
@@ -146,7 +152,7 @@ import Testing
         let first = try await server.start()
         _ = try await server.start()
         await expect(.tooManyUploads) { _ = try await server.start() }
-        try await server.uploads.destroy(first)
+        try await server.uploads.destroy(first, of: ModelServer.owner)
         _ = try await server.start()
     }
 
@@ -163,7 +169,9 @@ import Testing
                 try await Task.sleep(for: .seconds(3600))
                 return nil
             }
-            task.withLock { $0 = Task { try await server.uploads.append(body, to: id, guarded: nil) } }
+            task.withLock {
+                $0 = Task { try await server.uploads.append(body, to: id, of: ModelServer.owner, guarded: nil) }
+            }
             for await _ in waits.stream { break }
         }
 
@@ -182,6 +190,26 @@ import Testing
         await expect(.uploadSuperseded) { _ = try await append.upload }
     }
 
+    @Test func aStrangerReachesNothingOfAnUpload() async throws {
+        let server = ModelServer()
+        let id = try await server.start()
+        try await server.append("one", to: id)
+        let append = await StalledAppend(to: id, of: server)
+        let (stranger, before) = (Subject("stranger"), try server.catalog.upload(id))
+        await expect(.uploadUnknown) {
+            _ = try await server.uploads.append(ModelServer.body("two"), to: id, of: stranger, guarded: nil)
+        }
+        await expect(.uploadUnknown) {
+            _ = try await server.uploads.complete(
+                id, of: stranger, with: ModelServer.body("two"), guarded: nil, digest: nil)
+        }
+        await expect(.uploadUnknown) { try await server.uploads.destroy(id, of: stranger) }
+        #expect(!append.wasCancelled.withLock { $0 })
+        #expect(try server.catalog.upload(id) == before)
+        #expect(try await server.append("two", to: id, guarded: .offset(3)) == 6)
+        await expect(.uploadSuperseded) { _ = try await append.upload }
+    }
+
     @Test func theNewerAppendEndsTheOlder() async throws {
         let server = ModelServer()
         let id = try await server.start()
@@ -193,12 +221,16 @@ import Testing
     @Test func onlyBytesPutTheExpiryOff() async throws {
         let server = ModelServer()
         let id = try await server.start()
-        let appended = try await server.uploads.append(ModelServer.body("one"), to: id, guarded: nil)
+        let appended = try await server.uploads.append(
+            ModelServer.body("one"), to: id, of: ModelServer.owner, guarded: nil)
         #expect(appended.expires == server.clock.now.addingTimeInterval(3600))
         server.clock.advance(by: .seconds(10))
-        #expect(try await server.uploads.append(.empty, to: id, guarded: nil).expires == appended.expires)
+        #expect(
+            try await server.uploads.append(.empty, to: id, of: ModelServer.owner, guarded: nil).expires
+                == appended.expires)
         #expect(try await server.uploads.status(id, of: ModelServer.owner).expires == appended.expires)
-        let again = try await server.uploads.append(ModelServer.body("two"), to: id, guarded: nil)
+        let again = try await server.uploads.append(
+            ModelServer.body("two"), to: id, of: ModelServer.owner, guarded: nil)
         #expect(again.expires == server.clock.now.addingTimeInterval(3600))
     }
 
@@ -206,13 +238,16 @@ import Testing
         let server = ModelServer()
         let id = try await server.start()
         server.clock.advance(by: .seconds(3599))
-        let file = try await server.uploads.complete(id, with: ModelServer.body("text"), guarded: nil, digest: nil)
+        let file = try await server.uploads.complete(
+            id, of: ModelServer.owner, with: ModelServer.body("text"), guarded: nil, digest: nil)
         server.clock.advance(by: .seconds(3599))
         try await server.reclaimer.reclaim()
-        #expect(try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil) == file)
+        #expect(
+            try await server.uploads.complete(id, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
+                == file)
         server.clock.advance(by: .seconds(2))
         await expect(.uploadUnknown) {
-            _ = try await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+            _ = try await server.uploads.complete(id, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
         }
     }
 }

@@ -107,7 +107,9 @@ import Testing
         try await Self.withNodes { nodes in
             let upload = try await nodes[0].start()
             let epochs = try await withThrowingTaskGroup(of: Int64.self) { group in
-                for number in 0..<100 { group.addTask { try await nodes[number % 2].claim(upload.id).epoch } }
+                for number in 0..<100 {
+                    group.addTask { try await nodes[number % 2].claim(upload.id, of: upload.owner).epoch }
+                }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }
             #expect(epochs.count == 100)
@@ -119,7 +121,7 @@ import Testing
     @Test func completionOrDestructionWins() async throws {
         try await Self.withNodes { nodes in
             for _ in 0..<20 {
-                let upload = try await nodes[0].claim(try await nodes[0].start().id)
+                let upload = try await nodes[0].claim(try await nodes[0].start().id, of: Subject("ann"))
                 let successes = await withTaskGroup(of: Bool.self) { group in
                     for number in 0..<6 {
                         group.addTask {
@@ -131,7 +133,7 @@ import Testing
                                         expires: upload.expires, fileExpires: nil
                                     )
                                 } else {
-                                    try await catalog.destroy(upload.id)
+                                    try await catalog.destroy(upload.id, of: upload.owner)
                                 }
                                 return true
                             } catch {

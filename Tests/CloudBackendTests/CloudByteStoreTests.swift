@@ -95,7 +95,7 @@ import Testing
             let bytes = sizes.enumerated().flatMap { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
             var upload = Upload.test()
             try await catalog.create(upload, openUploadLimit: 1)
-            upload = try await catalog.claim(upload.id)
+            upload = try await catalog.claim(upload.id, of: upload.owner)
             let writer = try await store.writer(for: upload, expecting: nil)
             var position = 0
             for size in sizes {
@@ -194,7 +194,7 @@ import Testing
     private func complete(
         _ texts: [String], _ catalog: CloudCatalog, _ store: CloudByteStore
     ) async throws -> BlobDigest {
-        let upload = try await catalog.claim(try await catalog.start().id)
+        let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
         let writer = try await store.writer(for: upload, expecting: nil)
         for text in texts {
             try await writer.write([ByteBuffer(string: text)])

@@ -29,7 +29,7 @@ import Testing
         try await TestSchema.with { schema in
             try await schema.withPool(connections: 1) { pool in
                 let catalog = CloudCatalog(pool: pool)
-                let upload = try await catalog.claim(try await catalog.start().id)
+                let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
                 _ = try await pool.query(
                     """
                     CREATE OR REPLACE FUNCTION adopt_content(

@@ -14,7 +14,8 @@ import Testing
 
     private static let lookups: [(String, [PostgresValue])] = [
         (UploadRows.select, [uuid, id]), (UploadRows.open, [id, id]), (UploadRows.openAfter, [id, id, uuid]),
-        (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid, id]), (UploadRows.delete, [uuid, id]),
+        (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid, id]),
+        (UploadRows.delete, [uuid, id, .text("ann")]),
         (FileRows.select, [id, id]), (FileRows.namesake, [digest, id]),
         (BlobRows.recordsAfter, [digest, id]), (BlobRows.suspected, [id]), (BlobRows.setCondition, [digest, id]),
         (BlobRows.dying, [id, id, id]), (BlobRows.unknown, [.byteStrings([[7]])]),
@@ -163,7 +164,7 @@ import Testing
                         .integer(0), .integer(0), .bytes(state), .integer(100), .text("a/b"),
                     ]
                 ),
-                (UploadRows.claim, [.uuid(id.uuid), .integer(nil)]),
+                (UploadRows.claim, [.uuid(id.uuid), .integer(nil), .text("ann")]),
                 (
                     UploadRows.advance,
                     [

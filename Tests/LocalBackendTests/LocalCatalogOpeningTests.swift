@@ -38,7 +38,7 @@ import Testing
     @Test func reopenedCatalogHoldsEverything() async throws {
         let first = try open()
         let upload = try await first.start()
-        var claimed = try await first.claim(upload.id)
+        var claimed = try await first.claim(upload.id, of: upload.owner)
         claimed = try await first.advance(
             claimed, to: UploadProgress(of: "text"), expires: clock.time(in: .seconds(60)), announcing: true
         )
@@ -134,7 +134,7 @@ import Testing
             #expect(try await catalog.tokens() == [token])
             #expect(try await catalog.faults() == [])
             // What was begun before goes on.
-            let upload = try await catalog.claim(Self.oldUpload)
+            let upload = try await catalog.claim(Self.oldUpload, of: Subject("ann"))
             #expect(upload.path == nil && upload.owner == Subject("ann"))
             await catalog.close()
         }

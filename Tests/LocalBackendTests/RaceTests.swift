@@ -140,7 +140,9 @@ import Testing
         var generator = SplitMix64(seed: seed)
         let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
         let first = bytes(Int.random(in: 1...3000, using: &generator), &generator)
-        let start = try await server.uploads.append(body(first, pieces: 2), to: id, guarded: .offset(0)).offset
+        let start = try await server.uploads.append(
+            body(first, pieces: 2), to: id, of: Server.owner, guarded: .offset(0)
+        ).offset
         #expect(start == Int64(first.count))
         let told = Ledger(Told(appended: [(0, first)]))
         let (one, two) = (bytes(2000, &generator), bytes(1500, &generator))
@@ -148,7 +150,8 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for bytes in [one, two] {
                 group.addTask {
-                    let end = try? await server.uploads.append(body(bytes, pieces: 4), to: id, guarded: .offset(start))
+                    let end = try? await server.uploads.append(
+                        body(bytes, pieces: 4), to: id, of: Server.owner, guarded: .offset(start))
                     guard let end = end?.offset, end == start + Int64(bytes.count) else { return }
                     told.note { $0.appended.append((start, bytes)) }
                 }
@@ -156,7 +159,9 @@ import Testing
             group.addTask { _ = try? await server.uploads.status(id, of: Server.owner) }
             for _ in 0..<2 {
                 group.addTask {
-                    guard let file = try? await server.uploads.complete(id, with: .empty, guarded: nil, digest: nil)
+                    guard
+                        let file = try? await server.uploads.complete(
+                            id, of: Server.owner, with: .empty, guarded: nil, digest: nil)
                     else { return }
                     told.note { $0.completed.append(file) }
                     // 201, and at once it is there for everybody.
@@ -169,7 +174,7 @@ import Testing
             }
             if generator.next().isMultiple(of: 4) {
                 group.addTask {
-                    guard (try? await server.uploads.destroy(id)) != nil else { return }
+                    guard (try? await server.uploads.destroy(id, of: Server.owner)) != nil else { return }
                     told.note { $0.isDestroyed = true }
                 }
             }
@@ -242,7 +247,8 @@ import Testing
     /// Returns what was served of it.
     private static func publishAndRemove(_ content: [UInt8], on server: Server) async throws -> [UInt8] {
         let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
-        let file = try await server.uploads.complete(id, with: body(content, pieces: 1), guarded: nil, digest: nil)
+        let file = try await server.uploads.complete(
+            id, of: Server.owner, with: body(content, pieces: 1), guarded: nil, digest: nil)
         let found = try await server.content(of: file.digest)
         try await server.files.destroy(file.id, for: Caller(subject: Server.owner, scopes: [.delete]))
         return found

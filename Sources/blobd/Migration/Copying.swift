@@ -36,7 +36,7 @@ struct Copying {
             let (upload, writer) = try await send(file, upTo: record.size, as: original, report: report)
             let progress = await writer.progress()
             guard progress.offset == record.size, progress.digest.digest == record.digest else {
-                try await discard(upload.id)
+                try await discard(upload)
                 return false
             }
             try await writer.publish(as: record.digest)
@@ -115,8 +115,10 @@ struct Copying {
     /// The upload with the right to write; made anew when there is none, or none that can go on.
     private func claimed(_ original: Upload, upTo end: Int64) async throws(BlobError) -> Upload {
         if let held = try await target.catalog.upload(original.id) {
-            if held.state == .open && held.offset <= end { return try await target.catalog.claim(held.id) }
-            try await discard(held.id)
+            if held.state == .open && held.offset <= end {
+                return try await target.catalog.claim(held.id, of: held.owner)
+            }
+            try await discard(held)
         }
         var new = Upload(
             id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
@@ -128,9 +130,9 @@ struct Copying {
         return new
     }
 
-    private func discard(_ id: UploadID) async throws(BlobError) {
-        try await target.catalog.destroy(id)
-        try await target.bytes.discard(id)
+    private func discard(_ upload: Upload) async throws(BlobError) {
+        try await target.catalog.destroy(upload.id, of: upload.owner)
+        try await target.bytes.discard(upload.id)
     }
 
     /// Tries again while the database or the bucket is away.
