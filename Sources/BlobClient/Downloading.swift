@@ -1,6 +1,5 @@
 // Downloading, as an app asks for it.
 
-import AsyncHTTPClient
 public import BlobCore
 import Foundation
 import Glibc

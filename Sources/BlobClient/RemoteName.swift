@@ -1,7 +1,7 @@
 // The name of a file, or of a folder on its way, as a server can hold it.
 
+import BlobCore
 import Crypto
-import Glibc
 public import SystemPackage
 
 /// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without control characters
@@ -19,7 +19,6 @@ public struct RemoteName: Equatable, Sendable {
     /// Whether it is another than the one on the disk.
     public let isChanged: Bool
 
-    static let maximumByteCount = 255
     private static let digestDigitCount = 16
 
     public init(_ name: FilePath.Component) {
@@ -28,7 +27,7 @@ public struct RemoteName: Equatable, Sendable {
 
     init(bytes: [UInt8]) {
         let text = Self.encoded(bytes)
-        self.text = text.utf8.count <= Self.maximumByteCount ? text : Self.cut(text, bytes)
+        self.text = text.utf8.count <= FileName.maximumByteCount ? text : Self.cut(text, bytes)
         isChanged = !self.text.utf8.elementsEqual(bytes)
     }
 
@@ -98,7 +97,7 @@ public struct RemoteName: Equatable, Sendable {
     private static func cut(_ text: String, _ bytes: [UInt8]) -> String {
         let digits = SHA256.hash(data: bytes).prefix(digestDigitCount / 2).map { hexadecimal($0).lowercased() }.joined()
         var start = Substring.UnicodeScalarView()
-        var room = maximumByteCount - 1 - digestDigitCount
+        var room = FileName.maximumByteCount - 1 - digestDigitCount
         for scalar in text.unicodeScalars {
             room -= UTF8.width(scalar)
             if room < 0 { break }
@@ -117,13 +116,11 @@ public struct RemotePath: Equatable, Sendable {
     /// Whether one of its names is another than the one on the disk.
     public let isChanged: Bool
 
-    static let maximumByteCount = 1024
-
     /// - Parameter path: relative, without `.` and `..`.
     public init(_ path: FilePath) {
         let names = path.components.map { RemoteName($0) }
         let text = names.map(\.text).joined(separator: "/")
-        self.text = text.utf8.count <= Self.maximumByteCount ? text : nil
+        self.text = text.utf8.count <= RelativePath.maximumByteCount ? text : nil
         isChanged = names.contains(where: \.isChanged)
     }
 }

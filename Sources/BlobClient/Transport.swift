@@ -117,13 +117,7 @@ struct Transport: Sendable {
 
     /// The next bytes of an answer, at the pace that was asked for.
     func next(_ iterator: inout HTTPClientResponse.Body.AsyncIterator) async throws -> ByteBuffer? {
-        let next: ByteBuffer?
-        do {
-            next = try await iterator.next()
-        } catch {
-            if Task.isCancelled { throw CancellationError() }
-            throw BlobServerError(network: error)
-        }
+        let next = try await Self.mappingErrors { () async throws -> ByteBuffer? in try await iterator.next() }
         if let next { try await pace?.wait(for: next.readableBytes) }
         return next
     }

@@ -18,9 +18,9 @@ enum Sparing: Sendable {
 struct Uploads: Sendable {
     let server: BlobServer
     let options: UploadOptions
-    var sparing = Sparing.nothing
+    let sparing: Sparing
     /// Whether a name that the server cannot hold is an error.
-    var hasStrictNames = false
+    let hasStrictNames: Bool
     let reporter: TransferReporter
     var journal = UploadJournal.standard
     private let told = Told()
