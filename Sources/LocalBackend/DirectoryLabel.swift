@@ -63,7 +63,7 @@ struct DirectoryLabel: Equatable {
         let descriptor = Glibc.open(temporary.string, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw disk.writing(errno, temporary) }
         defer { _ = close(descriptor) }
-        let (_, error) = Array(text.utf8).withUnsafeBytes { disk.write($0, to: descriptor, at: 0, of: temporary) }
+        let (_, error) = Array(text.utf8).withUnsafeBytes { disk.write([$0], to: descriptor, at: 0, of: temporary) }
         if let error { throw error }
         try disk.syncFile(descriptor, of: temporary)
         try disk.rename(temporary, to: path)

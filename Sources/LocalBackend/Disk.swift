@@ -50,23 +50,42 @@ struct Disk: Sendable {
 
     // MARK: Bytes
 
-    /// Writes all bytes at an offset, or as many as there is room for.
+    /// Writes all parts, one after the other, at an offset, or as many bytes as there is room for.
     ///
     /// - Returns: the number of bytes written, and the error when that is not all.
     func write(
-        _ bytes: UnsafeRawBufferPointer, to descriptor: CInt, at offset: Int64, of path: FilePath
+        _ parts: [UnsafeRawBufferPointer], to descriptor: CInt, at offset: Int64, of path: FilePath
     ) -> (Int, BlobError?) {
-        var written = 0
-        while written < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-            let count = pwrite(descriptor, rest.baseAddress, rest.count, Int(offset) + written)
-            if count > 0 {
-                written += count
-            } else if count == 0 || errno != EINTR {
-                return (written, writing(count == 0 ? EIO : errno, path))
+        var rest = parts.map { iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count) }[
+            ...]
+        var (written, count) = (0, parts.reduce(0) { $0 + $1.count })
+        while count > 0 {
+            let result = rest.prefix(Self.mostParts).withUnsafeBufferPointer {
+                pwritev(descriptor, $0.baseAddress, CInt($0.count), Int(offset) + written)
+            }
+            if result > 0 {
+                written += result
+                count -= result
+                Self.drop(result, from: &rest)
+            } else if result == 0 || errno != EINTR {
+                return (written, writing(result == 0 ? EIO : errno, path))
             }
         }
         return (written, nil)
+    }
+
+    /// What the kernel takes with one call: UIO_MAXIOV of readv(2).
+    private static let mostParts = 1024
+
+    private static func drop(_ byteCount: Int, from parts: inout ArraySlice<iovec>) {
+        var left = byteCount
+        while let first = parts.first, first.iov_len <= left {
+            left -= first.iov_len
+            parts.removeFirst()
+        }
+        guard left > 0 else { return }
+        parts[parts.startIndex].iov_base += left
+        parts[parts.startIndex].iov_len -= left
     }
 
     /// Copies the first bytes of one file into another, or all of them.
@@ -90,7 +109,7 @@ struct Disk: Sendable {
             let (_, error) = buffer.withUnsafeBytes { bytes in
                 let bytes = UnsafeRawBufferPointer(rebasing: bytes[..<read])
                 digest.update(bytes)
-                return write(bytes, to: target, at: offset, of: path)
+                return write([bytes], to: target, at: offset, of: path)
             }
             if let error { throw error }
             offset += Int64(read)

@@ -43,23 +43,22 @@ actor LocalUploadWriter: UploadWriter {
         _ buffers: [ByteBuffer], to file: UploadFile, from start: UploadProgress
     ) -> (UploadProgress, BlobError?) {
         var progress = start
-        for buffer in buffers {
-            let error = buffer.withUnsafeReadableBytes { bytes in
-                // Hashing first brings the bytes into this core's cache while it computes; copying them first would
-                // wait for memory.
-                var digest = progress.digest
-                digest.update(bytes)
-                let (count, error) = file.write(bytes, at: progress.offset)
-                if count == bytes.count {
-                    progress.digest = digest
-                } else {
-                    progress.digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        // Hashing first brings the bytes into this core's cache while it computes; copying them first would wait for
+        // memory.
+        for buffer in buffers { buffer.withUnsafeReadableBytes { progress.digest.update($0) } }
+        let (count, error) = file.write(buffers, at: start.offset)
+        progress.offset += Int64(count)
+        if error != nil {
+            progress.digest = start.digest
+            var left = count
+            for buffer in buffers {
+                let written = min(left, buffer.readableBytes)
+                buffer.withUnsafeReadableBytes {
+                    progress.digest.update(UnsafeRawBufferPointer(rebasing: $0[..<written]))
                 }
-                progress.offset += Int64(count)
-                return error
+                left -= written
             }
-            if let error { return (progress, error) }
         }
-        return (progress, nil)
+        return (progress, error)
     }
 }

@@ -4,6 +4,7 @@ import BlobCore
 import BlobStorage
 import CLinux
 import Glibc
+import NIOCore
 import Synchronization
 import SystemPackage
 
@@ -102,10 +103,10 @@ final class UploadFile: Sendable {
         state.name = .given
     }
 
-    /// Writes all bytes at an offset, or as many as there is room for.
+    /// Writes all buffers, one after the other, at an offset, or as many bytes as there is room for.
     ///
     /// - Returns: the number of bytes written, and the error when that is not all.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> (Int, BlobError?) {
+    func write(_ buffers: [ByteBuffer], at offset: Int64) -> (Int, BlobError?) {
         state.withLock { state in
             do throws(BlobError) {
                 if state.isShared { try separate(&state, at: offset) }
@@ -113,7 +114,9 @@ final class UploadFile: Sendable {
                 return (0, error)
             }
             state.isSynced = false
-            return disk.write(bytes, to: state.descriptor, at: offset, of: path)
+            return withReadableBytes(of: buffers) {
+                disk.write($0, to: state.descriptor, at: offset, of: path)
+            }
         }
     }
 
@@ -197,4 +200,16 @@ final class UploadFile: Sendable {
         var other = stat()
         return stat(target.string, &other) == 0 && (file.st_dev, file.st_ino) == (other.st_dev, other.st_ino)
     }
+}
+
+/// Calls `body` with the readable bytes of all buffers at once.
+private func withReadableBytes<Result>(
+    of buffers: [ByteBuffer], _ body: ([UnsafeRawBufferPointer]) -> Result
+) -> Result {
+    // The pointers stay good for as long as the storage is held.
+    let parts = buffers.map { buffer in
+        buffer.withUnsafeReadableBytesWithStorageManagement { bytes, storage in (bytes, storage.retain()) }
+    }
+    defer { for (_, storage) in parts { storage.release() } }
+    return body(parts.map(\.0))
 }
