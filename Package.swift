@@ -114,11 +114,16 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(
-            name: "BlobHTTP",
+            name: "HTTPServerCore",
             dependencies: [
-                "BlobCore", "BlobStorage", .httpTypes, .logging, .metrics, .nioCore, .nioExtras, .nioHTTP1, .nioHTTP2,
-                .nioHTTPTypes, .nioHTTPTypesHTTP1, .nioHTTPTypesHTTP2, .nioPosix, .nioSSL, .nioTLS, .serviceLifecycle,
+                .httpTypes, .logging, .nioCore, .nioExtras, .nioHTTP1, .nioHTTP2, .nioHTTPTypes, .nioHTTPTypesHTTP1,
+                .nioHTTPTypesHTTP2, .nioPosix, .nioSSL, .nioTLS, .serviceLifecycle,
             ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "BlobHTTP",
+            dependencies: ["BlobCore", "BlobStorage", "HTTPServerCore", .httpTypes, .logging, .metrics, .nioCore],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: swiftSettings
         ),
@@ -133,9 +138,8 @@ let package = Package(
         .executableTarget(
             name: "blobd",
             dependencies: [
-                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "CloudBackend", "LocalBackend", "PostgresPool",
-                "Program",
-                "S3Client", .argumentParser, .asn1,
+                "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "CloudBackend", "HTTPServerCore", "LocalBackend",
+                "PostgresPool", "Program", "S3Client", .argumentParser, .asn1,
                 .certificateReloading, .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL,
                 .serviceLifecycle, .systemPackage, .unixSignals, .x509,
             ],
@@ -177,9 +181,15 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .testTarget(
+            name: "HTTPServerCoreTests",
+            dependencies: ["HTTPServerCore", .httpTypes, .nioCore, .nioEmbedded, .nioHTTPTypes, .nioPosix],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
             name: "BlobHTTPTests",
             dependencies: [
-                "BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", .httpTypes, .nioCore, .nioEmbedded,
+                "BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", "HTTPServerCore", .httpTypes, .logging,
+                .nioCore, .nioEmbedded,
             ],
             swiftSettings: swiftSettings
         ),

@@ -2,9 +2,9 @@
 
 import BlobCore
 import Foundation
+import HTTPServerCore
 import HTTPTypes
 import NIOCore
-import NIOHTTP1
 
 extension BlobError {
     var status: HTTPResponse.Status {
@@ -50,17 +50,16 @@ extension BlobError {
 }
 
 extension BlobError {
-    /// What to answer to bytes that could not be parsed; `nil` for errors that are not the parser's.
-    init?(parsing error: any Error, inRequestLine: Bool) {
-        switch error {
-        case HTTPParserError.headerOverflow where !inRequestLine:
-            self = .headersTooLarge
-        case HTTPParserError.headerOverflow, is ByteToMessageDecoderError:
-            self = .uriTooLong
-        case is HTTPParserError:
-            self.init(.badRequest, "These bytes are not an HTTP/1.1 request.")
-        default: return nil
-        }
+    /// What a connection refuses by itself.
+    init(_ refusal: Refusal) {
+        self =
+            switch refusal {
+            case .notHTTP: BlobError(.badRequest, "These bytes are not an HTTP/1.1 request.")
+            case .requestLineTooLong: .uriTooLong
+            case .headersTooLarge: .headersTooLarge
+            case .tooManyFilesOpen:
+                BlobError(.unavailable, "The server has too many files open to send this one: ask again later.")
+            }
     }
 
     static let headersTooLarge = BlobError(
@@ -101,7 +100,6 @@ private struct ErrorBody: Encodable {
 extension Response {
     init(_ error: BlobError) {
         self.init(error.status, fields: error.fields, body: .json(ErrorBody(error)))
-        self.error = error
     }
 }
 

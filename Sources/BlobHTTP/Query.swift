@@ -1,6 +1,7 @@
 // The parameters after the question mark.
 
 import BlobCore
+import HTTPServerCore
 
 /// A query of `name=value` pairs, decoded when asked for: percent sequences as UTF-8, and `+` as a space, as HTML forms
 /// and the usual URL libraries write it.
@@ -49,4 +50,8 @@ struct Query: Sendable {
     private static func hexValue(_ digit: UInt8) -> UInt8? {
         Character(UnicodeScalar(digit)).hexDigitValue.map(UInt8.init)
     }
+}
+
+extension Request {
+    var query: Query { Query(queryText) }
 }

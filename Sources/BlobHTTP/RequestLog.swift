@@ -2,43 +2,11 @@
 
 import BlobCore
 import BlobStorage
+import HTTPServerCore
 import HTTPTypes
 public import Logging
 import Metrics
-import NIOCore
 import Synchronization
-
-/// A request that is over.
-struct FinishedRequest {
-    let answer: Response
-    /// `nil` for bytes that are no request.
-    let request: Request?
-    let id: String
-    /// The other end's address and port.
-    let peer: String?
-    let bytesIn: Int64
-    let duration: Duration
-    /// Whether the whole answer went out.
-    let isComplete: Bool
-
-    init(
-        _ answer: Response, to request: Request?, id: String, peer: String?, bytesIn: Int64,
-        since start: ContinuousClock.Instant, isComplete: Bool
-    ) {
-        self.answer = answer
-        self.request = request
-        self.id = id
-        self.peer = peer
-        self.bytesIn = bytesIn
-        duration = start.duration(to: .now)
-        self.isComplete = isComplete
-    }
-
-    var bytesOut: Int64 { isComplete ? answer.body.size : 0 }
-
-    /// The server's own failures, which an operator has to know of whatever else is logged.
-    var isServerFailure: Bool { answer.status.kind == .serverError || answer.error?.code == .uploadFailed }
-}
 
 /// Writes the access log and counts requests.
 public final class RequestLog: Sendable {
@@ -63,53 +31,52 @@ public final class RequestLog: Sendable {
         self.logger = logger
     }
 
-    func record(_ finished: FinishedRequest) {
-        let kind = kind(of: finished)
+    func record(_ request: EndedRequest) {
+        let kind = kind(of: request)
         kind.count.increment()
-        kind.duration.record(duration: finished.duration)
-        received.increment(by: finished.bytesIn)
-        sent.increment(by: finished.bytesOut)
-        let level: Logger.Level = finished.isServerFailure ? .error : .info
+        kind.duration.record(duration: request.duration)
+        received.increment(by: request.bytesIn)
+        sent.increment(by: request.bytesOut)
+        // The server's own failures an operator has to know of, whatever else is logged.
+        let level: Logger.Level = request.record.failure?.isServers == true ? .error : .info
         guard logger.logLevel <= level else { return }
-        logger.log(level: level, "request", metadata: metadata(of: finished))
+        logger.log(level: level, "request", metadata: metadata(of: request))
     }
 
-    private func metadata(of finished: FinishedRequest) -> Logger.Metadata {
-        let answer = finished.answer
-        var metadata: Logger.Metadata = [
-            "route": .string(answer.route), "status": .stringConvertible(answer.status.code),
-            "in": .stringConvertible(finished.bytesIn), "out": .stringConvertible(finished.bytesOut),
-            "ms": .stringConvertible((finished.duration / .milliseconds(1) * 100).rounded() / 100),
-            "request": .string(finished.id),
-        ]
-        if let request = finished.request {
-            metadata["method"] = .string(request.method.rawValue)
-            metadata["path"] = .string(String(decoding: request.path.utf8.prefix(Self.longestPath), as: UTF8.self))
+    private func metadata(of request: EndedRequest) -> Logger.Metadata {
+        let record = request.record
+        var metadata = record.metadata
+        metadata["route"] = .string(record.operation ?? Self.unknownOperation)
+        metadata["status"] = .stringConvertible(request.status.code)
+        metadata["in"] = .stringConvertible(request.bytesIn)
+        metadata["out"] = .stringConvertible(request.bytesOut)
+        metadata["ms"] = .stringConvertible((request.duration / .milliseconds(1) * 100).rounded() / 100)
+        metadata["request"] = .string(record.id)
+        if let method = record.method {
+            metadata["method"] = .string(method.rawValue)
+            metadata["path"] = .string(String(decoding: record.path.utf8.prefix(Self.longestPath), as: UTF8.self))
         }
-        if let peer = finished.peer { metadata["peer"] = .string(peer) }
-        if let subject = answer.subject { metadata["subject"] = "\(subject)" }
-        if let file = answer.file {
-            metadata["file"] = "\(file.id)"
-            metadata["name"] = .string(file.name.text)
-            metadata["digest"] = "\(file.digest)"
-            metadata["size"] = .stringConvertible(file.size)
+        if let peer = record.peer { metadata["peer"] = .string(peer.text) }
+        if let failure = record.failure {
+            metadata["code"] = .string(failure.code)
+            if failure.isServers { metadata["error"] = .string(failure.message) }
         }
-        if let error = answer.error {
-            metadata["code"] = .string(error.code.name)
-            if finished.isServerFailure { metadata["error"] = .string(error.message) }
-        }
-        if !finished.isComplete { metadata["aborted"] = "true" }
+        if !request.isComplete { metadata["aborted"] = "true" }
         return metadata
     }
+
+    /// The name of what is no operation.
+    private static let unknownOperation = "unknown"
 
     /// In bytes. Longer than the path of any route; what a client makes up beyond it says nothing.
     private static let longestPath = 256
 
-    private func kind(of finished: FinishedRequest) -> Instruments {
+    private func kind(of request: EndedRequest) -> Instruments {
         // Methods are the client's to invent; only known ones may become labels.
-        let known = finished.request.map(\.method).flatMap { Route.methods.contains($0) ? $0.rawValue : nil }
+        let known = request.record.method.flatMap { Router.methods.contains($0) ? $0.rawValue : nil }
         let key = Key(
-            method: known ?? "other", route: finished.answer.route, status: finished.answer.status.code
+            method: known ?? "other", route: request.record.operation ?? Self.unknownOperation,
+            status: request.status.code
         )
         return instruments.withLock { instruments in
             if let known = instruments[key] { return known }
@@ -129,10 +96,12 @@ public final class RequestLog: Sendable {
     }
 }
 
-extension SocketAddress {
-    /// The address and port as URLs write them; `nil` for a socket of the file system.
-    var peerName: String? {
-        guard let ipAddress, let port else { return nil }
-        return self.protocol == .inet6 ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
+extension RequestRecord {
+    /// Notes the file that was made or removed.
+    func note(_ file: File) {
+        note("file", "\(file.id)")
+        note("name", file.name.text)
+        note("digest", "\(file.digest)")
+        note("size", "\(file.size)")
     }
 }

@@ -30,13 +30,13 @@ public enum OpenFileLimit {
     private static let mostWithConnections = count.map { $0 - $0 / 4 } ?? .max
     private static let mostWithBlobs = count.map { $0 - $0 / 8 } ?? .max
 
-    /// Whether a further connection leaves enough. The kernel gives out the lowest free number, which tells how many
-    /// are taken.
-    public static var hasRoomForConnection: Bool {
+    /// What is in the way of a further connection; `nil` where enough files are left. The kernel gives out the lowest
+    /// free number, which tells how many are taken.
+    public static var obstacleForConnection: String? {
         let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-        guard lowest >= 0 else { return errno != EMFILE && errno != ENFILE }
+        guard lowest >= 0 else { return advice(for: errno) }
         close(lowest)
-        return lowest < mostWithConnections
+        return lowest < mostWithConnections ? nil : advice(for: EMFILE)
     }
 
     /// The descriptor of a blob or an upload as it was opened, if enough are left.

@@ -4,6 +4,7 @@ import BlobCore
 import BlobHTTP
 import BlobStorage
 import Foundation
+import HTTPServerCore
 import LocalBackend
 import Logging
 import NIOCore
@@ -27,28 +28,18 @@ struct Assembly {
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
         let firstToken = try await firstToken(catalog: catalog, clock: clock)
 
-        let serverRoutes = ServerRoutes(catalog: catalog, bytes: storage.bytes, renderMetrics: renderMetrics)
-        let api = API(
-            uploads: UploadService(
-                catalog: catalog, bytes: storage.bytes, blobs: storage.blobs, locks: storage.locks,
-                settings: uploadSettings, clock: clock
-            ),
-            blobs: storage.blobs,
-            files: FileService(catalog: catalog, blobs: storage.blobs),
-            authenticator: Authenticator(catalog: catalog, clock: clock),
-            uploadTokens: UploadTokens(secret: try await catalog.secret()),
-            server: serverRoutes,
-            log: RequestLog(logger: logger),
-            policy: DownloadPolicy(
-                isPrivate: settings.privateDownloads,
-                crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,
-                redirects: settings.redirectDownloads, clock: clock
-            ),
-            isReadOnly: settings.isReadOnly
+        let serverSurface = Server(catalog: catalog, bytes: storage.bytes, renderMetrics: renderMetrics)
+        let chain = Chain(
+            [
+                try await portSIPBlobs(storage), Files(FileService(catalog: catalog, blobs: storage.blobs)),
+                serverSurface,
+            ],
+            authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: settings.isReadOnly,
+            log: RequestLog(logger: logger)
         )
         let isReady = Atomic(false)
         let server = HTTPServer(
-            configuration: serverConfiguration(tls), api: api, group: MultiThreadedEventLoopGroup.singleton,
+            configuration: serverConfiguration(tls), responder: chain, group: MultiThreadedEventLoopGroup.singleton,
             threads: storage.threads, logger: logger
         ) { address in
             isReady.store(true, ordering: .relaxed)
@@ -60,7 +51,7 @@ struct Assembly {
             }
         }
         do {
-            let look = Chore(interval: .seconds(5)) { await serverRoutes.look() }
+            let look = Chore(interval: .seconds(5)) { await serverSurface.look() }
             try await group(server, storage, tls, chores: storage.chores + [look]).run()
         } catch is CancellationError {
             logger.warning("stopped before every request was over")
@@ -82,6 +73,22 @@ struct Assembly {
         }
     }
 
+    private func portSIPBlobs(_ storage: Storage) async throws -> PortSIPBlobs {
+        PortSIPBlobs(
+            uploads: UploadService(
+                catalog: storage.catalog, bytes: storage.bytes, blobs: storage.blobs, locks: storage.locks,
+                settings: uploadSettings, clock: storage.clock
+            ),
+            blobs: storage.blobs,
+            uploadTokens: UploadTokens(secret: try await storage.catalog.secret()),
+            downloads: DownloadPolicy(
+                isPrivate: settings.privateDownloads,
+                crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,
+                redirects: settings.redirectDownloads, clock: storage.clock
+            )
+        )
+    }
+
     private var uploadSettings: UploadSettings {
         UploadSettings(
             maximumBlobSize: settings.maxBlobSize, maximumOpenUploads: settings.maxOpenUploads, quota: settings.quota,
@@ -96,7 +103,8 @@ struct Assembly {
                 header: TimeAmount(settings.headerTimeout), body: TimeAmount(settings.bodyTimeout),
                 idle: TimeAmount(settings.idleTimeout)
             ),
-            shutdownTimeout: TimeAmount(settings.shutdownTimeout)
+            shutdownTimeout: TimeAmount(settings.shutdownTimeout),
+            obstacle: { OpenFileLimit.obstacleForConnection }, advice: OpenFileLimit.advice
         )
     }
 

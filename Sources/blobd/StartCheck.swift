@@ -1,9 +1,9 @@
 // Tries what a start of the server needs, and finds everything at once that is in its way.
 
 import BlobCore
-import BlobHTTP
 import CloudBackend
 import Foundation
+import HTTPServerCore
 import LocalBackend
 import Logging
 import NIOCore

@@ -8,6 +8,7 @@ import Testing
 
 @testable import BlobHTTP
 @testable import BlobStorage
+@testable import HTTPServerCore
 
 @Suite struct DownloadHeaderTests {
     @Test(
@@ -66,10 +67,7 @@ import Testing
         clock.advance(by: .seconds(age))
         let policy = DownloadPolicy(isPrivate: false, crossOriginResourcePolicy: "same-site", clock: clock)
         let head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/")
-        let answer = policy.answer(
-            to: Request(head: head, body: RequestBody(length: 0) {}),
-            with: OpenBlob(blob: blob, content: .buffer(ByteBuffer(string: "a")))
-        )
+        let (answer, _) = try policy.answer(to: Request(head: head, body: RequestBody(length: 0) {}), with: blob)
         #expect(answer.fields[.cacheControl] == "public, max-age=\(rest)")
     }
 

@@ -1,6 +1,7 @@
 // Errors as answers.
 
 import BlobCore
+import HTTPServerCore
 import HTTPTypes
 import NIOCore
 import Testing

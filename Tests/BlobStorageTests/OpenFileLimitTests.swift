@@ -13,6 +13,6 @@ struct OpenFileLimitTests {
         #expect(OpenFileLimit.admitted(STDERR_FILENO) == STDERR_FILENO)
         errno = EACCES
         #expect(OpenFileLimit.admitted(-1) == -1 && errno == EACCES)
-        #expect(OpenFileLimit.hasRoomForConnection)
+        #expect(OpenFileLimit.obstacleForConnection == nil)
     }
 }

@@ -1,14 +1,15 @@
-// The routes about the server itself.
+// What can be asked about the server itself.
 
 import BlobCore
 public import BlobStorage
+import HTTPServerCore
 import HTTPTypes
 import Metrics
 import NIOCore
 
 /// Tells whether the server lives, whether it can serve, and what it counts: within a second, whatever the disk, the
 /// bucket or the database do.
-public struct ServerRoutes: Sendable {
+public struct Server: Surface {
     /// What could not be done; `nil` when all is well.
     private let readiness: Probe<BlobError?>
     /// `nil` where they could not be had.
@@ -37,15 +38,22 @@ public struct ServerRoutes: Sendable {
         self.renderMetrics = renderMetrics
     }
 
-    func health() -> Response { .text("ok\n") }
+    public var endpoints: [Endpoint] {
+        [
+            .open(.get, "/health", "health") { _, _ in .text("ok\n") },
+            .open(.get, "/ready", "ready", ready),
+            .open(.get, "/metrics", "metrics", metrics),
+            .open(.get, "/openapi.json", "openapi", openAPI),
+        ]
+    }
 
     /// 200 when both stores can be reached and written, 503 when not. Where they do not say at once, as they last said.
-    func ready() async -> Response {
-        guard let known = await readiness.known() else { return .notReady("its storage has not answered yet.") }
-        if let error = known.answer { return .notReady(error.message) }
+    private func ready(_: Request, _: Captures) async throws(BlobError) -> Response {
+        guard let known = await readiness.known() else { throw .notReady("its storage has not answered yet.") }
+        if let error = known.answer { throw .notReady(error.message) }
         let silence = ContinuousClock.now - known.time
         guard silence <= Self.longestSilence else {
-            return .notReady("its storage has not answered for \(silence.components.seconds) s.")
+            throw .notReady("its storage has not answered for \(silence.components.seconds) s.")
         }
         return .text("ready\n")
     }
@@ -55,7 +63,7 @@ public struct ServerRoutes: Sendable {
         _ = await readiness.known()
     }
 
-    func metrics() async -> Response {
+    private func metrics(_: Request, _: Captures) async -> Response {
         // What cannot be asked now keeps its last value: a scrape must not fail because a disk does.
         async let (statistics, free) = (statistics.known()?.answer, freeBytes.known()?.answer)
         if let statistics = await statistics { gauges.record(statistics) }
@@ -63,7 +71,7 @@ public struct ServerRoutes: Sendable {
         return .text(renderMetrics(), type: "text/plain; version=0.0.4; charset=utf-8")
     }
 
-    func openAPI() -> Response {
+    private func openAPI(_: Request, _: Captures) -> Response {
         Response(
             .ok, fields: [.contentType: "application/json"],
             body: .buffer(ByteBuffer(bytes: PackageResources.openapi_json))
@@ -87,12 +95,13 @@ private struct StoreGauges: Sendable {
     }
 }
 
-extension Response {
-    fileprivate static func notReady(_ reason: String) -> Response {
-        Response(
-            BlobError(.unavailable, "The server cannot serve now: \(reason)", detail: .retryAfter(seconds: 10)))
+extension BlobError {
+    fileprivate static func notReady(_ reason: String) -> BlobError {
+        BlobError(.unavailable, "The server cannot serve now: \(reason)", detail: .retryAfter(seconds: 10))
     }
+}
 
+extension Response {
     fileprivate static func text(_ text: String, type: String = "text/plain; charset=utf-8") -> Response {
         Response(
             .ok, fields: [.contentType: type, .cacheControl: "no-store"], body: .buffer(ByteBuffer(string: text))

@@ -1,13 +1,13 @@
 // A request's body on its way from the event loop to the task that handles the request.
 
-import NIOCore
+public import NIOCore
 import Synchronization
 
 /// The bytes of a request, read from the connection only as fast as they are taken.
 ///
 /// Waking a task costs more than receiving a few KiB, so the event loop collects a chunk before it wakes the consumer,
 /// or what came within a few milliseconds. While the consumer works on one chunk, the next is collected, and no more.
-final class RequestBody: Sendable {
+public final class RequestBody: Sendable {
     private enum End {
         case complete
         case failed(any Error)
@@ -55,7 +55,7 @@ final class RequestBody: Sendable {
     }
 
     /// The number of bytes, where the client announced it.
-    let length: Int64?
+    public let length: Int64?
     private let chunkByteCount: Int
     /// Where what waits here is counted; `nil` where no more comes than was asked for.
     private let backlog: ConnectionBacklog?
@@ -87,7 +87,7 @@ final class RequestBody: Sendable {
     /// the body, where the client waits for that.
     ///
     /// Bytes that arrived already are returned before an error or a cancellation is thrown.
-    func next() async throws -> [ByteBuffer]? {
+    public func next() async throws -> [ByteBuffer]? {
         // A consumer that never has to wait would not notice otherwise.
         if Task.isCancelled { finish(throwing: CancellationError()) }
         let (taken, hasEnded) = state.withLock { state in

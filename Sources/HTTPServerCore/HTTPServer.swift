@@ -36,10 +36,12 @@ struct ConnectionConfiguration: Sendable {
     let fileIO: NonBlockingFileIO
     /// Of an HTTP/2 stream's connection; `nil` for HTTP/1.1.
     let backlog: ConnectionBacklog?
-    /// Whether the kernel may move file bytes to the socket: not through TLS or HTTP/2.
-    let sendsFileRegions: Bool
+    /// Whether the connection is one of TLS.
+    let isSecure: Bool
 
     var isHTTP2: Bool { backlog != nil }
+    /// Whether the kernel may move file bytes to the socket: not through TLS or HTTP/2.
+    var sendsFileRegions: Bool { !isSecure && !isHTTP2 }
 }
 
 /// The server: HTTP/1.1 in the clear, or HTTP/1.1 and HTTP/2 (by ALPN) over TLS.
@@ -52,37 +54,50 @@ public struct HTTPServer: Service {
         public var timeouts: ConnectionTimeouts
         /// How long running requests may go on after the server was told to stop.
         public var shutdownTimeout: TimeAmount
+        /// Why no further connection can be taken now; `nil` where one can. Called on an event loop.
+        public var obstacle: @Sendable () -> String?
+        /// What an operator can do about an error number of the system; `nil` where that is not known.
+        public var advice: @Sendable (CInt) -> String?
 
         public init(
-            host: String, port: Int, tls: TLSConfiguration?, timeouts: ConnectionTimeouts, shutdownTimeout: TimeAmount
+            host: String, port: Int, tls: TLSConfiguration?, timeouts: ConnectionTimeouts, shutdownTimeout: TimeAmount,
+            obstacle: @escaping @Sendable () -> String?, advice: @escaping @Sendable (CInt) -> String?
         ) {
             self.host = host
             self.port = port
             self.tls = tls
             self.timeouts = timeouts
             self.shutdownTimeout = shutdownTimeout
+            self.obstacle = obstacle
+            self.advice = advice
         }
     }
+
+    /// The header fields of a request. The decoder of HTTP/1.1 keeps to it before there is a request, that of HTTP/2
+    /// does not.
+    public static let mostFields = 100
 
     /// What a TLS configuration for this server offers by ALPN (RFC 7301).
     public static let applicationProtocols = NIOHTTP2SupportedALPNProtocols
 
     private let configuration: Configuration
-    private let api: API
+    private let responder: any Responder
     private let group: any EventLoopGroup
     private let fileIO: NonBlockingFileIO
     private let logger: Logger
     private let onReady: @Sendable (SocketAddress) async -> Void
 
     /// - Parameters:
+    ///   - responder: answers the requests.
     ///   - threads: a running pool for reads of files that cannot be sent by the kernel.
     ///   - onReady: called once, when connections are accepted, with the address that was bound.
     public init(
-        configuration: Configuration, api: API, group: any EventLoopGroup, threads: NIOThreadPool, logger: Logger,
+        configuration: Configuration, responder: any Responder, group: any EventLoopGroup, threads: NIOThreadPool,
+        logger: Logger,
         onReady: @escaping @Sendable (SocketAddress) async -> Void
     ) {
         self.configuration = configuration
-        self.api = api
+        self.responder = responder
         self.group = group
         fileIO = NonBlockingFileIO(threadPool: threads)
         self.logger = logger
@@ -117,7 +132,7 @@ public struct HTTPServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptGate(logger: logger))
+                    try channel.pipeline.syncOperations.addHandler(AcceptGate(configuration, logger: logger))
                     try channel.pipeline.syncOperations.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
@@ -174,7 +189,7 @@ public struct HTTPServer: Service {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = 16 * 1024
         limits.maxHeaderListSize = 64 * 1024
-        limits.maxHeaderFieldCount = API.mostFields
+        limits.maxHeaderFieldCount = Self.mostFields
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
         let pipeline = channel.pipeline.syncOperations
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
@@ -182,7 +197,7 @@ public struct HTTPServer: Service {
         try pipeline.addHandlers([
             HTTPResponseEncoder(), requestLine, ByteToMessageHandler(decoder, maximumBufferSize: 320 * 1024),
             HTTPServerPipelineHandler(), OldVersionHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
-            handler(server, sendsFileRegions: !isSecure, requestLine: requestLine),
+            handler(server, isSecure: isSecure, requestLine: requestLine),
         ])
     }
 
@@ -201,7 +216,7 @@ public struct HTTPServer: Service {
                 // What comes is counted as it comes: the backlog says when to stop.
                 try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, backlog, sendsFileRegions: false),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, backlog, isSecure: true),
                 ])
             }
         }
@@ -209,14 +224,14 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, sendsFileRegions: Bool,
+        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, isSecure: Bool,
         requestLine: RequestLineWatch? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
-                timeouts: configuration.timeouts, fileIO: fileIO, backlog: backlog, sendsFileRegions: sendsFileRegions
+                timeouts: configuration.timeouts, fileIO: fileIO, backlog: backlog, isSecure: isSecure
             ),
-            api: api, server: server, requestLine: requestLine
+            responder: responder, server: server, requestLine: requestLine
         )
     }
 }

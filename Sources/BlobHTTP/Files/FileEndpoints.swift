@@ -1,27 +1,45 @@
-// The routes of files.
+// Files: what may be asked about them, and how they are shown.
 
 import BlobCore
-import BlobStorage
+public import BlobStorage
 import Foundation
+import HTTPServerCore
 import HTTPTypes
 
-extension API {
-    func listFiles(_ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
+/// The operations on files.
+public struct Files: Surface {
+    private let files: FileService
+
+    public init(_ files: FileService) {
+        self.files = files
+    }
+
+    public var endpoints: [Endpoint] {
+        [
+            Endpoint(.get, "/api/files", "files", for: .read, list),
+            Endpoint(.get, "/api/files/{id}", "file", for: .read, file),
+            Endpoint(.post, "/api/files/{id}/destroy", "destroy-file", for: .delete, isChange: true, destroy),
+        ]
+    }
+
+    private func list(_ request: Request, _: Captures, _ caller: Caller) async throws(BlobError) -> Response {
         let page = try await files.files(request.query.fileQuery(), for: caller)
         return .json(FileList(page, subject: caller.subject))
     }
 
-    func file(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
-        .json(FileItem(try await files.file(try fileID(id), for: caller)))
+    private func file(_: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+        .json(FileItem(try await files.file(try fileID(path), for: caller)))
     }
 
-    func destroyFile(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
-        var response = Response(.noContent)
-        response.file = try await files.destroy(try fileID(id), for: caller)
-        return response
+    private func destroy(
+        _ request: Request, _ path: Captures, _ caller: Caller
+    ) async throws(BlobError) -> Response {
+        request.record.note(try await files.destroy(try fileID(path), for: caller))
+        return Response(.noContent)
     }
 
-    private func fileID(_ text: String) throws(BlobError) -> FileID {
+    private func fileID(_ path: Captures) throws(BlobError) -> FileID {
+        let text = String(path["id"])
         // Base64 may come percent-encoded: '=' is legal in a path, but not every client leaves it alone.
         guard let id = FileID(parsing: text.removingPercentEncoding ?? text) else { throw .fileUnknown }
         return id

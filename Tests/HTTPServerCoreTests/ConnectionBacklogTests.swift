@@ -4,7 +4,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
-@testable import BlobHTTP
+@testable import HTTPServerCore
 
 @Suite struct ConnectionBacklogTests {
     /// Counts what the gate lets through.

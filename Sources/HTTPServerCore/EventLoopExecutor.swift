@@ -1,16 +1,16 @@
 // Tasks on an event loop.
 
-import NIOCore
+public import NIOCore
 
 /// Runs a task's nonblocking work on the event loop whose connection it is done for.
-final class EventLoopExecutor: TaskExecutor {
+public final class EventLoopExecutor: TaskExecutor {
     private let loop: any EventLoop
 
-    init(_ loop: any EventLoop) {
+    public init(_ loop: any EventLoop) {
         self.loop = loop
     }
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }

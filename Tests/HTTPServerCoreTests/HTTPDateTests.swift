@@ -4,7 +4,7 @@ import Foundation
 import Glibc
 import Testing
 
-@testable import BlobHTTP
+@testable import HTTPServerCore
 
 @Suite struct HTTPDateTests {
     @Test(

@@ -1,13 +1,14 @@
-// The routes of uploads: what headers and queries mean, and what is answered.
+// The reference's uploads: what headers and queries mean, and what is answered.
 
 import BlobCore
 import BlobStorage
 import Foundation
+import HTTPServerCore
 import HTTPTypes
 import NIOCore
 
-extension API {
-    func initiate(_ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
+extension PortSIPBlobs {
+    func initiate(_ request: Request, _: Captures, _ caller: Caller) async throws(BlobError) -> Response {
         let name = try request.query.value("filename").flatMap { text throws(BlobError) in
             text.isEmpty ? nil : try FileName(parsing: text)
         }
@@ -19,8 +20,8 @@ extension API {
         return Response(.accepted, fields: progressFields(upload))
     }
 
-    func append(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
-        let (id, asked) = try await asked(of: id, caller) { id throws(BlobError) in
+    func append(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+        let (id, asked) = try await asked(of: path, caller) { id throws(BlobError) in
             try requireToken(of: id, in: request)
             return (guarded: try request.appendGuard(), body: try request.incomingBody())
         }
@@ -30,16 +31,15 @@ extension API {
         return Response(.nonAuthoritativeInformation, fields: fields)
     }
 
-    func status(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
-        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
-        let upload = try await uploads.status(id, of: caller.subject)
+    func status(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+        let upload = try await uploads.status(try uploadID(path), of: caller.subject)
         var fields = progressFields(upload)
         fields[.cacheControl] = "no-store"
         return Response(.noContent, fields: fields)
     }
 
-    func complete(_ id: String, _ request: Request, _ caller: Caller) async throws(BlobError) -> Response {
-        let (id, asked) = try await asked(of: id, caller) { id throws(BlobError) in
+    func complete(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+        let (id, asked) = try await asked(of: path, caller) { id throws(BlobError) in
             try requireToken(of: id, in: request)
             let guarded = try request.appendGuard()
             let digest = try request.query.value("digest").map { text throws(BlobError) in
@@ -50,29 +50,27 @@ extension API {
         let file = try await uploads.complete(
             id, of: caller.subject, with: asked.body, guarded: asked.guarded, digest: asked.digest)
         let item = FileItem(file)
-        var response = Response(
+        request.record.note(file)
+        return Response(
             .created,
             fields: [
                 .contentType: "application/json", .location: item.url, .reprDigest: reprDigest(file.digest),
             ],
             body: .json(item)
         )
-        response.file = file
-        return response
     }
 
-    func destroy(_ id: String, _ caller: Caller) async throws(BlobError) -> Response {
-        guard let id = UploadID(parsing: id) else { throw .uploadUnknown }
-        try await uploads.destroy(id, of: caller.subject)
+    func destroy(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+        try await uploads.destroy(try uploadID(path), of: caller.subject)
         return Response(.noContent)
     }
 
     /// What a request asks of an upload, read before the upload is claimed. Whose it is comes before what is wrong with
     /// the request: nobody else learns that it is there.
     private func asked<Value>(
-        of text: String, _ caller: Caller, _ read: (UploadID) throws(BlobError) -> Value
+        of path: Captures, _ caller: Caller, _ read: (UploadID) throws(BlobError) -> Value
     ) async throws(BlobError) -> (UploadID, Value) {
-        guard let id = UploadID(parsing: text) else { throw .uploadUnknown }
+        let id = try uploadID(path)
         do throws(BlobError) {
             return (id, try read(id))
         } catch {
@@ -80,6 +78,11 @@ extension API {
             if case .failed = upload.state, error.code != .uploadInvalid { throw .uploadFailed }
             throw error
         }
+    }
+
+    private func uploadID(_ path: Captures) throws(BlobError) -> UploadID {
+        guard let id = UploadID(parsing: String(path["id"])) else { throw .uploadUnknown }
+        return id
     }
 
     private func requireToken(of id: UploadID, in request: Request) throws(BlobError) {
@@ -188,16 +191,6 @@ extension Query {
         default: throw BlobError(.validationFailed, "The parameter '\(name)' is 'true' or 'false'.")
         }
     }
-}
-
-/// A number as RFC 9110 writes it, digits only; `nil` for anything else and for what does not fit.
-func decimal(_ text: some StringProtocol) -> Int64? {
-    guard !text.isEmpty, hasOnlyDigits(text) else { return nil }
-    return Int64(text)
-}
-
-func hasOnlyDigits(_ text: some StringProtocol) -> Bool {
-    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
 }
 
 /// The digest as RFC 9530 writes it.

@@ -1,36 +1,45 @@
-// A request as the routes see it.
+// A request as endpoints see it.
 
-import BlobCore
-import HTTPTypes
-import NIOCore
+public import HTTPTypes
+public import NIOCore
 
 /// A request: its head, taken apart, and its body, still arriving.
-struct Request: Sendable {
-    let method: HTTPRequest.Method
+public struct Request: Sendable {
+    public let method: HTTPRequest.Method
     /// The path as it came, percent-encoded, without the query.
-    let path: Substring
-    let query: Query
-    let fields: HTTPFields
-    /// Names the request in the log and in the answer.
-    let id: String
-    let body: RequestBody
+    public let path: Substring
+    /// What follows the question mark, as it came.
+    public let queryText: Substring
+    public let fields: HTTPFields
+    public let body: RequestBody
+    /// Where it came from; `nil` where the connection does not know.
+    public let peer: Peer?
+    /// Whether it came over TLS.
+    public let isSecure: Bool
+    /// What is told of it in the log.
+    public let record: RequestRecord
     /// Of the connection.
-    let eventLoop: (any EventLoop)?
+    public let eventLoop: (any EventLoop)?
 
-    init(head: HTTPRequest, body: RequestBody, eventLoop: (any EventLoop)? = nil) {
+    init(
+        head: HTTPRequest, body: RequestBody, peer: Peer? = nil, isSecure: Bool = false,
+        eventLoop: (any EventLoop)? = nil
+    ) {
         method = head.method
         let target = head.path ?? ""
         let mark = target.firstIndex(of: "?")
         path = target[..<(mark ?? target.endIndex)]
-        query = Query(mark.map { target[target.index(after: $0)...] } ?? "")
+        queryText = mark.map { target[target.index(after: $0)...] } ?? ""
         fields = head.headerFields
-        id = Self.requestID(fields[.requestID])
         self.body = body
+        self.peer = peer
+        self.isSecure = isSecure
+        record = RequestRecord(id: Self.id(fields[.requestID]), method: method, path: path, peer: peer)
         self.eventLoop = eventLoop
     }
 
     /// The client's own name for the request if it is sane, so that its log and the server's can be read together.
-    private static func requestID(_ given: String?) -> String {
+    private static func id(_ given: String?) -> String {
         if let given, (1...128).contains(given.utf8.count), given.utf8.allSatisfy(isSane) { return given }
         return newRequestID()
     }
@@ -67,16 +76,18 @@ extension HTTPRequest {
 }
 
 extension HTTPField.Name {
-    static let requestID = name("X-Request-ID")
-    static let uploadID = name("PortSIP-Upload-ID")
-    static let uploadToken = name("PortSIP-Upload-Token")
-    static let uploadOffset = name("Upload-Offset")
-    static let uploadExpires = name("Upload-Expires")
-    static let reprDigest = name("Repr-Digest")
-    static let crossOriginResourcePolicy = name("Cross-Origin-Resource-Policy")
-
-    private static func name(_ text: String) -> HTTPField.Name {
-        guard let name = HTTPField.Name(text) else { preconditionFailure("\(text) is a field name") }
+    public static let requestID: HTTPField.Name = {
+        guard let name = HTTPField.Name("X-Request-ID") else { preconditionFailure("X-Request-ID is a field name") }
         return name
-    }
+    }()
+}
+
+/// A number as RFC 9110 writes it, digits only; `nil` for anything else and for a number that does not fit.
+public func decimal(_ text: some StringProtocol) -> Int64? {
+    guard !text.isEmpty, hasOnlyDigits(text) else { return nil }
+    return Int64(text)
+}
+
+public func hasOnlyDigits(_ text: some StringProtocol) -> Bool {
+    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
 }

@@ -6,7 +6,6 @@ import Synchronization
 struct ServerState: Sendable {
     let exchanges = ExchangeTracker()
     let bodies = BodyBudget()
-    let date = DateHeader()
 }
 
 /// Counts the requests that routes are working on, so that a stopping server can wait for them.

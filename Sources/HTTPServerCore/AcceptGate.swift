@@ -1,6 +1,5 @@
 // Takes connections while there are files left for them, and tells of those that it cannot take.
 
-import BlobStorage
 import Glibc
 import Logging
 import NIOCore
@@ -15,17 +14,19 @@ final class AcceptGate: ChannelDuplexHandler {
     /// How soon a closed gate looks again: files are given back by whoever closes one, without a word.
     private static let pause = TimeAmount.milliseconds(20)
 
+    private let configuration: HTTPServer.Configuration
     private let logger: Logger
     private var isClosed = false
 
-    init(logger: Logger) {
+    init(_ configuration: HTTPServer.Configuration, logger: Logger) {
+        self.configuration = configuration
         self.logger = logger
     }
 
     func read(context: ChannelHandlerContext) {
         guard !isClosed else { return }
-        if OpenFileLimit.hasRoomForConnection { return context.read() }
-        tell("\(OpenFileLimit.advice(for: EMFILE) ?? "")")
+        guard let obstacle = configuration.obstacle() else { return context.read() }
+        tell(obstacle)
         isClosed = true
         waitForRoom(context)
     }
@@ -35,7 +36,7 @@ final class AcceptGate: ChannelDuplexHandler {
         context.eventLoop.scheduleTask(in: Self.pause) {
             let (gate, context) = bound.value
             guard context.channel.isActive else { return }
-            guard OpenFileLimit.hasRoomForConnection else { return gate.waitForRoom(context) }
+            guard gate.configuration.obstacle() == nil else { return gate.waitForRoom(context) }
             gate.isClosed = false
             context.read()
         }
@@ -44,7 +45,7 @@ final class AcceptGate: ChannelDuplexHandler {
     /// SwiftNIO tries again a second later, and says nothing.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let code = (error as? IOError)?.errnoCode
-        tell(code.map { OpenFileLimit.advice(for: $0) ?? String(cString: strerror($0)) } ?? "the system refused it")
+        tell(code.map { configuration.advice($0) ?? String(cString: strerror($0)) } ?? "the system refused it")
         context.fireErrorCaught(error)
     }
 

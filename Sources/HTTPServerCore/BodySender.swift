@@ -1,21 +1,19 @@
 // Sends an answer's body the cheapest way that the connection allows.
 
-import BlobCore
-import BlobStorage
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 import NIOPosix
 
 /// Writes a body after its head. Belongs to the connection's event loop.
-struct ContentSender {
+struct BodySender {
     /// A body of which everything is at hand: from here on only the connection can fail.
     enum Prepared {
         case empty
         case buffer(ByteBuffer)
         /// Has a descriptor of its own, which is closed when the body was sent.
         case region(FileRegion)
-        case remote(RemoteBytes)
+        case stream(@Sendable () async throws -> ByteBuffer?)
     }
 
     let context: ChannelHandlerContext
@@ -30,26 +28,14 @@ struct ContentSender {
     /// What is read from a file at a time where its bytes must pass through TLS or HTTP/2.
     static let chunkByteCount = 256 * 1024
 
-    /// Gets an answer's body ready to be sent. Where that fails, the answer becomes one that says so.
-    func prepare(_ answer: inout Response) -> Prepared {
-        if let prepared = prepare(answer.body) { return prepared }
-        var failure = Response(
-            BlobError(.unavailable, "The server has too many files open to send this one: ask again later.")
-        )
-        (failure.route, failure.subject) = (answer.route, answer.subject)
-        answer = failure
-        return prepare(answer.body) ?? .empty
-    }
-
+    /// Gets a body ready to be sent.
+    ///
     /// - Returns: `nil` when the process is out of descriptors.
-    private func prepare(_ body: Response.Body) -> Prepared? {
+    func prepare(_ body: Response.Body) -> Prepared? {
         switch body {
         case .empty: return .empty
         case .buffer(let buffer): return .buffer(buffer)
-        case .content(.buffer(let buffer), let range):
-            let start = buffer.readerIndex + Int(range.lowerBound)
-            return buffer.getSlice(at: start, length: range.count).map(Prepared.buffer) ?? .empty
-        case .content(.file(let file), let range):
+        case .file(let file, let range):
             guard !range.isEmpty else { return .empty }
             if range.count <= Self.smallByteCount {
                 var buffer = context.channel.allocator.buffer(capacity: range.count)
@@ -59,10 +45,7 @@ struct ContentSender {
             return .region(
                 FileRegion(fileHandle: handle, readerIndex: Int(range.lowerBound), endIndex: Int(range.upperBound))
             )
-        case .remote(let bytes, _): return .remote(bytes)
-        case .content(.remote, let range):
-            precondition(range.isEmpty, "a route begins to read before it answers")
-            return .empty
+        case .stream(let next, _): return .stream(next)
         }
     }
 
@@ -81,21 +64,21 @@ struct ContentSender {
             let sent = regionContext.map { send(region, in: $0) } ?? stream(region)
             // The bytes were read, not written: an error of close() has nothing to tell.
             return sent.always { _ in try? region.fileHandle.close() }
-        case .remote(let bytes):
-            return relay(bytes)
+        case .stream(let next):
+            return relay(next)
         }
     }
 
     /// One buffer is fetched while the one before it is written. All on the event loop: waking another thread for every
     /// buffer costs more than moving its bytes.
-    private func relay(_ bytes: RemoteBytes) -> EventLoopFuture<Void> {
+    private func relay(_ next: @escaping @Sendable () async throws -> ByteBuffer?) -> EventLoopFuture<Void> {
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
         let sent = loop.makePromise(of: Void.self)
         Task(executorPreference: EventLoopExecutor(loop)) {
             do {
                 var written = loop.makeSucceededVoidFuture()
-                while let buffer = try await bytes.next() {
+                while let buffer = try await next() {
                     try await written.get()
                     written = this.value.write(buffer)
                 }

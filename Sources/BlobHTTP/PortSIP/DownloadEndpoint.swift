@@ -3,7 +3,9 @@
 import BlobCore
 public import BlobStorage
 import Foundation
+public import HTTPServerCore
 import HTTPTypes
+import NIOCore
 
 /// What an administrator decides about downloads.
 public struct DownloadPolicy: Sendable {
@@ -23,33 +25,80 @@ public struct DownloadPolicy: Sendable {
     }
 }
 
-extension API {
-    func download(_ name: String, _ request: Request) async throws(BlobError) -> Response {
+extension PortSIPBlobs {
+    func download(_ request: Request, _ path: Captures, _: Caller) async throws(BlobError) -> Response {
+        try await download(request, path)
+    }
+
+    func download(_ request: Request, _ path: Captures) async throws(BlobError) -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
+        let name = String(path["digest"])
         let digest = try BlobDigest(parsing: name.contains("%") ? name.removingPercentEncoding ?? name : name)
         let opened = try await blobs.open(digest)
-        var answer = policy.answer(to: request, with: opened)
-        guard request.method == .get, case .content(.remote(let remote), let range) = answer.body, !range.isEmpty else {
-            return answer
+        let (answer, range) = try policy.answer(to: request, with: opened.blob)
+        guard let range else { return answer }
+        return try await sending(range, of: opened, in: answer, to: request)
+    }
+
+    /// The answer, if the blob is open already and its bytes are at hand.
+    func rememberedDownload(_ request: Request, _ path: Captures) throws(BlobError) -> Response? {
+        guard let digest = try? BlobDigest(parsing: path["digest"]), let opened = blobs.remembered(digest) else {
+            return nil
         }
+        let (answer, range) = try policy.answer(to: request, with: opened.blob)
+        guard let range else { return answer }
+        return opened.content.body(range).map(answer.with)
+    }
+
+    private func sending(
+        _ range: Range<Int64>, of opened: OpenBlob, in answer: Response, to request: Request
+    ) async throws(BlobError) -> Response {
+        guard case .remote(let remote) = opened.content else {
+            return opened.content.body(range).map(answer.with) ?? answer
+        }
+        guard request.method == .get, !range.isEmpty else { return answer }
         if policy.redirects, let location = remote.location?(contentDisposition(opened.blob.name)) {
             return policy.redirection(to: location)
         }
         do throws(BlobError) {
             let bytes = try await remote.bytes(of: range, on: request.eventLoop.map(EventLoopExecutor.init))
-            answer.body = .remote(bytes, count: range.upperBound - range.lowerBound)
+            return answer.with(.stream({ try await bytes.next() }, count: range.upperBound - range.lowerBound))
         } catch  where error.code == .blobCorrupt {
-            try await blobs.suspect(digest)
+            try await blobs.suspect(opened.blob.digest)
             throw error
         }
-        return answer
     }
 }
 
+extension Response {
+    fileprivate func with(_ body: Body) -> Response {
+        var response = self
+        response.body = body
+        return response
+    }
+}
+
+extension BlobContent {
+    /// A range of what is on this machine; `nil` where it is not.
+    fileprivate func body(_ range: Range<Int64>) -> Response.Body? {
+        switch self {
+        case .buffer(let buffer):
+            let start = buffer.readerIndex + Int(range.lowerBound)
+            return buffer.getSlice(at: start, length: range.count).map(Response.Body.buffer) ?? .empty
+        case .file(let file): return .file(file, range)
+        case .remote: return nil
+        }
+    }
+}
+
+extension BlobFile: SendableFile {}
+
 extension DownloadPolicy {
     /// The answer to a `GET` or `HEAD` of a blob (RFC 9110 §13.2.2 for the order of the conditions).
-    func answer(to request: Request, with opened: OpenBlob) -> Response {
-        let blob = opened.blob
+    ///
+    /// - Returns: the answer without its body, and the bytes that belong there; `nil` where none do.
+    /// - Throws: ``BlobError/Code/preconditionFailed``, ``BlobError/Code/rangeInvalid``.
+    func answer(to request: Request, with blob: Blob) throws(BlobError) -> (Response, Range<Int64>?) {
         let tag = "\"\(blob.digest.hex)\""
         var fields: HTTPFields = [
             .eTag: tag,
@@ -61,10 +110,10 @@ extension DownloadPolicy {
             .crossOriginResourcePolicy: crossOriginResourcePolicy,
         ]
         if let condition = request.fields[.ifMatch], !EntityTags.match(condition, tag, weakly: false) {
-            return Response(BlobError(.preconditionFailed, "The blob is not the one that 'If-Match' names."))
+            throw BlobError(.preconditionFailed, "The blob is not the one that 'If-Match' names.")
         }
         if let condition = request.fields[.ifNoneMatch], EntityTags.match(condition, tag, weakly: true) {
-            return Response(.notModified, fields: fields)
+            return (Response(.notModified, fields: fields), nil)
         }
         fields[.contentType] = "application/octet-stream"
         fields[.contentDisposition] = contentDisposition(blob.name)
@@ -75,16 +124,15 @@ extension DownloadPolicy {
         switch applies ? range : nil {
         case nil:
             fields[.contentLength] = String(blob.size)
-            return Response(.ok, fields: fields, body: .content(opened.content, 0..<blob.size))
+            return (Response(.ok, fields: fields), 0..<blob.size)
         case .unsatisfiable:
-            return Response(
-                BlobError(
-                    .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
-                )
+            throw BlobError(
+                .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
             )
         case .satisfiable(let range):
             fields[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(blob.size)"
-            return Response(.partialContent, fields: fields, body: .content(opened.content, range))
+            fields[.contentLength] = String(range.upperBound - range.lowerBound)
+            return (Response(.partialContent, fields: fields), range)
         }
     }
 

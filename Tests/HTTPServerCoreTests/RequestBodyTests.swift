@@ -4,7 +4,7 @@ import NIOCore
 import Synchronization
 import Testing
 
-@testable import BlobHTTP
+@testable import HTTPServerCore
 
 @Suite(.timeLimit(.minutes(10))) struct RequestBodyTests {
     private struct Cut: Error {}

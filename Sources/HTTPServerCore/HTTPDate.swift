@@ -1,13 +1,13 @@
 // Times as HTTP headers write them.
 
-import Foundation
+public import Foundation
 import Glibc
 import Synchronization
 
 /// A time in the form that headers use, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 ///
 /// Years before 1 and after 9999 have no such form: the time is the nearest that has one.
-func httpDate(_ date: Date) -> String {
+public func httpDate(_ date: Date) -> String {
     let seconds = min(max(date.timeIntervalSince1970, -62_135_596_800), 253_402_300_799)
     return httpDate(seconds: time_t(seconds.rounded(.down)))
 }
@@ -28,10 +28,12 @@ private func twoDigits(_ number: CInt) -> String {
 }
 
 /// The time of an answer. Formatted once per second, since every answer bears it (RFC 9110 §6.6.1).
-final class DateHeader: Sendable {
+public final class DateHeader: Sendable {
     private let last = Mutex<(seconds: time_t, text: String)>((0, ""))
 
-    var value: String {
+    public init() {}
+
+    public var value: String {
         let now = time(nil)
         return last.withLock { last in
             if last.seconds != now { last = (now, httpDate(seconds: now)) }

@@ -1,0 +1,89 @@
+// The one way through the server, from a request to its answer, and the order of what stands on it.
+
+import BlobCore
+public import BlobStorage
+public import HTTPServerCore
+import HTTPTypes
+import Logging
+
+/// Limits → admission → endpoint → common headers → record.
+///
+/// Every answer leaves by ``leave(_:to:_:)``: those of endpoints, whether they wait or not, and refusals.
+public struct Chain: Responder {
+    /// In the order in which requests pass them; answers pass them the other way round.
+    private let filters: [any Filter] = [CommonHeaders(), RequestLimits()]
+    private let router: Router
+    private let admission: Admission
+    private let log: RequestLog
+
+    /// - Parameters:
+    ///   - surfaces: all that can be asked for.
+    ///   - isReadOnly: whether every change is refused.
+    public init(_ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, log: RequestLog) {
+        router = Router(surfaces.flatMap(\.endpoints))
+        admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly)
+        self.log = log
+    }
+
+    public func answer(to request: Request) -> Answering {
+        do throws(BlobError) {
+            for filter in filters { try filter.admit(request) }
+            let (endpoint, captures) = try router.endpoint(for: request)
+            request.record.operation = endpoint.operation
+            if let answer = try endpoint.immediate?(request, captures) { return .now(leave(answer, to: request)) }
+            let executor = endpoint.runsOnEventLoop ? request.eventLoop.map(EventLoopExecutor.init) : nil
+            return .later(on: executor) {
+                do throws(BlobError) {
+                    return leave(try await answer(to: request, endpoint, captures), to: request)
+                } catch {
+                    return leave(refusing(error, request.record), to: request)
+                }
+            }
+        } catch {
+            return .now(leave(refusing(error, request.record), to: request))
+        }
+    }
+
+    private func answer(
+        to request: Request, _ endpoint: Endpoint, _ captures: Captures
+    ) async throws(BlobError) -> Response {
+        switch endpoint.handler {
+        case .open(let answer): return try await answer(request, captures)
+        case .signedIn(let scope, let answer):
+            let caller = try await admission.caller(of: request, with: scope, isChange: endpoint.isChange)
+            return try await answer(request, captures, caller)
+        }
+    }
+
+    public func answer(to refusal: Refusal, _ request: Request?, _ record: RequestRecord) -> Response {
+        leave(refusing(BlobError(refusal), record), to: request, record)
+    }
+
+    private func refusing(_ error: BlobError, _ record: RequestRecord) -> Response {
+        let answer = Response(error)
+        record.failure = RequestRecord.Failure(
+            code: error.code.name, message: error.message,
+            isServers: answer.status.kind == .serverError || error.code == .uploadFailed
+        )
+        return answer
+    }
+
+    private func leave(_ answer: Response, to request: Request) -> Response {
+        leave(answer, to: request, request.record)
+    }
+
+    private func leave(_ answer: Response, to request: Request?, _ record: RequestRecord) -> Response {
+        var answer = answer
+        for filter in filters.reversed() { filter.complete(&answer, to: request, record) }
+        return answer
+    }
+
+    public func ended(_ request: EndedRequest) {
+        log.record(request)
+    }
+}
+
+/// A part of the API with its own list of operations.
+public protocol Surface: Sendable {
+    var endpoints: [Endpoint] { get }
+}

@@ -1,0 +1,81 @@
+// What can be asked of the server: one value for each operation.
+
+import BlobCore
+import BlobStorage
+import HTTPServerCore
+import HTTPTypes
+
+/// One operation: a method, a path, who may, and what is done.
+///
+/// Nobody may who was not let in: an endpoint that is open to everybody says so.
+public struct Endpoint: Sendable {
+    /// Answers whoever asks.
+    typealias Open = @Sendable (Request, Captures) async throws(BlobError) -> Response
+    /// Answers a caller whose token was checked.
+    typealias SignedIn = @Sendable (Request, Captures, Caller) async throws(BlobError) -> Response
+
+    /// Answers whoever asks, without waiting; `nil` where it cannot.
+    typealias Immediate = @Sendable (Request, Captures) throws(BlobError) -> Response?
+
+    enum Handler: Sendable {
+        case open(Open)
+        /// `nil` where any token will do.
+        case signedIn(Scope?, SignedIn)
+    }
+
+    /// `GET` answers `HEAD`, too (RFC 9110 §9.1).
+    let method: HTTPRequest.Method
+    let path: PathPattern
+    /// The operation's name in the log and the metrics.
+    let operation: String
+    /// Whether it changes what is kept, and is refused while nothing may be.
+    let isChange: Bool
+    let handler: Handler
+    /// Asked first.
+    private(set) var immediate: Immediate?
+    /// Whether it does nothing but wait for others and pass bytes on: on its connection's event loop no thread has to
+    /// be woken for that.
+    private(set) var runsOnEventLoop = false
+
+    /// For callers whose token has the scope; any token will do where none is named.
+    init(
+        _ method: HTTPRequest.Method, _ path: String, _ operation: String, for scope: Scope? = nil,
+        isChange: Bool = false, _ handler: @escaping SignedIn
+    ) {
+        self.init(method, path, operation, isChange: isChange, .signedIn(scope, handler))
+    }
+
+    /// For everybody.
+    static func open(
+        _ method: HTTPRequest.Method, _ path: String, _ operation: String, _ handler: @escaping Open
+    ) -> Endpoint {
+        Endpoint(method, path, operation, isChange: false, .open(handler))
+    }
+
+    private init(
+        _ method: HTTPRequest.Method, _ path: String, _ operation: String, isChange: Bool, _ handler: Handler
+    ) {
+        self.method = method
+        self.path = PathPattern(path)
+        self.operation = operation
+        self.isChange = isChange
+        self.handler = handler
+    }
+
+    /// The same, answered on its connection's event loop.
+    func onEventLoop() -> Endpoint {
+        var endpoint = self
+        endpoint.runsOnEventLoop = true
+        return endpoint
+    }
+
+    /// The same, with answers that need no waiting.
+    ///
+    /// - Precondition: it is open to everybody, since asking for a token is waiting.
+    func answering(atOnce immediate: @escaping Immediate) -> Endpoint {
+        guard case .open = handler else { preconditionFailure("\(operation) asks for a token") }
+        var endpoint = self
+        endpoint.immediate = immediate
+        return endpoint
+    }
+}

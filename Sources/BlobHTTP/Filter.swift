@@ -1,0 +1,46 @@
+// What every request or every answer has to pass, whatever is asked for.
+
+import BlobCore
+import HTTPServerCore
+import HTTPTypes
+
+/// A station on the way of every request. Nothing in it waits, so that it stands in the way of answers that do not wait
+/// either.
+protocol Filter: Sendable {
+    /// Lets a request pass, before anything is known of what it asks for.
+    ///
+    /// - Throws: what is answered instead.
+    func admit(_ request: Request) throws(BlobError)
+
+    /// Completes an answer on its way out.
+    ///
+    /// - Parameter request: `nil` for an answer to bytes that are no request.
+    func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord)
+}
+
+extension Filter {
+    func admit(_ request: Request) throws(BlobError) {}
+    func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord) {}
+}
+
+/// Refuses requests that are larger than any that the server knows.
+struct RequestLimits: Filter {
+    private static let longestPath = 8 * 1024
+
+    func admit(_ request: Request) throws(BlobError) {
+        guard request.path.utf8.count <= Self.longestPath else { throw .uriTooLong }
+        guard request.fields.count <= HTTPServer.mostFields else { throw .headersTooLarge }
+    }
+}
+
+/// Adds the headers that every answer bears.
+struct CommonHeaders: Filter {
+    private let date = DateHeader()
+
+    func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord) {
+        answer.fields[.requestID] = record.id
+        answer.fields[.date] = date.value
+        // RFC 9110 §9.3.2: the headers of a GET, and no body.
+        if request?.method == .head { answer.body = .empty }
+    }
+}

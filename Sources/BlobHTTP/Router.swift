@@ -1,0 +1,62 @@
+// Finds what a request asks for.
+
+import BlobCore
+import HTTPServerCore
+import HTTPTypes
+
+/// All endpoints of a server. What the methods of a path have in common follows from them: `HEAD` where there is a
+/// `GET`, `OPTIONS`, and `Allow` for any other method.
+struct Router: Sendable {
+    private struct Resource {
+        let path: PathPattern
+        /// With those that follow from them.
+        let endpoints: [Endpoint]
+        let allowed: [String]
+
+        init(_ endpoints: [Endpoint], at path: PathPattern) {
+            let methods = endpoints.flatMap { $0.method == .get ? [.get, .head] : [$0.method] } + [.options]
+            let allowed = methods.map(\.rawValue)
+            let options = Endpoint.open(.options, path.text, "options") { _, _ in
+                Response(.noContent, fields: [.allow: allowed.joined(separator: ", ")])
+            }
+            (self.path, self.allowed) = (path, allowed)
+            self.endpoints = endpoints + [options]
+        }
+
+        func endpoint(for method: HTTPRequest.Method) -> Endpoint? {
+            endpoints.first { $0.method == method || $0.method == .get && method == .head }
+        }
+    }
+
+    private let resources: [Resource]
+
+    /// - Precondition: no two endpoints have a method and a path in common.
+    init(_ endpoints: [Endpoint]) {
+        var resources: [Resource] = []
+        for (path, group) in Dictionary(grouping: endpoints, by: \.path.text) {
+            precondition(Set(group.map(\.method)).count == group.count, "\(path) has a method twice")
+            resources.append(Resource(group, at: PathPattern(path)))
+        }
+        self.resources = resources.sorted { $0.path.precedes($1.path) }
+    }
+
+    /// The endpoint of a request, and what its path names.
+    ///
+    /// - Throws: ``BlobError/Code/notFound``, ``BlobError/Code/methodNotAllowed``.
+    func endpoint(for request: Request) throws(BlobError) -> (Endpoint, Captures) {
+        for resource in resources {
+            guard let captures = resource.path.match(request.path) else { continue }
+            if let endpoint = resource.endpoint(for: request.method) { return (endpoint, captures) }
+            throw BlobError(
+                .methodNotAllowed,
+                "The method \(request.method.rawValue) is not for this path; "
+                    + "\(resource.allowed.joined(separator: ", ")) is.",
+                detail: .allowedMethods(resource.allowed)
+            )
+        }
+        throw BlobError(.notFound, "There is nothing at this path; /openapi.json lists what there is.")
+    }
+
+    /// The methods that any path knows.
+    static let methods: Set<HTTPRequest.Method> = [.get, .head, .post, .options]
+}

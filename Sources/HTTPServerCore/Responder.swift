@@ -1,0 +1,32 @@
+// What stands behind the connections.
+
+/// Turns requests into answers. Called on the event loop of the request's connection: nothing here may block.
+public protocol Responder: Sendable {
+    /// Answers a request, at once where nothing has to be waited for.
+    func answer(to request: Request) -> Answering
+
+    /// The answer to bytes that are no request that the server takes, or in the place of one that it cannot send.
+    ///
+    /// - Parameter request: `nil` where there is none.
+    func answer(to refusal: Refusal, _ request: Request?, _ record: RequestRecord) -> Response
+
+    /// Told after every request, whatever became of it.
+    func ended(_ request: EndedRequest)
+}
+
+/// An answer, or how to get it.
+public enum Answering: Sendable {
+    case now(Response)
+    /// On an executor; `nil` for that of all tasks.
+    case later(on: (any TaskExecutor)?, @Sendable () async -> Response)
+}
+
+/// What a connection cannot do, whatever was asked for.
+public enum Refusal: Equatable, Sendable {
+    /// The bytes are no request of HTTP/1.1.
+    case notHTTP
+    case requestLineTooLong
+    case headersTooLarge
+    /// The process has no descriptor left for the file that was to be sent.
+    case tooManyFilesOpen
+}

@@ -1,0 +1,59 @@
+// A whole server but for its connections, on stores in memory.
+
+import BlobCore
+import BlobHTTP
+import BlobStorage
+import BlobStorageTesting
+import HTTPTypes
+import Logging
+
+@testable import HTTPServerCore
+
+/// What a connection would ask, asked directly.
+struct SampleServer {
+    let clock = ManualClock()
+    let catalog: InMemoryCatalog
+    let bytes = InMemoryByteStore()
+    let blobs: BlobService
+    let surfaces: [any Surface]
+    let chain: Chain
+
+    init(privateDownloads: Bool = false, isReadOnly: Bool = false, logger: Logger = Logger(label: "test")) {
+        catalog = InMemoryCatalog(clock: clock)
+        blobs = BlobService(catalog: catalog, bytes: bytes)
+        let uploads = UploadService(
+            catalog: catalog, bytes: bytes, blobs: blobs, locks: BlobLocks(),
+            settings: UploadSettings(
+                maximumBlobSize: 1 << 20, maximumOpenUploads: 10, quota: nil, uploadLifetime: .seconds(3600),
+                temporaryLifetime: .seconds(60)
+            ),
+            clock: clock
+        )
+        let policy = DownloadPolicy(
+            isPrivate: privateDownloads, crossOriginResourcePolicy: "same-site", clock: clock)
+        surfaces = [
+            PortSIPBlobs(
+                uploads: uploads, blobs: blobs, uploadTokens: UploadTokens(secret: Array(0..<32)), downloads: policy),
+            Files(FileService(catalog: catalog, blobs: blobs)),
+            Server(catalog: catalog, bytes: bytes) { "" },
+        ]
+        chain = Chain(
+            surfaces, authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: isReadOnly,
+            log: RequestLog(logger: logger)
+        )
+    }
+
+    func request(_ method: HTTPRequest.Method, _ path: String, _ fields: HTTPFields = [:]) -> Request {
+        let head = HTTPRequest(method: method, scheme: nil, authority: nil, path: path, headerFields: fields)
+        let body = RequestBody(length: 0) {}
+        body.finish()
+        return Request(head: head, body: body)
+    }
+
+    func answer(to request: Request) async -> Response {
+        switch chain.answer(to: request) {
+        case .now(let answer): answer
+        case .later(_, let answer): await answer()
+        }
+    }
+}
