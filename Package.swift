@@ -73,7 +73,7 @@ let package = Package(
 
         .target(name: "CLinux"),
 
-        .target(name: "BlobCore", dependencies: ["CLibcrypto", .crypto], swiftSettings: swiftSettings),
+        .target(name: "BlobCore", dependencies: [.crypto], swiftSettings: swiftSettings),
         .target(
             name: "BlobClient",
             dependencies: [
@@ -83,7 +83,7 @@ let package = Package(
         ),
         .target(
             name: "BlobStorage",
-            dependencies: ["BlobCore", "CLinux", .crypto, .logging, .metrics, .nioCore],
+            dependencies: ["BlobCore", "CLibcrypto", "CLinux", .crypto, .logging, .metrics, .nioCore],
             swiftSettings: swiftSettings
         ),
         .target(
@@ -131,7 +131,7 @@ let package = Package(
         .executableTarget(
             name: "blob",
             dependencies: [
-                "BlobClient", "BlobCore", "Program", .argumentParser, .nioCore, .nioPosix, .systemPackage,
+                "BlobClient", "BlobCore", "Program", .argumentParser, .crypto, .nioCore, .nioPosix, .systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

@@ -14,7 +14,7 @@ struct DownloadRun {
     /// What is asked for, where that is not all.
     private let part: Range<Int64>?
     /// Of the bytes that are here, from the part's first on.
-    private var received: RunningDigest
+    private var received: CountingDigest
     private let tell: @Sendable (TransferEvent) -> Void
     private let write: @Sendable (ByteBuffer) async throws -> Void
     /// Drops what is here; `nil` where it cannot be dropped.
@@ -31,7 +31,7 @@ struct DownloadRun {
 
     init(
         calls: Calls, digest: BlobDigest, part: Range<Int64>? = nil, configuration: ClientConfiguration,
-        received: RunningDigest, tell: @escaping @Sendable (TransferEvent) -> Void,
+        received: CountingDigest, tell: @escaping @Sendable (TransferEvent) -> Void,
         write: @escaping @Sendable (ByteBuffer) async throws -> Void, clear: (@Sendable () async throws -> Void)?
     ) {
         (self.calls, self.digest, self.part, self.received) = (calls, digest, part, received)
@@ -73,7 +73,7 @@ struct DownloadRun {
         // What an earlier run has left may have been damaged here.
         guard !isFresh, let clear else { throw wrong }
         try await clear()
-        (received, isFresh) = (RunningDigest(), true)
+        (received, isFresh) = (CountingDigest(), true)
         tell(.startingOver(.wrongDigest))
         return false
     }

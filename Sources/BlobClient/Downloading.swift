@@ -40,7 +40,7 @@ extension BlobServer {
         write: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
         var run = DownloadRun(
-            calls: calls, digest: digest, configuration: configuration, received: RunningDigest(), tell: progress,
+            calls: calls, digest: digest, configuration: configuration, received: CountingDigest(), tell: progress,
             write: write, clear: nil)
         try await run.run()
     }
@@ -54,7 +54,7 @@ extension BlobServer {
     ) async throws {
         guard !range.isEmpty else { return }
         var run = DownloadRun(
-            calls: calls, digest: digest, part: range, configuration: configuration, received: RunningDigest(),
+            calls: calls, digest: digest, part: range, configuration: configuration, received: CountingDigest(),
             tell: progress, write: write, clear: nil)
         try await run.run()
     }
@@ -68,7 +68,7 @@ private final class PartialFile: Sendable {
     private let descriptor: CInt
     private let count: Mutex<Int64>
     /// Of what an earlier run has left.
-    let digest: RunningDigest
+    let digest: CountingDigest
 
     init(of blob: BlobDigest, for target: FilePath) throws {
         self.target = target
@@ -115,8 +115,8 @@ private final class PartialFile: Sendable {
         }
     }
 
-    private static func digest(of descriptor: CInt) -> RunningDigest {
-        var digest = RunningDigest()
+    private static func digest(of descriptor: CInt) -> CountingDigest {
+        var digest = CountingDigest()
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         while true {
             let count = pread(descriptor, &buffer, buffer.count, off_t(digest.count))

@@ -96,6 +96,9 @@ public struct UploadStatus: Sendable, Equatable {
 public enum TransferEvent: Sendable, Equatable {
     /// The way begins, or goes on, here; the number of all bytes where it is known.
     case began(at: Int64, size: Int64?)
+    /// Bytes of the file that are not sent now have been read for its digest, so far: those that an earlier run has
+    /// sent, or all of them once more when something has touched the file meanwhile.
+    case reading(to: Int64, of: Int64)
     /// So many bytes have been handed to the network, or have come from it. Less than before when some were lost.
     case moved(to: Int64)
     /// Something broke, and is tried again after a pause.

@@ -99,8 +99,7 @@ final class JournalRecord: Sendable {
         var remotePath: String?
         var file: FileIdentity
         var upload: String?
-        /// ``RunningDigest/encoded`` of the file's first bytes.
-        var digest: Data?
+        var beginning: Beginning?
         /// When the record was last written to.
         var updated: Date?
 
@@ -109,6 +108,14 @@ final class JournalRecord: Sendable {
             pathBytes = String(validating: path) == nil ? Data(path.bytes) : nil
             (name, isTemporary, remotePath) = (options.name, options.isTemporary, options.path)
         }
+    }
+
+    /// The first bytes of a file that a run has read. Earlier versions noted them in another form, and read those
+    /// that the server has without comparing them.
+    struct Beginning: Codable, Equatable {
+        var byteCount: Int64
+        /// Of the bytes, in hexadecimal digits.
+        var digest: String
     }
 
     private let path: String
@@ -172,7 +179,7 @@ final class JournalRecord: Sendable {
     /// What an earlier run began and that is still to be had.
     var upload: UploadID? { contents.withLock { $0?.upload.flatMap { UploadID(parsing: $0) } } }
 
-    var digest: RunningDigest? { contents.withLock { $0?.digest.flatMap { RunningDigest(encoded: $0) } } }
+    var beginning: Beginning? { contents.withLock { $0?.beginning } }
 
     /// What the file looked like to the run that has left the upload.
     var file: FileIdentity? { contents.withLock { $0?.upload == nil ? nil : $0?.file } }
@@ -198,15 +205,15 @@ final class JournalRecord: Sendable {
     }
 
     /// Notes how far the file has been hashed, now and then. Blocks.
-    func note(_ digest: RunningDigest) {
+    func note(_ digest: CountingDigest) {
         guard digest.count - noted.withLock({ $0 }) >= Self.spacing else { return }
         noted.withLock { $0 = digest.count }
-        change { $0.digest = Data(digest.encoded) }
+        change { $0.beginning = Beginning(byteCount: digest.count, digest: digest.digest.hex) }
     }
 
     func forget() {
         noted.withLock { $0 = 0 }
-        change { ($0.upload, $0.digest) = (nil, nil) }
+        change { ($0.upload, $0.beginning) = (nil, nil) }
     }
 
     func remove() {

@@ -64,15 +64,20 @@ final class FileSource: UploadSource {
     let identity: FileIdentity
     private let descriptor: SystemPackage.FileDescriptor
     /// Of the bytes from the first on; those that are read again are not counted again.
-    private let digest: Mutex<RunningDigest>
-    private let note = Mutex<(@Sendable (RunningDigest) -> Void)?>(nil)
+    private let digest: Mutex<CountingDigest>
+    private let note = Mutex<(@Sendable (CountingDigest) -> Void)?>(nil)
+    /// Is told how far bytes have been read that are not sent now, and how far they will be.
+    private let tellReading: @Sendable (_ position: Int64, _ end: Int64) -> Void
 
+    /// Bytes that are read for the digest between two chances to cancel it.
     private static let stepByteCount: Int64 = 16 << 20
 
     var size: Int64? { identity.size }
 
-    init(path: FilePath) throws(BlobServerError) {
-        self.path = path
+    init(
+        path: FilePath, tellReading: @escaping @Sendable (_ position: Int64, _ end: Int64) -> Void = { _, _ in }
+    ) throws(BlobServerError) {
+        (self.path, self.tellReading) = (path, tellReading)
         let descriptor: SystemPackage.FileDescriptor
         do {
             descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
@@ -86,7 +91,7 @@ final class FileSource: UploadSource {
             throw error
         }
         self.descriptor = descriptor
-        digest = Mutex(RunningDigest())
+        digest = Mutex(CountingDigest())
     }
 
     deinit {
@@ -115,25 +120,28 @@ final class FileSource: UploadSource {
         Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
-    /// Whether the file begins with the bytes of which an earlier run has noted the digest.
-    func begins(with noted: RunningDigest) async throws -> Bool {
-        try await digest(ofFirst: noted.count) == noted
+    /// Whether the file begins with the bytes that an earlier run has noted. They are read once, also for the digest of
+    /// the whole.
+    func begins(with noted: JournalRecord.Beginning) async throws -> Bool {
+        guard (0...identity.size).contains(noted.byteCount) else { return false }
+        try await catchUp(to: noted.byteCount)
+        if digest.withLock({ $0.digest.hex }) == noted.digest { return true }
+        rewind()
+        return false
     }
 
-    /// Goes on with a digest that an earlier run computed of the first bytes, if there is one.
-    ///
     /// - Parameter note: is told the digest as it grows, on a thread that may block.
-    func resume(_ known: RunningDigest?, note: @escaping @Sendable (RunningDigest) -> Void) {
+    func noteDigest(_ note: @escaping @Sendable (CountingDigest) -> Void) {
         self.note.withLock { $0 = note }
-        if let known { digest.withLock { $0 = known } }
     }
 
+    /// Bytes before the offset that the digest does not have yet are read for it first.
     func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool) {
+        try await catchUp(to: offset)
         let rest = identity.size - offset
         return (min(limit, rest), rest <= limit)
     }
 
-    /// Bytes that the digest does not have yet are read for it first, without being returned.
     func read(at offset: Int64, count: Int) async throws -> ByteBuffer {
         try await NIOThreadPool.singleton.runIfActive { [self] in
             try digest.withLock { digest in
@@ -146,47 +154,46 @@ final class FileSource: UploadSource {
     }
 
     func wholeDigest() async throws -> BlobDigest {
-        let whole = try await NIOThreadPool.singleton.runIfActive { [self] in
-            try digest.withLock { digest in
-                try catchUp(to: identity.size, &digest)
-                return digest.digest
-            }
-        }
+        try await catchUp(to: identity.size)
+        let whole = digest.withLock { $0.digest }
         let now = try Self.identity(of: descriptor, path)
         switch now.likeness(to: identity) {
         case .same: return whole
         case .different: throw BlobServerError.fileChanged(path: path.string)
         case .perhaps:
             // Nobody wrote to it while it is read again: then its bytes are these.
-            let again = try await digest(ofFirst: identity.size)
-            guard again.digest == whole, try Self.identity(of: descriptor, path) == now else {
+            rewind()
+            try await catchUp(to: identity.size)
+            guard digest.withLock({ $0.digest }) == whole, try Self.identity(of: descriptor, path) == now else {
                 throw BlobServerError.fileChanged(path: path.string)
             }
             return whole
         }
     }
 
-    /// Reads the file's first bytes for a digest of their own, in steps between which it can be cancelled.
-    private func digest(ofFirst count: Int64) async throws -> RunningDigest {
-        var digest = RunningDigest()
-        while digest.count < count {
-            try Task.checkCancellation()
-            digest = try await NIOThreadPool.singleton.runIfActive { [self, digest] in
-                var digest = digest
-                try catchUp(to: min(count, digest.count + Self.stepByteCount), &digest)
-                return digest
+    /// Reads the bytes up to an offset for the digest, in steps between which it can be cancelled.
+    private func catchUp(to offset: Int64) async throws {
+        while true {
+            let position = try await NIOThreadPool.singleton.runIfActive { [self] in
+                try digest.withLock { digest in
+                    try catchUp(to: min(offset, digest.count + Self.stepByteCount), &digest)
+                    note.withLock { $0 }?(digest)
+                    return digest.count
+                }
             }
+            guard position < offset else { return }
+            try Task.checkCancellation()
+            tellReading(position, offset)
         }
-        return digest
     }
 
-    private func catchUp(to offset: Int64, _ digest: inout RunningDigest) throws {
+    private func catchUp(to offset: Int64, _ digest: inout CountingDigest) throws {
         while digest.count < offset {
             _ = try readHere(at: digest.count, count: Int(min(offset - digest.count, 1 << 20)), &digest)
         }
     }
 
-    private func readHere(at offset: Int64, count: Int, _ digest: inout RunningDigest) throws -> ByteBuffer {
+    private func readHere(at offset: Int64, count: Int, _ digest: inout CountingDigest) throws -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: count)
         var failure: (any Error)?
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
@@ -212,15 +219,15 @@ final class FileSource: UploadSource {
 
     func release(before offset: Int64) {}
 
-    func rewind() throws {
-        digest.withLock { $0 = RunningDigest() }
+    func rewind() {
+        digest.withLock { $0 = CountingDigest() }
     }
 }
 
 /// Bytes that come once. What is not safe on the server yet is kept in memory.
 final class StreamSource: UploadSource {
     private struct State {
-        var digest = RunningDigest()
+        var digest = CountingDigest()
         var held = ByteBuffer()
         /// The offset of the first byte that is held.
         var start: Int64 = 0

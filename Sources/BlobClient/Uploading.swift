@@ -24,7 +24,7 @@ extension BlobServer {
         let absolute = path.absolute
         options.name = options.name ?? absolute.lastComponent.map { RemoteName($0).text }
         let (source, record) = try await NIOThreadPool.singleton.runIfActive { [options, address] in
-            try Self.open(absolute, options, journal, server: address)
+            try Self.open(absolute, options, journal, server: address, progress)
         }
         defer { record?.letGo() }
         if let record, try await !Self.resume(record, source) {
@@ -59,31 +59,30 @@ extension BlobServer {
     }
 
     private static func open(
-        _ path: FilePath, _ options: UploadOptions, _ journal: UploadJournal?, server: String
+        _ path: FilePath, _ options: UploadOptions, _ journal: UploadJournal?, server: String,
+        _ tell: @escaping @Sendable (TransferEvent) -> Void
     ) throws -> (FileSource, JournalRecord?) {
-        let source = try FileSource(path: path)
+        let source = try FileSource(path: path) { tell(.reading(to: $0, of: $1)) }
         guard source.identity.size > UploadRun.lastPieceByteCount else { return (source, nil) }
         return (source, journal?.record(server: server, path: path, options: options))
     }
 
     /// Has the source go on with what an earlier run noted, if the file is still the one that was noted.
     ///
-    /// Where its times cannot tell, the bytes up to the noted digest are read again. Those after it, which the server
-    /// may have too, are read for the digest in any case, and compared by the server when it completes the upload.
+    /// The bytes up to the noted digest are read again, since the digest of the whole needs them, and compared with it:
+    /// whoever writes can set a file's time back. Those after it, which the server may have too, are compared by the
+    /// server when it completes the upload.
     ///
     /// - Returns: whether there is something to go on with.
     private static func resume(_ record: JournalRecord, _ source: FileSource) async throws -> Bool {
-        let known = record.digest.flatMap { $0.count <= source.identity.size ? $0 : nil }
-        let isSame =
-            switch record.file?.likeness(to: source.identity) {
-            case .same: true
-            case .perhaps:
-                if let known { try await source.begins(with: known) } else { true }
-            case .different, nil: false
-            }
-        if isSame { record.keep(source.identity) }
-        source.resume(isSame ? known : nil) { record.note($0) }
-        return isSame
+        defer { source.noteDigest { record.note($0) } }
+        switch record.file?.likeness(to: source.identity) {
+        case .same, .perhaps: break
+        case .different, nil: return false
+        }
+        if let beginning = record.beginning, try await !source.begins(with: beginning) { return false }
+        record.keep(source.identity)
+        return true
     }
 
     /// The digest of a file, by which a server would name it.

@@ -39,15 +39,21 @@ struct Dropped {
         return journal.directory + "/" + name
     }
 
+    func readRecord() throws -> [String: Any] {
+        let text = try Data(contentsOf: URL(fileURLWithPath: try record()))
+        guard let record = try JSONSerialization.jsonObject(with: text) as? [String: Any] else {
+            throw Failure("the record is no object")
+        }
+        return record
+    }
+
     /// Changes what the record says of the file.
     func changeRecord(_ change: (inout [String: Any]) throws -> Void) throws {
-        let url = URL(fileURLWithPath: try record())
-        guard var whole = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any],
-            var noted = whole["file"] as? [String: Any]
-        else { throw Failure("the record names no file") }
+        var whole = try readRecord()
+        guard var noted = whole["file"] as? [String: Any] else { throw Failure("the record names no file") }
         try change(&noted)
         whole["file"] = noted
-        try JSONSerialization.data(withJSONObject: whole).write(to: url)
+        try JSONSerialization.data(withJSONObject: whole).write(to: URL(fileURLWithPath: try record()))
     }
 
     func statusChanged() throws -> Int64 {

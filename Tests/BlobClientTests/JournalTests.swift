@@ -25,25 +25,62 @@ struct JournalTests {
         }
     }
 
-    @Test("bytes whose digest is noted are not read again")
-    func notReadAgain() async throws {
+    @Test("what was sent is compared with the note, also where the file's times say that it is the same")
+    func comparedAnyhow() async throws {
         try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
-            // They cannot be read any more: the file's first bytes are others, and the record says that they are not.
-            try dropped.overwrite(at: 0, count: 16 << 20)
+            try dropped.overwrite(at: 0, count: 1)
             try dropped.changeRecord { $0["statusChanged"] = try dropped.statusChanged() }
-            let file = try await client.upload(file: dropped.file, journal: dropped.journal)
-            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            let log = EventLog()
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(try dropped.folder.read("file"), arePublishedBy: stub, as: file, name: "file")
+            #expect(log.timesStartedOver == [.fileChanged])
         }
     }
 
-    @Test("at most 16 MiB and a piece are read again")
-    func littleReadAgain() async throws {
+    @Test("the note is at most 16 MiB and a piece behind, and reading up to it is told")
+    func notes() async throws {
         try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
-            let record = try JSONSerialization.jsonObject(
-                with: Data(contentsOf: URL(fileURLWithPath: dropped.record())))
-            let noted = (record as? [String: Any])?["digest"] as? String
-            let digest = noted.flatMap { Data(base64Encoded: $0) }.flatMap { RunningDigest(encoded: $0) }
-            #expect((digest?.count ?? 0) >= (35 - 16 - 1) << 20)
+            let noted = try dropped.readRecord()["beginning"] as? [String: Any]
+            let count = try #require(noted?["byteCount"] as? Int64)
+            #expect((18 << 20...35 << 20).contains(count))
+            #expect(noted?["digest"] as? String == BlobDigest(of: dropped.bytes.prefix(Int(count))).hex)
+            let log = EventLog()
+            _ = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            #expect(log.all.first == .reading(to: 16 << 20, of: count))
+        }
+    }
+
+    @Test("the note of an earlier version is no hindrance")
+    func earlierNote() async throws {
+        try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
+            var record = try dropped.readRecord()
+            record["beginning"] = nil
+            // The state of a SHA-256 computation, of 32 MiB.
+            record["digest"] = Data([UInt8](repeating: 7, count: 36) + [2, 0, 0, 0]).base64EncodedString()
+            try JSONSerialization.data(withJSONObject: record).write(to: URL(fileURLWithPath: dropped.record()))
+            let (before, log) = (stub.model.received, EventLog())
+            let file = try await client.upload(file: dropped.file, journal: dropped.journal) { log.note($0) }
+            expect(dropped.bytes, arePublishedBy: stub, as: file, name: "file")
+            #expect(log.start == 35 << 20 && log.timesStartedOver.isEmpty)
+            #expect(stub.model.received - before == 5 << 20)
+            #expect(log.all.contains(.reading(to: 32 << 20, of: 35 << 20)))
+        }
+    }
+
+    @Test("reading again what was sent can be cancelled")
+    func cancelledReading() async throws {
+        try await Dropped.with(40 << 20, after: 35) { dropped, stub, client in
+            let log = EventLog()
+            let seen = stub.model.seen.count
+            let task = Task {
+                try await client.upload(file: dropped.file, journal: dropped.journal) { event in
+                    log.note(event)
+                    if case .reading = event { withUnsafeCurrentTask { $0?.cancel() } }
+                }
+            }
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(stub.model.seen.count == seen && log.all.count == 1)
+            #expect(dropped.journal.entries().count == 1)
         }
     }
 
@@ -140,7 +177,7 @@ struct JournalTests {
 
     enum Damage: CaseIterable, Sendable {
         case empty, garbage, half, withoutEnd, otherObject, otherUpload, noUpload, otherDigest, longDigest, noDigest
-        case negativeSize, folder
+        case negativeDigest, negativeSize, folder
     }
 
     @Test("a damaged record costs no more than a new beginning", arguments: Damage.allCases)
@@ -148,10 +185,8 @@ struct JournalTests {
         try await Dropped.with(20 << 20, after: 18) { dropped, stub, client in
             let path = try dropped.record()
             let whole = try Data(contentsOf: URL(fileURLWithPath: path))
-            guard var record = try JSONSerialization.jsonObject(with: whole) as? [String: Any] else {
-                throw Failure("\(whole)")
-            }
-            #expect(record["digest"] != nil, "there is one to be damaged")
+            var record = try dropped.readRecord()
+            #expect(record["beginning"] != nil, "there is one to be damaged")
             switch damage {
             case .empty: try Data().write(to: URL(fileURLWithPath: path))
             case .garbage: try Data(Sample.bytes(300)).write(to: URL(fileURLWithPath: path))
@@ -160,10 +195,10 @@ struct JournalTests {
             case .otherObject: record = ["a": 1]
             case .otherUpload: record["upload"] = UploadID().description
             case .noUpload: record["upload"] = "no id"
-            case .otherDigest:
-                record["digest"] = Data(digest(Sample.bytes(16 << 20, seed: 5)).encoded).base64EncodedString()
-            case .longDigest: record["digest"] = Data(digest(Sample.bytes(21 << 20)).encoded).base64EncodedString()
-            case .noDigest: record["digest"] = "AAAA"
+            case .otherDigest: record["beginning"] = beginning(of: Sample.bytes(16 << 20, seed: 5))
+            case .longDigest: record["beginning"] = beginning(of: Sample.bytes(21 << 20))
+            case .negativeDigest: record["beginning"] = ["byteCount": -1, "digest": BlobDigest(of: []).hex]
+            case .noDigest: record["beginning"] = "AAAA"
             case .negativeSize: record["file"] = ["size": -1, "inode": 1, "device": 1, "changed": 1]
             case .folder:
                 try FileManager.default.removeItem(atPath: path)
@@ -178,10 +213,8 @@ struct JournalTests {
         }
     }
 
-    private func digest(_ bytes: [UInt8]) -> RunningDigest {
-        var digest = RunningDigest()
-        bytes.withUnsafeBytes { digest.update($0) }
-        return digest
+    private func beginning(of bytes: [UInt8]) -> [String: Any] {
+        ["byteCount": bytes.count, "digest": BlobDigest(of: bytes).hex]
     }
 
     @Test(

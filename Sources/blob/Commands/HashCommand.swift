@@ -3,6 +3,7 @@
 import ArgumentParser
 import BlobClient
 import BlobCore
+import Crypto
 import NIOCore
 import Program
 import SystemPackage
@@ -43,9 +44,11 @@ struct HashCommand: AsyncParsableCommand {
     }
 
     private func standardInput() async throws -> BlobDigest {
-        var digest = RunningDigest()
-        while let bytes = try await StandardInput.next() { bytes.withUnsafeReadableBytes { digest.update($0) } }
-        return digest.digest
+        var hash = SHA256()
+        while let bytes = try await StandardInput.next() {
+            bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+        }
+        return BlobDigest(hash.finalize())
     }
 
     /// As sha256sum writes it, which marks a line that holds escapes with a backslash at its beginning.

@@ -22,7 +22,7 @@ enum JSONLines {
 /// Something that happened to a file on its way. Keys without a value are left out.
 struct ReportedEvent: Encodable {
     enum Kind: String, Encodable {
-        case began, moved, retrying, done, skipped, failed, finished, deleted, cancelled
+        case began, moved, reading, retrying, done, skipped, failed, finished, deleted, cancelled
         case startingOver = "starting_over"
         case passedOver = "passed_over"
         case wouldDownload = "would_download"
@@ -74,6 +74,9 @@ struct ReportedEvent: Encodable {
         case .began(let offset, let size):
             self.init(.began, path: path)
             (self.offset, self.size) = (offset, size)
+        case .reading(let position, let end):
+            self.init(.reading, path: path)
+            (offset, size) = (position, end)
         case .moved(let offset):
             self.init(.moved, path: path)
             self.offset = offset

@@ -8,7 +8,7 @@ enum PlainLine {
     static func text(_ event: TransferEvent, _ label: String, isDrawn: Bool) -> String? {
         let name = DisplayText.safe(label)
         switch event {
-        case .moved: return nil
+        case .moved, .reading: return nil
         case .began(let offset, let size):
             if offset > 0 {
                 return "\(name): goes on at \(sizeText(offset))" + (size.map { " of \(sizeText($0))" } ?? "")

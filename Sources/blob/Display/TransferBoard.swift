@@ -72,6 +72,8 @@ struct TransferBoard {
             position += offset - row.offset
             (row.offset, row.size, row.remark) = (offset, size, nil)
             row.rate.note(offset, at: now)
+        case .reading(let position, let end):
+            row.remark = "reading what was sent, \(position / max(1, end / 100)) %"
         case .moved(let offset):
             moved += offset - row.offset
             position += offset - row.offset

@@ -138,8 +138,9 @@ final class TransferReporter: Sendable {
             switch style {
             case .quiet: break
             case .json:
-                if case .moved = event {
-                    guard showsProgress, now - row.told >= .seconds(1) else { return }
+                switch event {
+                case .moved, .reading: guard showsProgress, now - row.told >= .seconds(1) else { return }
+                case .began, .retrying, .startingOver: break
                 }
                 state.board.markTold(id, at: now)
                 emit(JSONLines.text(ReportedEvent(event, path: row.label)), isResult: true, &state)

@@ -1,11 +1,12 @@
 // The SHA-256 of bytes that are still arriving, in a form that can be stored with their offset and go on elsewhere.
 
+public import BlobCore
 private import CLibcrypto
 
 /// A SHA-256 computation that can be interrupted, stored and resumed.
 ///
 /// swift-crypto does not export the state of a computation; OpenSSL's low-level functions do, and they use the
-/// processor's SHA instructions.
+/// processor's SHA instructions. Whoever has no need to store it uses swift-crypto.
 public struct RunningDigest: Sendable {
     private var context = SHA256_CTX()
 

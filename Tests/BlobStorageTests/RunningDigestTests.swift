@@ -1,6 +1,7 @@
 // An interrupted SHA-256 goes on as if it had not been, and what is not one is refused.
 
 import BlobCore
+import BlobStorage
 import Crypto
 import Testing
 
