@@ -25,7 +25,7 @@ struct Attempts {
         after error: any Error, tell: (TransferEvent) -> Void
     ) async throws {
         try Task.checkCancellation()
-        guard let error = error as? BlobServerError, error.isPassing else { throw error }
+        guard let error = error as? BlobClientError, error.isPassing else { throw error }
         failures += 1
         let first = firstFailure ?? .now
         firstFailure = first
@@ -44,7 +44,7 @@ struct Attempts {
     }
 }
 
-extension BlobServerError {
+extension BlobClientError {
     /// Whether trying again makes sense.
     fileprivate var isPassing: Bool {
         switch self {

@@ -53,7 +53,7 @@ struct Calls: Sendable {
         var file: StoredFile = try Self.decoded(await transport.exchange(request))
         file.digest = file.digest ?? digest.hex
         guard file.digest == digest.hex else {
-            throw BlobServerError.wrongDigest(
+            throw BlobClientError.wrongDigest(
                 expected: digest, found: file.digest.flatMap { try? BlobDigest(parsing: $0) })
         }
         file.url = transport.url("/api/blobs/\(digest)")
@@ -77,14 +77,14 @@ struct Calls: Sendable {
     private static func uploadStatus(_ answer: ServerAnswer) throws -> UploadStatus {
         guard let id = answer.headers.first(name: "PortSIP-Upload-ID").flatMap({ UploadID(parsing: $0) }),
             let token = answer.headers.first(name: "PortSIP-Upload-Token")
-        else { throw BlobServerError.unexpectedAnswer("it names no upload") }
+        else { throw BlobClientError.unexpectedAnswer("it names no upload") }
         let expires = answer.headers.first(name: "Upload-Expires").flatMap(Transport.date)
         if let offset = answer.headers.first(name: "Upload-Offset").flatMap({ Int64($0) }), offset >= 0 {
             return UploadStatus(id: id, offset: offset, isOffsetExact: true, expires: expires, token: token)
         }
         // `0-<last>`, and `0-0` also for nothing at all.
         let last = answer.headers.first(name: "Range")?.split(separator: "-").last.flatMap { Int64($0) } ?? 0
-        guard last >= 0, last < .max else { throw BlobServerError.unexpectedAnswer("its Range is out of range") }
+        guard last >= 0, last < .max else { throw BlobClientError.unexpectedAnswer("its Range is out of range") }
         return UploadStatus(
             id: id, offset: last == 0 ? 0 : last + 1, isOffsetExact: false, expires: expires, token: token)
     }
@@ -117,7 +117,7 @@ struct Calls: Sendable {
         do {
             return try decoder.decode(Value.self, from: Data(answer.body.readableBytesView))
         } catch {
-            throw BlobServerError.unexpectedAnswer("its body is not the JSON of this API")
+            throw BlobClientError.unexpectedAnswer("its body is not the JSON of this API")
         }
     }
 
@@ -140,7 +140,7 @@ struct Calls: Sendable {
             return IncomingBlob(start: 0, size: length, body: response.body, name: name)
         case 206:
             guard let range = ContentRange(response.headers.first(name: "Content-Range")), range.first == offset else {
-                throw BlobServerError.unexpectedAnswer("its Content-Range is not what was asked for")
+                throw BlobClientError.unexpectedAnswer("its Content-Range is not what was asked for")
             }
             return IncomingBlob(start: offset, size: range.size, body: response.body, isPart: true)
         case 416 where offset > 0 || end != nil:
@@ -150,10 +150,10 @@ struct Calls: Sendable {
             let body = try await Transport.mappingErrors { try await response.body.collect(upTo: 1 << 20) }
             // Its refusals are not the server's: an address that it gave may have expired, and the next is another.
             if let stranger = followed.stranger {
-                throw BlobServerError.connection(
+                throw BlobClientError.connection(
                     "\(stranger), where the server sends downloads, answered \(response.status.code)")
             }
-            throw BlobServerError.refused(
+            throw BlobClientError.refused(
                 ServerRefusal(
                     ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)))
         }
@@ -165,7 +165,7 @@ struct Calls: Sendable {
         do {
             let blob = try await download(digest, from: 0)
             return BlobInfo(digest: digest, size: blob.size, name: blob.name)
-        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 404 {
             return nil
         }
     }

@@ -30,7 +30,7 @@ struct DownloadRun {
     static let segmentByteCount: Int64 = 8 << 20
 
     init(
-        calls: Calls, digest: BlobDigest, part: Range<Int64>? = nil, configuration: ClientConfiguration,
+        calls: Calls, digest: BlobDigest, part: Range<Int64>? = nil, configuration: BlobServiceClient.Configuration,
         received: CountingDigest, tell: @escaping @Sendable (TransferEvent) -> Void,
         write: @escaping @Sendable (ByteBuffer) async throws -> Void, clear: (@Sendable () async throws -> Void)?
     ) {
@@ -59,7 +59,7 @@ struct DownloadRun {
         let segmentEnd = streams > 1 ? position + Self.segmentByteCount : nil
         let asked = [part?.upperBound, segmentEnd].compactMap { $0 }.min()
         let blob = try await calls.download(digest, from: position, to: asked)
-        guard part == nil || blob.body != nil else { throw BlobServerError.unexpectedAnswer("it has no bytes there") }
+        guard part == nil || blob.body != nil else { throw BlobClientError.unexpectedAnswer("it has no bytes there") }
         let end = [part?.upperBound, blob.size].compactMap { $0 }.min()
         tell(.began(at: received.count, size: end.map { $0 - (part?.lowerBound ?? 0) }))
         if blob.isPart, let asked, let end, asked < end {
@@ -67,9 +67,9 @@ struct DownloadRun {
         } else {
             try await take(blob, to: end)
         }
-        if let end, position < end { throw BlobServerError.connection("the connection broke") }
+        if let end, position < end { throw BlobClientError.connection("the connection broke") }
         if part != nil || received.digest == digest { return true }
-        let wrong = BlobServerError.wrongDigest(expected: digest, found: received.digest)
+        let wrong = BlobClientError.wrongDigest(expected: digest, found: received.digest)
         // What an earlier run has left may have been damaged here.
         guard !isFresh, let clear else { throw wrong }
         try await clear()
@@ -129,7 +129,7 @@ struct DownloadRun {
         }
         for _ in 1..<streams { begin() }
         try await take(first, to: start)
-        guard position == start else { throw BlobServerError.connection("the connection broke") }
+        guard position == start else { throw BlobClientError.connection("the connection broke") }
         while !ahead.isEmpty {
             let task = ahead.removeFirst()
             begin()
@@ -154,12 +154,12 @@ private struct Segment: Sendable {
         do {
             let blob = try await calls.download(digest, from: range.lowerBound, to: range.upperBound)
             guard blob.isPart, var iterator = blob.body?.makeAsyncIterator() else {
-                throw BlobServerError.unexpectedAnswer("it sent parts of the blob before, and does no more")
+                throw BlobClientError.unexpectedAnswer("it sent parts of the blob before, and does no more")
             }
             while bytes.readableBytes < range.count, var next = try await calls.transport.next(&iterator) {
                 bytes.writeBuffer(&next)
             }
-            guard bytes.readableBytes == range.count else { throw BlobServerError.connection("the connection broke") }
+            guard bytes.readableBytes == range.count else { throw BlobClientError.connection("the connection broke") }
         } catch {
             self.error = error
         }

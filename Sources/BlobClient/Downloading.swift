@@ -8,7 +8,7 @@ import NIOPosix
 import Synchronization
 public import SystemPackage
 
-extension BlobServer {
+extension BlobServiceClient {
     /// Downloads a blob into a file.
     ///
     /// The bytes go to a hidden file beside the target, which a later call with the same digest goes on with. Only when
@@ -25,7 +25,7 @@ extension BlobServer {
         do {
             try await run.run()
         } catch {
-            if case BlobServerError.wrongDigest = error { try? await target.clear() }
+            if case BlobClientError.wrongDigest = error { try? await target.clear() }
             target.removeIfEmpty()
             throw error
         }
@@ -83,7 +83,7 @@ private final class PartialFile: Sendable {
             let own = name + "." + String(UInt64.random(in: 0 ... .max), radix: 16)
             path = target.removingLastComponent().appending(own)
             guard let descriptor = Self.lock(path, O_CREAT | O_EXCL) else {
-                throw BlobServerError.file(
+                throw BlobClientError.file(
                     path: target.string, problem: "cannot be written to: \(Errno(rawValue: errno))")
             }
             self.descriptor = descriptor
@@ -162,7 +162,7 @@ private final class PartialFile: Sendable {
         do {
             try await NIOThreadPool.singleton.runIfActive(work)
         } catch let error as Errno {
-            throw BlobServerError.file(path: target.string, problem: "cannot be written to: \(error)")
+            throw BlobClientError.file(path: target.string, problem: "cannot be written to: \(error)")
         }
     }
 }

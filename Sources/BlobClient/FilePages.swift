@@ -1,26 +1,26 @@
 // A list of files as a sequence of its pages.
 
-/// The pages of a list, each asked for when it is wanted; see ``BlobServer/filePages(_:)``.
+/// The pages of a list, each asked for when it is wanted; see ``BlobServiceClient/filePages(_:)``.
 public struct FilePages: AsyncSequence, Sendable {
-    let server: BlobServer
+    let client: BlobServiceClient
     let query: FileQuery
 
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let server: BlobServer
+        let client: BlobServiceClient
         /// What the next page is; `nil` after the last.
         var query: FileQuery?
 
-        /// - Throws: ``BlobServerError``, `CancellationError`.
+        /// - Throws: ``BlobClientError``, `CancellationError`.
         public mutating func next() async throws -> FilePage? {
             guard let asked = query else { return nil }
-            let page = try await server.files(asked)
+            let page = try await client.files(asked)
             query = asked.following(page)
             return page
         }
     }
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(server: server, query: query)
+        AsyncIterator(client: client, query: query)
     }
 }
 

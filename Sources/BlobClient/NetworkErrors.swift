@@ -8,12 +8,12 @@ import NIOPosix
 import NIOSSL
 import SystemPackage
 
-extension BlobServerError {
-    static let broken = BlobServerError.connection("the connection broke")
+extension BlobClientError {
+    static let broken = BlobClientError.connection("the connection broke")
 
     init(network error: any Error) {
         switch error {
-        case let error as BlobServerError: self = error
+        case let error as BlobClientError: self = error
         case NIOSSLError.handshakeFailed(let reason): self.init(handshake: "\(reason)")
         case let error as NIOSSLExtraError where error == .failedToValidateHostname:
             self = .untrusted("it is for another host")

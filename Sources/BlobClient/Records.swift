@@ -102,7 +102,7 @@ public enum TransferEvent: Sendable, Equatable {
     /// So many bytes have been handed to the network, or have come from it. Less than before when some were lost.
     case moved(to: Int64)
     /// Something broke, and is tried again after a pause.
-    case retrying(BlobServerError, after: Duration)
+    case retrying(BlobClientError, after: Duration)
     /// All has to be sent once more, and why.
     case startingOver(StartingOver)
 }

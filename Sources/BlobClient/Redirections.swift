@@ -40,7 +40,7 @@ extension Transport {
     /// `If-Range` go there, whose value is the server's; that the bytes are right is the caller's to check.
     func follow(_ path: String, headers: HTTPHeaders) async throws -> FollowedResponse {
         var request = ServerRequest(method: .GET, path: path, headers: headers)
-        guard var address = URL(string: url(path)) else { throw BlobServerError.invalidAddress(url(path)) }
+        guard var address = URL(string: url(path)) else { throw BlobClientError.invalidAddress(url(path)) }
         let server = Origin(address)
         var stranger: Origin?
         for _ in 0...Self.redirectionLimit {
@@ -56,11 +56,11 @@ extension Transport {
                 request.headers.remove(name: "If-Range")
             }
         }
-        throw BlobServerError.unexpectedAnswer("it sends a download on more than \(Self.redirectionLimit) times")
+        throw BlobClientError.unexpectedAnswer("it sends a download on more than \(Self.redirectionLimit) times")
     }
 
     /// Where an answer sends to. What is said about it leaves its query out, which may hold a signature.
-    static func target(of location: String?, from address: URL) throws(BlobServerError) -> URL {
+    static func target(of location: String?, from address: URL) throws(BlobClientError) -> URL {
         guard let location, let url = URL(string: location, relativeTo: address)?.absoluteURL, let origin = Origin(url),
             url.user == nil
         else { throw .unexpectedAnswer("it sends a download on without an http or https address to go on to") }

@@ -3,7 +3,7 @@
 public import BlobCore
 import SystemPackage
 
-extension BlobServer {
+extension BlobServiceClient {
     /// Uploads a file; see ``upload(file:options:journal:progress:)-(FilePath,_,_,_)``.
     public func upload(
         file path: String, options: UploadOptions = UploadOptions(), journal: UploadJournal? = nil,

@@ -28,6 +28,7 @@ struct Transport: Sendable {
     private let client: HTTPClient
     private let base: String
     private let token: String?
+    private let userAgent: String
     /// `nil` where bytes go as fast as they can.
     let pace: Pace?
     private let hasAnswered = AnsweredOnce()
@@ -35,13 +36,13 @@ struct Transport: Sendable {
     /// Longer answers than any of this API's are cut off.
     private static let answerLimit = 4 << 20
 
-    init(address: String, token: String?, configuration: ClientConfiguration) throws(BlobServerError) {
+    init(address: String, token: String?, configuration: BlobServiceClient.Configuration) throws(BlobClientError) {
         guard let url = URLComponents(string: address), let scheme = url.scheme?.lowercased(),
             ["http", "https"].contains(scheme), url.host?.isEmpty == false, url.query == nil, url.fragment == nil,
             url.user == nil, url.password == nil
         else { throw .invalidAddress(address) }
         base = String(address.reversed().drop { $0 == "/" }.reversed())
-        self.token = token
+        (self.token, userAgent) = (token, configuration.userAgent)
         pace = configuration.rateLimit.map { Pace(bytesPerSecond: $0) }
         var settings = HTTPClient.Configuration(
             tlsConfiguration: try Self.tls(configuration.trust),
@@ -64,7 +65,8 @@ struct Transport: Sendable {
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
     }
 
-    private static func tls(_ trust: ClientConfiguration.Trust) throws(BlobServerError) -> TLSConfiguration {
+    private static func tls(_ trust: BlobServiceClient.Configuration.Trust) throws(BlobClientError) -> TLSConfiguration
+    {
         var tls = TLSConfiguration.makeClientConfiguration()
         switch trust {
         case .system: break
@@ -93,12 +95,12 @@ struct Transport: Sendable {
 
     /// Sends a request and takes the whole answer.
     ///
-    /// - Throws: ``BlobServerError`` also when the answer says no.
+    /// - Throws: ``BlobClientError`` also when the answer says no.
     func exchange(_ request: ServerRequest) async throws -> ServerAnswer {
         let response = try await begin(request)
         let body = try await Self.mappingErrors { try await response.body.collect(upTo: Self.answerLimit) }
         let answer = ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)
-        guard (200..<300).contains(answer.status) else { throw BlobServerError.refused(ServerRefusal(answer)) }
+        guard (200..<300).contains(answer.status) else { throw BlobClientError.refused(ServerRefusal(answer)) }
         return answer
     }
 
@@ -134,7 +136,7 @@ struct Transport: Sendable {
         var whole = HTTPClientRequest(url: address)
         whole.method = request.method
         whole.headers = request.headers
-        whole.headers.add(name: "User-Agent", value: "blob")
+        whole.headers.add(name: "User-Agent", value: userAgent)
         if isForServer, let token { whole.headers.add(name: "Authorization", value: "Bearer \(token)") }
         whole.body = request.body
         do {
@@ -143,9 +145,9 @@ struct Transport: Sendable {
             }
             hasAnswered.value.store(true, ordering: .relaxed)
             return response
-        } catch let error as BlobServerError where error == .broken && isForServer && mayBeSecure {
+        } catch let error as BlobClientError where error == .broken && isForServer && mayBeSecure {
             // What speaks TLS closes at the first byte that is none.
-            throw BlobServerError.connection(
+            throw BlobClientError.connection(
                 "the connection broke before any answer; if the server speaks TLS, its address begins with https://")
         }
     }
@@ -179,13 +181,13 @@ struct Transport: Sendable {
         return formatter.date(from: text)
     }
 
-    /// Turns whatever the network throws into ``BlobServerError``.
+    /// Turns whatever the network throws into ``BlobClientError``.
     static func mappingErrors<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         do {
             return try await body()
         } catch {
             if Task.isCancelled { throw CancellationError() }
-            throw BlobServerError(network: error)
+            throw BlobClientError(network: error)
         }
     }
 }

@@ -33,14 +33,6 @@ public struct UploadJournal: Sendable {
         self.directory = directory
     }
 
-    /// The folder that the XDG Base Directory Specification names: `$XDG_STATE_HOME/blob/uploads`, and
-    /// `$HOME/.local/state/blob/uploads` without that.
-    public static var standard: UploadJournal { standard(ProcessInfo.processInfo.environment) }
-
-    static func standard(_ environment: [String: String]) -> UploadJournal {
-        UploadJournal(directory: UserFolder.state.path(environment) + "/blob/uploads")
-    }
-
     /// What earlier runs have left, the oldest first. What is being worked on is left out.
     public func entries() -> [Entry] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []

@@ -38,7 +38,7 @@ struct UploadRun {
     private let calls: Calls
     private let source: any UploadSource
     private let options: UploadOptions
-    private let configuration: ClientConfiguration
+    private let configuration: BlobServiceClient.Configuration
     private let record: JournalRecord?
     private let tell: @Sendable (TransferEvent) -> Void
 
@@ -61,7 +61,7 @@ struct UploadRun {
 
     /// - Parameter record: what an earlier run has left, and where this one notes how far it has come.
     init(
-        calls: Calls, source: any UploadSource, options: UploadOptions, configuration: ClientConfiguration,
+        calls: Calls, source: any UploadSource, options: UploadOptions, configuration: BlobServiceClient.Configuration,
         record: JournalRecord? = nil, tell: @escaping @Sendable (TransferEvent) -> Void
     ) {
         (self.calls, self.source, self.options, self.configuration) = (calls, source, options, configuration)
@@ -142,7 +142,7 @@ struct UploadRun {
         guard known.isOffsetExact else { return try await calls.status(of: known.id) }
         do {
             return try await calls.append(OutgoingPiece(bytes: .buffer(ByteBuffer())), to: known)
-        } catch BlobServerError.refused(let refusal) where [409, 416].contains(refusal.status) {
+        } catch BlobClientError.refused(let refusal) where [409, 416].contains(refusal.status) {
             return try await calls.status(of: known.id)
         }
     }
@@ -170,7 +170,7 @@ struct UploadRun {
         let now = try await calls.append(piece, to: upload)
         // A server that tells something else has to be asked. That counts as a try.
         guard now.offset == end || !now.isOffsetExact && end == 1 else {
-            throw BlobServerError.connection("the server kept \(now.offset) bytes, and not \(end)")
+            throw BlobClientError.connection("the server kept \(now.offset) bytes, and not \(end)")
         }
         phase = .send
         self.upload?.offset = end
@@ -204,7 +204,7 @@ struct UploadRun {
         do {
             return try await calls.complete(
                 upload, with: OutgoingPiece(bytes: .buffer(ByteBuffer())), digest: completion)
-        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 404 {
             // A server that does not repeat its answer.
             if try await calls.blob(completion) != nil { return StoredFile(digest: completion) }
             try startOver(.uploadLost)
@@ -216,13 +216,13 @@ struct UploadRun {
 
     private mutating func recover(from error: any Error) async throws {
         if Task.isCancelled { throw CancellationError() }
-        guard case BlobServerError.refused(let refusal) = error else {
+        guard case BlobClientError.refused(let refusal) = error else {
             return try await attempts.pause(after: error, tell: tell)
         }
         switch refusal.status {
         case 409, 416:
             // The bytes belong elsewhere. That counts as a try, so that two who quarrel about an upload come to an end.
-            try await attempts.pause(after: BlobServerError.connection("\(refusal)"), tell: tell)
+            try await attempts.pause(after: BlobClientError.connection("\(refusal)"), tell: tell)
         case 404 where upload != nil && completion != nil: phase = .confirm
         case 404 where upload != nil || record?.upload != nil, 410: try startOver(.uploadLost, or: error)
         // The reference API gives errors no names.
@@ -237,9 +237,9 @@ struct UploadRun {
     private func giveUp(after error: any Error) async {
         let mayGoOn =
             switch error {
-            case is CancellationError, BlobServerError.connection, BlobServerError.untrusted: true
-            case BlobServerError.refused(let refusal): refusal.isPassing || refusal.isOfToken
-            case BlobServerError.unexpectedAnswer: true
+            case is CancellationError, BlobClientError.connection, BlobClientError.untrusted: true
+            case BlobClientError.refused(let refusal): refusal.isPassing || refusal.isOfToken
+            case BlobClientError.unexpectedAnswer: true
             default: false
             }
         guard let id = upload?.id, !mayGoOn || record == nil, !Task.isCancelled else { return }
@@ -253,7 +253,7 @@ struct UploadRun {
     ///   - error: what is thrown when that has happened too often.
     private mutating func startOver(
         _ reason: StartingOver, isLoss: Bool = true,
-        or error: any Error = BlobServerError.unexpectedAnswer("its offsets are not those of this file")
+        or error: any Error = BlobClientError.unexpectedAnswer("its offsets are not those of this file")
     ) throws {
         if isLoss { timesStartedOver += 1 }
         guard timesStartedOver < Self.startingOverLimit else { throw error }

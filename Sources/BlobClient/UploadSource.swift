@@ -21,7 +21,7 @@ protocol UploadSource: Sendable {
 
     /// The digest of all bytes, once they have been read to their end.
     ///
-    /// - Throws: ``BlobServerError/fileChanged(path:)`` when they were not in the file at one time.
+    /// - Throws: ``BlobClientError/fileChanged(path:)`` when they were not in the file at one time.
     func wholeDigest() async throws -> BlobDigest
 
     /// Bytes before the offset are safe on the server.
@@ -76,7 +76,7 @@ final class FileSource: UploadSource {
 
     init(
         path: FilePath, tellReading: @escaping @Sendable (_ position: Int64, _ end: Int64) -> Void = { _, _ in }
-    ) throws(BlobServerError) {
+    ) throws(BlobClientError) {
         (self.path, self.tellReading) = (path, tellReading)
         let descriptor: SystemPackage.FileDescriptor
         do {
@@ -84,7 +84,7 @@ final class FileSource: UploadSource {
         } catch {
             throw .file(path: path.string, problem: "cannot be opened: \(error)")
         }
-        do throws(BlobServerError) {
+        do throws(BlobClientError) {
             identity = try Self.identity(of: descriptor, path)
         } catch {
             try? descriptor.close()
@@ -98,7 +98,7 @@ final class FileSource: UploadSource {
         try? descriptor.close()
     }
 
-    private static func identity(of descriptor: SystemPackage.FileDescriptor, _ path: FilePath) throws(BlobServerError)
+    private static func identity(of descriptor: SystemPackage.FileDescriptor, _ path: FilePath) throws(BlobClientError)
         -> FileIdentity
     {
         let status: Stat
@@ -108,7 +108,7 @@ final class FileSource: UploadSource {
             throw .file(path: path.string, problem: "\(error)")
         }
         guard status.type == .regular else {
-            throw .file(path: path.string, problem: "is no file; see 'blob upload --help'")
+            throw .file(path: path.string, problem: "is no regular file")
         }
         return FileIdentity(
             size: status.size, inode: UInt64(status.inode.rawValue), device: UInt64(status.deviceID.rawValue),
@@ -159,13 +159,13 @@ final class FileSource: UploadSource {
         let now = try Self.identity(of: descriptor, path)
         switch now.likeness(to: identity) {
         case .same: return whole
-        case .different: throw BlobServerError.fileChanged(path: path.string)
+        case .different: throw BlobClientError.fileChanged(path: path.string)
         case .perhaps:
             // Nobody wrote to it while it is read again: then its bytes are these.
             rewind()
             try await catchUp(to: identity.size)
             guard digest.withLock({ $0.digest }) == whole, try Self.identity(of: descriptor, path) == now else {
-                throw BlobServerError.fileChanged(path: path.string)
+                throw BlobClientError.fileChanged(path: path.string)
             }
             return whole
         }
@@ -205,9 +205,9 @@ final class FileSource: UploadSource {
                 return 0
             }
         }
-        if let failure { throw BlobServerError.file(path: path.string, problem: "cannot be read: \(failure)") }
+        if let failure { throw BlobClientError.file(path: path.string, problem: "cannot be read: \(failure)") }
         // It has become shorter.
-        guard buffer.readableBytes > 0 else { throw BlobServerError.fileChanged(path: path.string) }
+        guard buffer.readableBytes > 0 else { throw BlobClientError.fileChanged(path: path.string) }
         let known = digest.count - offset
         if known < Int64(buffer.readableBytes) {
             buffer.withUnsafeReadableBytes {
@@ -249,7 +249,7 @@ final class StreamSource: UploadSource {
     func available(from offset: Int64, limit: Int64) async throws -> (count: Int64, isLast: Bool) {
         while true {
             let (count, isAtEnd) = try state.withLock { state in
-                guard offset >= state.start else { throw BlobServerError.streamLost }
+                guard offset >= state.start else { throw BlobClientError.streamLost }
                 return (state.start + Int64(state.held.readableBytes) - offset, state.isAtEnd)
             }
             if isAtEnd || count >= limit { return (min(count, limit), isAtEnd && count <= limit) }
@@ -268,7 +268,7 @@ final class StreamSource: UploadSource {
             let length = min(count, state.held.readableBytes - skipped)
             guard skipped >= 0, length > 0,
                 let slice = state.held.getSlice(at: state.held.readerIndex + skipped, length: length)
-            else { throw BlobServerError.streamLost }
+            else { throw BlobClientError.streamLost }
             return slice
         }
     }
@@ -285,7 +285,7 @@ final class StreamSource: UploadSource {
 
     func rewind() throws {
         // The digest stays: it is of bytes that will not be read again.
-        guard state.withLock({ $0.start == 0 }) else { throw BlobServerError.streamLost }
+        guard state.withLock({ $0.start == 0 }) else { throw BlobClientError.streamLost }
     }
 }
 

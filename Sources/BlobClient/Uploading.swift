@@ -6,7 +6,7 @@ public import NIOCore
 import NIOPosix
 public import SystemPackage
 
-extension BlobServer {
+extension BlobServiceClient {
     /// Uploads a file.
     ///
     /// - Parameters:
@@ -87,7 +87,7 @@ extension BlobServer {
 
     /// The digest of a file, by which a server would name it.
     ///
-    /// - Throws: ``BlobServerError/fileChanged(path:)`` when it was written to meanwhile.
+    /// - Throws: ``BlobClientError/fileChanged(path:)`` when it was written to meanwhile.
     public static func digest(ofFile path: FilePath) async throws -> BlobDigest {
         try await FileSource(path: path).wholeDigest()
     }

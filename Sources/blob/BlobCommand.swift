@@ -61,7 +61,7 @@ struct BlobCommand: AsyncParsableCommand {
         } catch is CancellationError {
             Console.complain("interrupted")
             return Interruption.exitCode ?? 1
-        } catch let error as BlobServerError {
+        } catch let error as BlobClientError {
             Console.complain(ErrorText(error).whole)
             return 1
         } catch let problem as Problem {

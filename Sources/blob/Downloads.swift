@@ -60,7 +60,7 @@ struct Downloads: Sendable {
         var place: TreePlace?
     }
 
-    let server: BlobServer
+    let client: BlobServiceClient
     let target: DownloadTarget
     let replaces: Bool
     /// What goes to standard output, where that is not all.
@@ -69,10 +69,10 @@ struct Downloads: Sendable {
     private let claims = Claims()
 
     init(
-        from server: BlobServer, to target: DownloadTarget, replaces: Bool, range: ByteRange? = nil,
+        from client: BlobServiceClient, to target: DownloadTarget, replaces: Bool, range: ByteRange? = nil,
         reporter: TransferReporter
     ) {
-        (self.server, self.target, self.replaces) = (server, target, replaces)
+        (self.client, self.target, self.replaces) = (client, target, replaces)
         (self.range, self.reporter) = (range, reporter)
     }
 
@@ -82,14 +82,14 @@ struct Downloads: Sendable {
     func item(_ reference: BlobReference, _ label: String, takesNewest: Bool) async throws -> Item {
         switch reference {
         case .digest(let digest), .url(_, let digest): return Item(label: label, digest: digest)
-        case .file(let id): return try item(await server.file("\(id)"))
+        case .file(let id): return try item(await client.file("\(id)"))
         case .name(let name):
-            return try item(await FileSearch(server: server).one(named: name, takesNewest: takesNewest))
+            return try item(await FileSearch(client: client).one(named: name, takesNewest: takesNewest))
         }
     }
 
     func items(matching patterns: [FilePattern]) async throws -> [Item] {
-        try await FileSearch(server: server).matching(patterns).map(item)
+        try await FileSearch(client: client).matching(patterns).map(item)
     }
 
     /// The files that came from a folder; of several with the same path the newest.
@@ -97,7 +97,7 @@ struct Downloads: Sendable {
         let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         // By bytes: two ways to write the same letters are equal as text, and two files on a disk.
         var newest: [[UInt8]: StoredFile] = [:]
-        for file in try await FileSearch(server: server).below(folder) { newest[Array((file.path ?? "").utf8)] = file }
+        for file in try await FileSearch(client: client).below(folder) { newest[Array((file.path ?? "").utf8)] = file }
         return try newest.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { _, file in
             var item = try item(file)
             let path = file.path ?? ""
@@ -108,7 +108,7 @@ struct Downloads: Sendable {
 
     private func item(_ file: StoredFile) throws -> Item {
         guard let text = file.digest, let digest = try? BlobDigest(parsing: text) else {
-            throw BlobServerError.unexpectedAnswer("it does not tell the file's digest")
+            throw BlobClientError.unexpectedAnswer("it does not tell the file's digest")
         }
         return Item(label: file.name ?? text, digest: digest, name: file.name)
     }
@@ -154,16 +154,16 @@ struct Downloads: Sendable {
         let write: @Sendable (ByteBuffer) async throws -> Void = { bytes in
             try await NIOThreadPool.singleton.runIfActive { try bytes.withUnsafeReadableBytes(Output.write) }
         }
-        guard let range else { return try await server.download(item.digest, progress: progress, write: write) }
-        guard let blob = try await server.blob(item.digest) else { throw Self.unknown }
-        guard let size = blob.size else { throw BlobServerError.unexpectedAnswer("it does not tell the blob's size") }
+        guard let range else { return try await client.download(item.digest, progress: progress, write: write) }
+        guard let blob = try await client.blob(item.digest) else { throw Self.unknown }
+        guard let size = blob.size else { throw BlobClientError.unexpectedAnswer("it does not tell the blob's size") }
         guard let bytes = range.bytes(of: size) else {
             throw Problem("--range: the blob has \(size) bytes, and none of these")
         }
-        try await server.download(item.digest, range: bytes, progress: progress, write: write)
+        try await client.download(item.digest, range: bytes, progress: progress, write: write)
     }
 
-    private static let unknown = BlobServerError.refused(
+    private static let unknown = BlobClientError.refused(
         ServerRefusal(status: 404, code: "BLOB_UNKNOWN", message: "it has no blob with this digest"))
 
     private func download(_ item: Item, to path: FilePath, _ id: Int) async throws -> TransferResult {
@@ -174,7 +174,7 @@ struct Downloads: Sendable {
         if try await holdsDigest(item.digest, path, id) {
             result.wasThere = true
         } else {
-            try await server.download(item.digest, to: path) { reporter.note($0, of: id) }
+            try await client.download(item.digest, to: path) { reporter.note($0, of: id) }
             result.size = try? path.stat().size
         }
         return result
@@ -189,7 +189,7 @@ struct Downloads: Sendable {
             if let place = item.place { return place.path(in: folder) }
             var proposed = item.name
             if proposed == nil {
-                guard let blob = try await server.blob(item.digest) else { throw Self.unknown }
+                guard let blob = try await client.blob(item.digest) else { throw Self.unknown }
                 proposed = blob.name
             }
             return folder.appending(LocalName.text(proposed, of: item.digest))
@@ -203,13 +203,13 @@ struct Downloads: Sendable {
         guard let kind = try? path.stat(followTargetSymlink: false).type else { return false }
         guard [.regular, .symbolicLink].contains(kind) else {
             let problem = "is no regular file; '-o -' writes to standard output"
-            throw BlobServerError.file(path: path.string, problem: problem)
+            throw BlobClientError.file(path: path.string, problem: problem)
         }
         reporter.remark("is there; computing its digest", on: id)
-        if (try? await BlobServer.digest(ofFile: path)) == digest { return true }
+        if (try? await BlobServiceClient.digest(ofFile: path)) == digest { return true }
         try Task.checkCancellation()
         guard replaces else {
-            throw BlobServerError.file(path: path.string, problem: "is there already; --force replaces it")
+            throw BlobClientError.file(path: path.string, problem: "is there already; --force replaces it")
         }
         return false
     }
@@ -229,7 +229,7 @@ private final class Claims: Sendable {
         guard let other else { return true }
         guard other == digest else {
             let problem = "another blob of the same name goes there; download this one alone, with '-o FILE'"
-            throw BlobServerError.file(path: path.string, problem: problem)
+            throw BlobClientError.file(path: path.string, problem: problem)
         }
         return false
     }

@@ -5,7 +5,7 @@ import BlobCore
 
 /// Never finds what others own, even with the scope `admin`, which lists everybody's files.
 struct FileSearch: Sendable {
-    let server: BlobServer
+    let client: BlobServiceClient
 
     /// All that match one of the patterns, the oldest first. They are found before anything is done with them.
     func matching(_ patterns: [FilePattern]) async throws -> [StoredFile] {
@@ -53,7 +53,7 @@ struct FileSearch: Sendable {
         var query = FileQuery()
         (query.search, query.order) = (text, .createdAt)
         var found: [StoredFile] = []
-        for try await page in server.filePages(query) {
+        for try await page in client.filePages(query) {
             found += page.items.filter { page.isOwn($0) && isWanted($0) }
         }
         return found

@@ -25,7 +25,7 @@ struct OneByOne {
                 (event.id, event.error) = (id, ReportedEvent.Failure(error))
                 if json { try JSONLines.print(event) }
                 if !json { Console.complain("\(DisplayText.safe(id)): \(ErrorText(error).whole)") }
-                if (error as? BlobServerError)?.concernsEveryFile ?? false, id != ids.last {
+                if (error as? BlobClientError)?.concernsEveryFile ?? false, id != ids.last {
                     Console.complain("stopped: the others would meet the same")
                     return false
                 }

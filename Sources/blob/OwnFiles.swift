@@ -30,7 +30,7 @@ final class OwnFiles: Sendable {
         var sizes: [[UInt8]: Set<Int64>] = [:]
     }
 
-    private let server: BlobServer
+    private let client: BlobServiceClient
     private let query: FileQuery
     private let reporter: TransferReporter
     private let now: @Sendable () -> Date
@@ -38,10 +38,10 @@ final class OwnFiles: Sendable {
 
     /// - Parameter text: what the names or paths of all files that matter hold.
     init(
-        on server: BlobServer, holding text: String? = nil, reporter: TransferReporter,
+        on client: BlobServiceClient, holding text: String? = nil, reporter: TransferReporter,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
-        (self.server, self.reporter, self.now) = (server, reporter, now)
+        (self.client, self.reporter, self.now) = (client, reporter, now)
         var query = FileQuery()
         (query.search, query.order) = (text, .createdAt)
         self.query = query
@@ -61,8 +61,8 @@ final class OwnFiles: Sendable {
             guard isTemporary, rest >= expires.timeIntervalSince(life.created) / 2 else { return nil }
         }
         do {
-            return try await server.blob(digest)
-        } catch BlobServerError.refused(let refusal) where refusal.code == BlobError.Code.blobCorrupt.name {
+            return try await client.blob(digest)
+        } catch BlobClientError.refused(let refusal) where refusal.code == BlobError.Code.blobCorrupt.name {
             return nil
         }
     }
@@ -90,7 +90,7 @@ final class OwnFiles: Sendable {
     private func list() async throws -> Listing {
         var listing = Listing()
         do {
-            for try await page in server.filePages(query) {
+            for try await page in client.filePages(query) {
                 guard let subject = page.subject else {
                     reporter.warn("the server does not tell whose the files are that it lists: all are uploaded")
                     return Listing()
@@ -98,7 +98,7 @@ final class OwnFiles: Sendable {
                 for file in page.items where file.owner == subject { Self.add(file, to: &listing) }
             }
             return listing
-        } catch BlobServerError.refused(let refusal) where [403, 404].contains(refusal.status) {
+        } catch BlobClientError.refused(let refusal) where [403, 404].contains(refusal.status) {
             reporter.warn("your files on the server cannot be listed, so all are uploaded: \(refusal)")
             return Listing()
         }

@@ -15,8 +15,8 @@ struct TreePlace: Equatable, Sendable {
     /// - Parameters:
     ///   - path: of a file on the server.
     ///   - folder: the beginning of the path, of which the last name alone is kept.
-    /// - Throws: ``BlobServerError/unexpectedAnswer(_:)`` for a path that leads elsewhere.
-    init(_ path: String, below folder: String) throws(BlobServerError) {
+    /// - Throws: ``BlobClientError/unexpectedAnswer(_:)`` for a path that leads elsewhere.
+    init(_ path: String, below folder: String) throws(BlobClientError) {
         guard (try? RelativePath(parsing: path)) != nil else {
             throw .unexpectedAnswer("it tells the path '\(path)', which may lead out of the folder")
         }
@@ -32,8 +32,8 @@ struct TreePlace: Equatable, Sendable {
 
     /// Makes the folders on the way. Blocks.
     ///
-    /// - Throws: ``BlobServerError/file(path:problem:)`` where something else is, or they cannot be made.
-    func makeFolders(in folder: FilePath) throws(BlobServerError) {
+    /// - Throws: ``BlobClientError/file(path:problem:)`` where something else is, or they cannot be made.
+    func makeFolders(in folder: FilePath) throws(BlobClientError) {
         var path = folder
         for name in names.dropLast() {
             path.append(name)

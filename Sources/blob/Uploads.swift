@@ -16,7 +16,7 @@ enum Sparing: Sendable {
 }
 
 struct Uploads: Sendable {
-    let server: BlobServer
+    let client: BlobServiceClient
     let options: UploadOptions
     let sparing: Sparing
     /// Whether a name that the server cannot hold is an error.
@@ -26,10 +26,10 @@ struct Uploads: Sendable {
     private let told = Told()
 
     init(
-        server: BlobServer, options: UploadOptions, sparing: Sparing = .nothing, hasStrictNames: Bool = false,
+        client: BlobServiceClient, options: UploadOptions, sparing: Sparing = .nothing, hasStrictNames: Bool = false,
         reporter: TransferReporter
     ) {
-        (self.server, self.options, self.sparing) = (server, options, sparing)
+        (self.client, self.options, self.sparing) = (client, options, sparing)
         (self.hasStrictNames, self.reporter) = (hasStrictNames, reporter)
     }
 
@@ -63,7 +63,7 @@ struct Uploads: Sendable {
         case .passedOver(let path, let reason): reporter.passOver(path.string, reason)
         case .failed(let path, let problem):
             reporter.end(
-                reporter.start(path.string), with: BlobServerError.file(path: path.string, problem: problem))
+                reporter.start(path.string), with: BlobClientError.file(path: path.string, problem: problem))
         }
     }
 
@@ -83,7 +83,7 @@ struct Uploads: Sendable {
     }
 
     private func send(_ path: FilePath, _ options: UploadOptions, _ id: Int) async throws -> TransferResult {
-        let file = try await server.upload(file: path, options: options, journal: journal) {
+        let file = try await client.upload(file: path, options: options, journal: journal) {
             reporter.note($0, of: id)
         }
         return result(file, path.string)
@@ -98,7 +98,7 @@ struct Uploads: Sendable {
         guard isChanged else { return name.text }
         if hasStrictNames {
             let problem = "its name, or that of a folder on its way, is none that the server can hold"
-            throw BlobServerError.file(path: path.string, problem: problem)
+            throw BlobClientError.file(path: path.string, problem: problem)
         }
         if told.isFirst(.changedName) {
             reporter.warn(
@@ -121,7 +121,7 @@ struct Uploads: Sendable {
     private func uploadStream() async {
         let label = options.name ?? "standard input"
         await report(label) { id in
-            let file = try await server.upload(
+            let file = try await client.upload(
                 options: options, progress: { reporter.note($0, of: id) }, next: { try await StandardInput.next() })
             return result(file, options.name ?? "-")
         }
@@ -149,10 +149,10 @@ struct Uploads: Sendable {
             (own, place) = (files, path)
         }
         reporter.remark("computing its digest", on: id)
-        let digest = try await BlobServer.digest(ofFile: path)
+        let digest = try await BlobServiceClient.digest(ofFile: path)
         guard let blob = try await own.blob(digest, at: place, isTemporary: options.isTemporary) else { return nil }
         return TransferResult(
-            digest: digest.hex, rest: [server.url(of: digest), path.string], size: blob.size, wasThere: true)
+            digest: digest.hex, rest: [client.url(of: digest), path.string], size: blob.size, wasThere: true)
     }
 
     private func result(_ file: StoredFile, _ path: String) -> TransferResult {

@@ -58,7 +58,7 @@ struct ChangedFileTests {
     func sameTimesMeanwhile() async throws {
         try await withStub([:], Manners(), Dropped.configuration) { stub, client in
             let dropped = try Dropped(Dropped.count)
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.upload(file: dropped.file, journal: dropped.journal) { event in
                     if case .moved(to: 1 << 20) = event { try? dropped.overwrite(at: 0, count: 1) }
                 }

@@ -9,8 +9,8 @@ import Testing
 
 @Suite("Several requests for one download", .serialized, .timeLimit(.minutes(10)))
 struct DownloadStreamTests {
-    private static var several: ClientConfiguration {
-        var configuration = ClientConfiguration.quick
+    private static var several: BlobServiceClient.Configuration {
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.downloadStreams = 4
         return configuration
     }
@@ -53,7 +53,7 @@ struct DownloadStreamTests {
         try await withStub([.download: faults], Manners(extras: [.ranges]), Self.several) { stub, client in
             let (bytes, folder, log) = (Sample.bytes(4 * Self.segment), try Folder(), EventLog())
             let digest = stub.model.publish(bytes)
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             try await client.download(digest, to: folder.path + "/target") { log.note($0) }
@@ -67,7 +67,7 @@ struct DownloadStreamTests {
         "a part of a blob, with and without ranges, in one request or several",
         arguments: [0..<1, 0..<1000, 999_999..<1_000_000, 500_000..<700_000], [true, false])
     func part(_ range: Range<Int64>, hasRanges: Bool) async throws {
-        for configuration in [ClientConfiguration.quick, Self.several] {
+        for configuration in [BlobServiceClient.Configuration.quick, Self.several] {
             let manners = Manners(extras: hasRanges ? [.ranges] : [])
             try await withStub([.download: [.cut(after: 100)]], manners, configuration) { stub, client in
                 let bytes = Sample.bytes(1_000_000)

@@ -70,7 +70,7 @@ struct DownloadTests {
 
     @Test("what came before a connection went silent is kept to the byte", arguments: [1, 524_288, 700_000])
     func silence(_ count: Int) async throws {
-        var configuration = ClientConfiguration.quick
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.silenceLimit = .seconds(1)
         let manners = Manners(extras: [.ranges])
         try await withStub([.download: [.stall(after: count)]], manners, configuration) { stub, client in
@@ -87,7 +87,7 @@ struct DownloadTests {
         try await withStub([.download: Array(repeating: fault, count: 100)]) { stub, client in
             let folder = try Folder()
             let digest = stub.model.publish(Sample.bytes(1000))
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             #expect(stub.model.seen.count == 5)
@@ -100,7 +100,7 @@ struct DownloadTests {
         try await withStub([.download: Array(repeating: .cut(after: 700_000), count: 100)]) { stub, client in
             let folder = try Folder()
             let digest = stub.model.publish(Sample.bytes(1_500_000))
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             // The HTTP client may drop some of what came before the end, and get further the next time.
@@ -114,7 +114,7 @@ struct DownloadTests {
         try await withStub([.download: [.answer(status)]], Manners(errors: .json)) { stub, client in
             let folder = try Folder()
             let digest = stub.model.publish([1])
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             #expect(error == .refused(ServerRefusal(status: status, code: "SOME_CODE", message: "No.")))
@@ -130,12 +130,12 @@ struct DownloadTests {
             let digest = stub.model.publish(bytes)
             var damaged = bytes
             damaged[500] ^= 1
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             #expect(error == .wrongDigest(expected: digest, found: BlobDigest(of: damaged)))
             #expect(folder.names.isEmpty)
-            await #expect(throws: BlobServerError.self) { try await client.download(digest) { _ in } }
+            await #expect(throws: BlobClientError.self) { try await client.download(digest) { _ in } }
         }
     }
 
@@ -144,7 +144,7 @@ struct DownloadTests {
         try await withStub([.download: [.strange(200, "<h1>Welcome</h1>")]]) { stub, client in
             let folder = try Folder()
             let digest = stub.model.publish(Sample.bytes(1000))
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             guard case .wrongDigest = error else { throw Failure("\(String(describing: error))") }
@@ -159,7 +159,7 @@ struct DownloadTests {
             let path = try folder.write([9, 9, 9], to: "target")
             let bytes = Sample.bytes(1000)
             let digest = stub.model.publish(bytes)
-            await #expect(throws: BlobServerError.self) { try await client.download(digest, to: path) }
+            await #expect(throws: BlobClientError.self) { try await client.download(digest, to: path) }
             #expect(try folder.read("target") == [9, 9, 9] && folder.names == ["target"])
             try await client.download(digest, to: path)
             #expect(try folder.read("target") == bytes && folder.names == ["target"])
@@ -235,7 +235,7 @@ struct DownloadTests {
         try await withStub { stub, client in
             let path = try Folder().path + "/nowhere/target"
             let digest = stub.model.publish([1])
-            let error = await #expect(throws: BlobServerError.self) { try await client.download(digest, to: path) }
+            let error = await #expect(throws: BlobClientError.self) { try await client.download(digest, to: path) }
             #expect(error == .file(path: path, problem: "cannot be written to: No such file or directory"))
             #expect(stub.model.seen.isEmpty)
         }
@@ -248,7 +248,7 @@ struct DownloadTests {
             try FileManager.default.createDirectory(
                 atPath: folder.path + "/target/inside", withIntermediateDirectories: true)
             let digest = stub.model.publish([1])
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
             guard case .file = error else { throw Failure("\(String(describing: error))") }

@@ -16,8 +16,8 @@ struct Dropped {
     static let pieceByteCount = 1 << 20
     static let count = 6 << 20
 
-    static var configuration: ClientConfiguration {
-        var configuration = ClientConfiguration.quick
+    static var configuration: BlobServiceClient.Configuration {
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.smallAppendByteCount = Int64(pieceByteCount)
         configuration.appendByteCount = Int64(pieceByteCount)
         return configuration
@@ -63,8 +63,8 @@ struct Dropped {
     }
 
     /// A run that the server refuses at the n-th append.
-    func drop(_ client: BlobServer) async throws {
-        let error = await #expect(throws: BlobServerError.self) {
+    func drop(_ client: BlobServiceClient) async throws {
+        let error = await #expect(throws: BlobClientError.self) {
             try await client.upload(file: file, journal: journal)
         }
         guard case .refused(let refusal) = error, refusal.status == 401 else {
@@ -91,7 +91,7 @@ struct Dropped {
 
     static func with(
         _ count: Int = count, after appends: Int = 3, _ manners: Manners = Manners(),
-        _ body: (Dropped, ReferenceServer, BlobServer) async throws -> Void
+        _ body: (Dropped, ReferenceServer, BlobServiceClient) async throws -> Void
     ) async throws {
         let faults = Dropped.faults(after: appends)
         try await withStub([.append: faults], manners, Dropped.configuration) { stub, client in

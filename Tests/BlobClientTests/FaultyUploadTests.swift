@@ -92,7 +92,7 @@ struct FaultyUploadTests {
     func bounded(_ operation: Operation, _ way: Way) async throws {
         let faults = Self.faults(operation, Array(repeating: .answer(503), count: 100), 300_000)
         try await withStub(faults) { stub, client in
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.upload(Sample.bytes(300_000), as: way)
             }
             guard case .refused(let refusal) = error, refusal.status == 503 else {
@@ -124,7 +124,7 @@ struct FaultyUploadTests {
         for errors in Manners.Errors.allCases where errors == .json || (operation, status) != (.complete, 400) {
             try await withStub([operation: [.answer(status)]], Manners(errors: errors)) { stub, client in
                 let log = EventLog()
-                let error = await #expect(throws: BlobServerError.self) {
+                let error = await #expect(throws: BlobClientError.self) {
                     try await client.upload(Sample.bytes(300_000), as: .file, log: log)
                 }
                 let code = errors == .json ? "SOME_CODE" : ""
@@ -138,10 +138,10 @@ struct FaultyUploadTests {
 
     @Test("a refusal at the head of a body that is still being sent is understood", arguments: [401, 403, 413])
     func early(_ status: Int) async throws {
-        var configuration = ClientConfiguration.quick
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.smallAppendByteCount = 64 << 20
         try await withStub([.append: [.answerAtHead(status)]], Manners(), configuration) { stub, client in
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.upload(Sample.bytes(20 << 20), as: .file)
             }
             #expect(error == .refused(ServerRefusal(status: status, code: "", message: "")))
@@ -170,7 +170,7 @@ struct FaultyUploadTests {
                 let bytes = Sample.bytes(300_000)
                 expect(bytes, arePublishedBy: stub, as: try await client.upload(bytes, as: .stream))
             } else {
-                await #expect(throws: BlobServerError.streamLost) {
+                await #expect(throws: BlobClientError.streamLost) {
                     try await client.upload(Sample.bytes(300_000), as: .stream)
                 }
             }
@@ -192,7 +192,7 @@ struct FaultyUploadTests {
     @Test("bytes that are changed each time are an error", arguments: Manners.Errors.allCases)
     func alwaysWrongBytes(_ errors: Manners.Errors) async throws {
         try await withStub([:], Manners(errors: errors, damagesUploads: .max)) { stub, client in
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.upload(Sample.bytes(1000), as: .file)
             }
             guard case .refused(let refusal) = error else { throw Failure("\(String(describing: error))") }
@@ -222,7 +222,7 @@ struct FaultyUploadTests {
         ], Way.allCases)
     func lies(_ lie: Lie, _ way: Way) async throws {
         try await withStub([:], lie.manners) { stub, client in
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.upload(Sample.bytes(300_000), as: way)
             }
             #expect(stub.model.files.isEmpty)

@@ -18,10 +18,10 @@ struct Failure: Error {
     }
 }
 
-extension ClientConfiguration {
+extension BlobServiceClient.Configuration {
     /// Pieces of 64 KiB, pauses of a millisecond, five tries.
-    static var quick: ClientConfiguration {
-        var configuration = ClientConfiguration()
+    static var quick: BlobServiceClient.Configuration {
+        var configuration = BlobServiceClient.Configuration()
         configuration.retries.triesWithoutProgress = 5
         configuration.retries.firstPause = .milliseconds(1)
         configuration.retries.longestPause = .milliseconds(2)
@@ -34,11 +34,11 @@ extension ClientConfiguration {
 /// A server of the reference document with these faults, and a client of it; both gone afterwards.
 func withStub(
     _ faults: [Operation: [Fault]] = [:], _ manners: Manners = Manners(),
-    _ configuration: ClientConfiguration = .quick, token: String? = ReferenceModel.token,
-    _ body: (ReferenceServer, BlobServer) async throws -> Void
+    _ configuration: BlobServiceClient.Configuration = .quick, token: String? = ReferenceModel.token,
+    _ body: (ReferenceServer, BlobServiceClient) async throws -> Void
 ) async throws {
     let stub = try await ReferenceServer.start(ReferenceModel(manners, faults))
-    let client = try BlobServer(stub.address, token: token, configuration: configuration)
+    let client = try BlobServiceClient(stub.address, token: token, configuration: configuration)
     let result: Result<Void, any Error>
     do {
         result = .success(try await body(stub, client))
@@ -137,7 +137,7 @@ final class EventLog: Sendable {
         events.withLock { $0.append(event) }
     }
 
-    var retries: [(error: BlobServerError, pause: Duration)] {
+    var retries: [(error: BlobClientError, pause: Duration)] {
         all.compactMap { if case .retrying(let error, let pause) = $0 { (error, pause) } else { nil } }
     }
 
@@ -158,7 +158,7 @@ enum Way: CaseIterable, Sendable {
     case file, stream
 }
 
-extension BlobServer {
+extension BlobServiceClient {
     /// Uploads bytes as a file or as a stream of uneven pieces.
     func upload(
         _ bytes: [UInt8], as way: Way, options: UploadOptions = UploadOptions(name: "sample.bin"),

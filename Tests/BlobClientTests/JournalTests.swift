@@ -138,7 +138,7 @@ struct JournalTests {
     func changedMeanwhile(_ change: Change) async throws {
         try await withStub([:], Manners(), Dropped.configuration) { stub, client in
             let dropped = try Dropped(Self.count)
-            let error = await #expect(throws: BlobServerError.self) {
+            let error = await #expect(throws: BlobClientError.self) {
                 try await client.upload(file: dropped.file, journal: dropped.journal) { event in
                     guard case .moved(to: 1 << 20) = event else { return }
                     switch change {
@@ -253,7 +253,7 @@ struct JournalTests {
         try await withStub([.append: Dropped.faults(after: 3)], Manners(), Dropped.configuration) { stub, client in
             let dropped = try Dropped(Self.count)
             let may = UploadOptions(path: "may/file")
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.upload(file: dropped.file, options: may, journal: dropped.journal)
             }
             #expect(dropped.journal.entries().map(\.options) == [UploadOptions(name: "file", path: "may/file")])
@@ -332,7 +332,7 @@ struct JournalTests {
     func nothing() async throws {
         try await withStub([.initiate: [.answer(403), .nothing]], Manners(), Dropped.configuration) { stub, client in
             let dropped = try Dropped(Self.count)
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.upload(file: dropped.file, journal: dropped.journal)
             }
             #expect(dropped.records.isEmpty)

@@ -36,7 +36,7 @@ struct LocalPathTests {
                 platformString: Array((dropped.folder.path + "/caf").utf8CString.dropLast()) + [-23, 0])
             let renamed = path.withPlatformString { rename(dropped.file, $0) }
             try #require(renamed == 0)
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.upload(file: path, journal: dropped.journal)
             }
             let entry = try #require(dropped.journal.entries().first)

@@ -24,7 +24,7 @@ struct PlainUploadTests {
 
     @Test("a small file takes two requests", arguments: [0, 1, 65_536], Way.allCases)
     func twoRequests(_ count: Int, _ way: Way) async throws {
-        var configuration = ClientConfiguration.quick
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.smallAppendByteCount = 1 << 20
         try await withStub([:], Manners(), configuration) { stub, client in
             _ = try await client.upload(Sample.bytes(count), as: way)
@@ -34,7 +34,7 @@ struct PlainUploadTests {
 
     @Test("pieces of at most 4 MiB go with the completion, as they are held in memory", arguments: Way.allCases)
     func lastPiece(_ way: Way) async throws {
-        var configuration = ClientConfiguration.quick
+        var configuration = BlobServiceClient.Configuration.quick
         configuration.smallAppendByteCount = 8 << 20
         try await withStub([:], Manners(), configuration) { stub, client in
             let bytes = Sample.bytes(5 << 20)
@@ -103,7 +103,7 @@ struct PlainUploadTests {
     func noFile(_ path: String) async throws {
         try await withStub { stub, client in
             let path = path.isEmpty ? try Folder().path : path
-            let error = await #expect(throws: BlobServerError.self) { try await client.upload(file: path) }
+            let error = await #expect(throws: BlobClientError.self) { try await client.upload(file: path) }
             guard case .file = error else { throw Failure("\(String(describing: error))") }
             #expect(stub.model.seen.isEmpty)
         }
@@ -113,14 +113,14 @@ struct PlainUploadTests {
     func statusAndDestroy() async throws {
         try await withStub([.complete: [.answer(403)]]) { stub, client in
             let began = Event()
-            await #expect(throws: BlobServerError.self) {
+            await #expect(throws: BlobClientError.self) {
                 try await client.upload(
                     options: UploadOptions(), progress: { if case .began = $0 { began.happens() } }, next: { nil })
             }
             await began.wait()
             #expect(stub.model.openUploads == 0, "a stream that was refused for good is given up")
-            await #expect(throws: BlobServerError.self) { try await client.status(of: UploadID()) }
-            await #expect(throws: BlobServerError.self) { try await client.destroy(UploadID()) }
+            await #expect(throws: BlobClientError.self) { try await client.status(of: UploadID()) }
+            await #expect(throws: BlobClientError.self) { try await client.destroy(UploadID()) }
         }
     }
 }

@@ -12,7 +12,8 @@ struct RedirectionTests {
     /// A server that sends its downloads on to another, with ranges and these faults.
     private func withBucket(
         _ faults: [Fault] = [], times: Int = 20, status: Int = 307,
-        _ body: (_ server: ReferenceServer, _ bucket: ReferenceServer, BlobServer, BlobDigest) async throws -> Void
+        _ body: (_ server: ReferenceServer, _ bucket: ReferenceServer, BlobServiceClient, BlobDigest) async throws ->
+            Void
     ) async throws {
         try await withStub([.download: faults], Manners(extras: [.ranges])) { bucket, _ in
             let digest = bucket.model.publish(Self.bytes)
@@ -53,7 +54,7 @@ struct RedirectionTests {
     @Test("what the other one refuses for good is said of it, without the signature")
     func refused() async throws {
         try await withBucket(Array(repeating: .answer(403), count: 10)) { server, bucket, client, digest in
-            let error = await #expect(throws: BlobServerError.self) { try await client.download(digest) { _ in } }
+            let error = await #expect(throws: BlobClientError.self) { try await client.download(digest) { _ in } }
             #expect(
                 error == .connection("\(bucket.address), where the server sends downloads, answered 403"))
             #expect(server.model.downloads.count == 5)
@@ -67,7 +68,7 @@ struct RedirectionTests {
             let location = "\(bucket.address)/api/blobs/\(digest)"
             try await withStub([.download: [.redirect(307, to: location)]]) { server, client in
                 let folder = try Folder()
-                let error = await #expect(throws: BlobServerError.self) {
+                let error = await #expect(throws: BlobClientError.self) {
                     try await client.download(digest, to: folder.path + "/target")
                 }
                 guard case .wrongDigest = error else { throw Failure("\(String(describing: error))") }
@@ -85,7 +86,7 @@ struct RedirectionTests {
             if count == 3 {
                 try await client.download(digest) { _ in }
             } else {
-                let error = await #expect(throws: BlobServerError.self) { try await client.download(digest) { _ in } }
+                let error = await #expect(throws: BlobClientError.self) { try await client.download(digest) { _ in } }
                 #expect(error == .unexpectedAnswer("it sends a download on more than 3 times"))
             }
             #expect(server.model.downloads.count == 4)
@@ -97,7 +98,7 @@ struct RedirectionTests {
     func noTarget(_ location: String?) async throws {
         try await withStub([.download: [.redirect(307, to: location)]]) { server, client in
             let digest = server.model.publish([1])
-            let error = await #expect(throws: BlobServerError.self) { try await client.download(digest) { _ in } }
+            let error = await #expect(throws: BlobClientError.self) { try await client.download(digest) { _ in } }
             guard case .unexpectedAnswer = error else { throw Failure("\(String(describing: error))") }
             #expect(server.model.downloads.count == 1)
         }
@@ -106,7 +107,7 @@ struct RedirectionTests {
     @Test("never from https to http")
     func downgrade() throws {
         let address = try #require(URL(string: "https://server:8887/api/blobs/x"))
-        #expect(throws: BlobServerError.self) { try Transport.target(of: "http://server:8887/y?secret", from: address) }
+        #expect(throws: BlobClientError.self) { try Transport.target(of: "http://server:8887/y?secret", from: address) }
         let url = try Transport.target(of: "https://bucket/y?a=b%2Fc", from: address)
         #expect(url.absoluteString == "https://bucket/y?a=b%2Fc")
     }

@@ -50,7 +50,7 @@ struct ReporterTests {
         reporter.end(first, with: result)
         let second = reporter.start("b")
         let refusal = ServerRefusal(status: 401, code: "UNAUTHORIZED", message: "No such token.", requestID: "r1")
-        reporter.end(second, with: BlobServerError.refused(refusal))
+        reporter.end(second, with: BlobClientError.refused(refusal))
         reporter.passOver("c", "is a symbolic link")
         reporter.finish(hint: nil)
     }

@@ -19,7 +19,7 @@ struct TreePlaceTests {
 
     @Test(arguments: ["d/../../etc/passwd", "/etc/passwd", "d//x", "d/.", "d/\n", ""])
     func refused(_ path: String) {
-        #expect(throws: BlobServerError.self) { try TreePlace(path, below: "d") }
+        #expect(throws: BlobClientError.self) { try TreePlace(path, below: "d") }
     }
 
     @Test("folders are made below the target alone: never through a link, nor in the place of a file")
@@ -35,7 +35,7 @@ struct TreePlaceTests {
         try FileManager.default.createSymbolicLink(atPath: folder.appending("link").string, withDestinationPath: "d")
         try Data().write(to: URL(fileURLWithPath: folder.appending("file").string))
         for path in ["link/x", "file/x"] {
-            #expect(throws: BlobServerError.self) { try TreePlace(path, below: "").makeFolders(in: folder) }
+            #expect(throws: BlobClientError.self) { try TreePlace(path, below: "").makeFolders(in: folder) }
         }
         #expect(throws: Errno.notDirectory) { try folder.appending("file/x").makeFolders() }
     }

@@ -52,10 +52,10 @@ struct DeleteCommand: AsyncParsableCommand {
                 "delete --match asks before it deletes, and there is no terminal: give --yes, or --dry-run")
         }
         let (ids, match, dryRun, yes, json) = (ids, match, dryRun, yes, json)
-        let areAllDone = try await serverFlags.given().choice().withServer(.asking) { server in
+        let areAllDone = try await serverFlags.given().choice().withClient(.asking) { client in
             let deleting = OneByOne(json: json, done: .deleted, word: "deleted")
-            if match.isEmpty { return try await deleting.run(ids) { try await server.deleteFile($0) } }
-            let files = try await Self.files(matching: match, on: server)
+            if match.isEmpty { return try await deleting.run(ids) { try await client.deleteFile($0) } }
+            let files = try await Self.files(matching: match, on: client)
             if dryRun {
                 try Self.show(files, asJSON: json)
                 return true
@@ -64,13 +64,15 @@ struct DeleteCommand: AsyncParsableCommand {
                 Output.tell("Nothing was deleted.")
                 return false
             }
-            return try await deleting.run(files.compactMap(\.id)) { try await server.deleteFile($0) }
+            return try await deleting.run(files.compactMap(\.id)) { try await client.deleteFile($0) }
         }
         if !areAllDone { throw ExitCode.failure }
     }
 
-    private static func files(matching patterns: [FilePattern], on server: BlobServer) async throws -> [StoredFile] {
-        let files = try await FileSearch(server: server).matching(patterns)
+    private static func files(matching patterns: [FilePattern], on client: BlobServiceClient) async throws
+        -> [StoredFile]
+    {
+        let files = try await FileSearch(client: client).matching(patterns)
         if files.isEmpty { throw Problem("none of your files matches; nothing was deleted") }
         guard files.allSatisfy({ $0.owner != nil && $0.id != nil }) else {
             throw Problem("the server does not tell whose files it lists: delete them by id; nothing was deleted")

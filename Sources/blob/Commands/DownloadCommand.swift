@@ -118,9 +118,9 @@ struct DownloadCommand: AsyncParsableCommand {
             try await reporter.telling {
                 // One server after the other: each has its own token and certificates.
                 for share in shares {
-                    try await share.choice.withServer(transport) { server in
+                    try await share.choice.withClient(transport) { client in
                         let downloads = Downloads(
-                            from: server, to: target, replaces: force, range: range, reporter: reporter)
+                            from: client, to: target, replaces: force, range: range, reporter: reporter)
                         let items = await share.items(of: downloads, takesNewest: newest)
                         if dryRun { return try await downloads.show(items, asJSON: reporter.style == .json) }
                         try await downloads.run(items, jobs: jobs)

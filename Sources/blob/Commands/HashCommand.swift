@@ -26,7 +26,7 @@ struct HashCommand: AsyncParsableCommand {
         for path in paths {
             let file = try PathArgument.path(path)
             do {
-                let digest = path == "-" ? try await standardInput() : try await BlobServer.digest(ofFile: file)
+                let digest = path == "-" ? try await standardInput() : try await BlobServiceClient.digest(ofFile: file)
                 if json {
                     try JSONLines.print(["digest": digest.hex, "path": path])
                 } else {
@@ -35,7 +35,7 @@ struct HashCommand: AsyncParsableCommand {
                     let line = Self.line(digest, name, isShown: Terminal.isTerminal(.standardOutput))
                     try (line + [UInt8(ascii: "\n")]).withUnsafeBytes { try Output.write($0) }
                 }
-            } catch let error as BlobServerError {
+            } catch let error as BlobClientError {
                 hasFailed = true
                 Console.complain("\(DisplayText.safe(path)): \(ErrorText(error, isNamed: true).whole)")
             }

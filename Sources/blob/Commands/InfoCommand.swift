@@ -43,7 +43,7 @@ struct InfoCommand: AsyncParsableCommand {
         case .name(let name):
             try show(
                 await asking(serverFlags.given().choice()) {
-                    try await FileSearch(server: $0).one(named: name, takesNewest: newest).withWholeURL($0)
+                    try await FileSearch(client: $0).one(named: name, takesNewest: newest).withWholeURL($0)
                 })
         case .digest(let digest):
             try show(await asking(serverFlags.given().choice()) { try await BlobDescription(of: digest, on: $0) })
@@ -54,9 +54,9 @@ struct InfoCommand: AsyncParsableCommand {
     }
 
     private func asking<Value: Sendable>(
-        _ choice: ServerChoice, _ question: @Sendable (BlobServer) async throws -> Value
+        _ choice: ServerChoice, _ question: @Sendable (BlobServiceClient) async throws -> Value
     ) async throws -> Value {
-        try await choice.withServer(.asking) { try await question($0) }
+        try await choice.withClient(.asking) { try await question($0) }
     }
 
     private func show(_ file: StoredFile) throws {
@@ -96,14 +96,14 @@ private struct BlobDescription: Encodable, Sendable {
     /// `nil` when they cannot be listed.
     var files: [StoredFile]?
 
-    init(of digest: BlobDigest, on server: BlobServer) async throws {
-        guard let blob = try await server.blob(digest) else {
+    init(of digest: BlobDigest, on client: BlobServiceClient) async throws {
+        guard let blob = try await client.blob(digest) else {
             throw Problem("the server has no blob with this digest, or it is damaged there")
         }
-        (self.digest, size, name, url) = (digest.hex, blob.size, blob.name, server.url(of: digest))
+        (self.digest, size, name, url) = (digest.hex, blob.size, blob.name, client.url(of: digest))
         do {
-            files = try await FileSearch(server: server).having(digest).map { $0.withWholeURL(server) }
-        } catch BlobServerError.refused(let refusal) where [401, 403, 404].contains(refusal.status) {
+            files = try await FileSearch(client: client).having(digest).map { $0.withWholeURL(client) }
+        } catch BlobClientError.refused(let refusal) where [401, 403, 404].contains(refusal.status) {
             // A download may need no token, or one that lists nothing.
         }
     }

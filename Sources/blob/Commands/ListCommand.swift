@@ -21,9 +21,9 @@ struct ListFlags: ParsableArguments {
     }
 
     /// Prints the files, as a part of `page`.
-    func print(_ files: [StoredFile], of page: FilePage, from server: BlobServer) throws {
+    func print(_ files: [StoredFile], of page: FilePage, from client: BlobServiceClient) throws {
         let lines = files.map { file in
-            if json { return JSONLines.text(file.withWholeURL(server)) }
+            if json { return JSONLines.text(file.withWholeURL(client)) }
             return long ? FileLine.long(file) : FileLine.short(file, owner: page.isOwn(file) ? nil : file.owner)
         }
         try Output.write(lines.map { $0 + "\n" }.joined())
@@ -74,11 +74,11 @@ struct ListCommand: AsyncParsableCommand {
         }
         query.top = min(100, limit ?? 100)
         let (first, limit, flags) = (query, limit ?? .max, listFlags)
-        try await serverFlags.given().choice().withServer(.asking) { server in
+        try await serverFlags.given().choice().withClient(.asking) { client in
             var rest = limit
-            for try await page in server.filePages(first) {
+            for try await page in client.filePages(first) {
                 let files = Array(page.items.prefix(rest))
-                try flags.print(files, of: page, from: server)
+                try flags.print(files, of: page, from: client)
                 rest -= files.count
                 if rest == 0 { return }
             }
@@ -131,9 +131,9 @@ struct FindCommand: AsyncParsableCommand {
             patterns: patterns, larger: larger?.bytes, smaller: smaller?.bytes, before: older?.date(at: now),
             after: newer?.date(at: now))
         let (asked, flags) = (query, listFlags)
-        try await serverFlags.given().choice().withServer(.asking) { server in
-            for try await page in server.filePages(asked) {
-                try flags.print(page.items.filter(filter.takes), of: page, from: server)
+        try await serverFlags.given().choice().withClient(.asking) { client in
+            for try await page in client.filePages(asked) {
+                try flags.print(page.items.filter(filter.takes), of: page, from: client)
             }
         }
     }
@@ -158,9 +158,9 @@ struct FindCommand: AsyncParsableCommand {
 
 extension StoredFile {
     /// The server tells a path.
-    func withWholeURL(_ server: BlobServer) -> Self {
+    func withWholeURL(_ client: BlobServiceClient) -> Self {
         var file = self
-        file.url = url.map { $0.hasPrefix("/") ? server.address + $0 : $0 }
+        file.url = url.map { $0.hasPrefix("/") ? client.address + $0 : $0 }
         return file
     }
 }

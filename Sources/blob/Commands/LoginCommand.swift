@@ -56,7 +56,7 @@ struct LoginCommand: AsyncParsableCommand {
         }
         let address = try Self.address(given, name: name)
         guard let host = URLComponents(string: address)?.host, ServerAddress.isAddress(address) else {
-            throw UsageProblem(BlobServerError.invalidAddress(address).description)
+            throw UsageProblem(BlobClientError.invalidAddress(address).description)
         }
         if ServerAddress.isOpen(address) {
             Console.complain("warning: without https, the token can be read by everybody on the way to \(host)")
@@ -65,10 +65,10 @@ struct LoginCommand: AsyncParsableCommand {
         let ca =
             try given.ca.map { FilePath($0).absolute.string } ?? given.stored().servers[name]?.ca
         let token = try await token(given, for: host)
-        let trust: ClientConfiguration.Trust =
+        let trust: BlobServiceClient.Configuration.Trust =
             given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system
         let choice = try given.choice(address, token: token, trust: trust)
-        let scopes = try await choice.withServer(.asking) { try await Self.trying($0) }
+        let scopes = try await choice.withClient(.asking) { try await Self.trying($0) }
 
         // Read again: another login may have been made while the token was typed.
         let path = ServerList.path(given.environment)
@@ -122,17 +122,17 @@ struct LoginCommand: AsyncParsableCommand {
 
     /// - Returns: what to say about the token.
     /// - Throws: when the server does not know the token.
-    private static func trying(_ server: BlobServer) async throws -> String {
+    private static func trying(_ client: BlobServiceClient) async throws -> String {
         var query = FileQuery()
         query.top = 1
         do {
-            _ = try await server.files(query)
+            _ = try await client.files(query)
             return "The server knows the token."
-        } catch BlobServerError.refused(let refusal) where refusal.status == 401 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 401 {
             throw Problem("the server does not know this token, or it has expired; nothing was stored")
-        } catch BlobServerError.refused(let refusal) where refusal.status == 403 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 403 {
             return "The server knows the token, which may not list files."
-        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 404 {
             // The reference API has no list, nor anything else that only asks.
             return "The server has no list of files, so the token could not be tried; see that the address is right."
         }

@@ -38,7 +38,7 @@ struct StatusCommand: AsyncParsableCommand {
         if let entry = entries.first(where: { $0.upload == id }) {
             return try show([try await UploadState(of: entry, given)])
         }
-        let status = try await given.choice().withServer(.asking) { try await $0.status(of: id) }
+        let status = try await given.choice().withClient(.asking) { try await $0.status(of: id) }
         try show([UploadState(status, on: try given.choice().address)])
     }
 
@@ -77,11 +77,11 @@ struct UploadState: Encodable {
         (upload, server, path) = (entry.upload.description, entry.server, entry.path.string)
         (size, updated) = (entry.size, entry.updated)
         do {
-            let status = try await given.choice(at: entry.server).withServer(.asking) {
+            let status = try await given.choice(at: entry.server).withClient(.asking) {
                 try await $0.status(of: entry.upload)
             }
             (offset, expires) = (status.offset, status.expires)
-        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {
+        } catch BlobClientError.refused(let refusal) where refusal.status == 404 {
             remark = "gone, begins anew"
         } catch let problem as UsageProblem {
             throw problem
@@ -127,7 +127,7 @@ struct CancelCommand: AsyncParsableCommand {
                 if UploadJournal.standard.isInUse(id) {
                     throw Problem("another process works on it; end that first, with SIGINT")
                 }
-                return try await given.choice().withServer(.asking) { try await $0.destroy(id) }
+                return try await given.choice().withClient(.asking) { try await $0.destroy(id) }
             }
             try await entry.destroy(given)
             UploadJournal.standard.remove(entry)
@@ -140,8 +140,8 @@ extension UploadJournal.Entry {
     /// Gives the upload up; nothing when its server has forgotten it.
     fileprivate func destroy(_ given: GivenSettings) async throws {
         do {
-            try await given.choice(at: server).withServer(.asking) { try await $0.destroy(upload) }
-        } catch BlobServerError.refused(let refusal) where refusal.status == 404 {}
+            try await given.choice(at: server).withClient(.asking) { try await $0.destroy(upload) }
+        } catch BlobClientError.refused(let refusal) where refusal.status == 404 {}
     }
 }
 
@@ -199,24 +199,24 @@ struct ResumeCommand: AsyncParsableCommand {
         let wanted = try PathArgument.paths(paths).map { (path: $0.string, absolute: $0.absolute) }
         for (path, absolute) in wanted where !entries.contains(where: { $0.path == absolute }) {
             let problem = "no upload of it was left unfinished, or another process works on it"
-            reporter.end(reporter.start(path), with: BlobServerError.file(path: path, problem: problem))
+            reporter.end(reporter.start(path), with: BlobClientError.file(path: path, problem: problem))
         }
         return entries.filter { entry in wanted.contains { $0.absolute == entry.path } }
     }
 
     private static func resume(
         _ entries: [UploadJournal.Entry], on choice: ServerChoice, _ given: GivenSettings,
-        _ configuration: ClientConfiguration, jobs: Int, _ reporter: TransferReporter
+        _ configuration: BlobServiceClient.Configuration, jobs: Int, _ reporter: TransferReporter
     ) async throws {
-        try await choice.withServer(configuration) { server in
+        try await choice.withClient(configuration) { client in
             let queue = WorkQueue(entries)
-            await reporter.work(jobs: jobs, next: { queue.next() }) { await finish($0, on: server, given, reporter) }
+            await reporter.work(jobs: jobs, next: { queue.next() }) { await finish($0, on: client, given, reporter) }
             if !queue.isEmpty { reporter.endEarly() }
         }
     }
 
     private static func finish(
-        _ entry: UploadJournal.Entry, on server: BlobServer, _ given: GivenSettings, _ reporter: TransferReporter
+        _ entry: UploadJournal.Entry, on client: BlobServiceClient, _ given: GivenSettings, _ reporter: TransferReporter
     ) async {
         guard !isGone(entry.path) else {
             let id = reporter.start(entry.path.string)
@@ -224,13 +224,13 @@ struct ResumeCommand: AsyncParsableCommand {
                 try await entry.destroy(given)
                 UploadJournal.standard.remove(entry)
                 let problem = "is gone; its upload was given up"
-                reporter.end(id, with: BlobServerError.file(path: entry.path.string, problem: problem))
+                reporter.end(id, with: BlobClientError.file(path: entry.path.string, problem: problem))
             } catch {
                 reporter.end(id, with: error)
             }
             return
         }
-        await Uploads(server: server, options: entry.options, reporter: reporter).resume(entry)
+        await Uploads(client: client, options: entry.options, reporter: reporter).resume(entry)
     }
 
     /// `false` also for a file that cannot be looked at, such as on a disk that does not answer: it may come again.

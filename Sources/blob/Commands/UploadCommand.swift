@@ -74,17 +74,17 @@ struct UploadCommand: AsyncParsableCommand {
         let paths = try PathArgument.paths(paths)
         let choice = try serverFlags.given().choice()
         try await Interruption.cancelling {
-            try await choice.withServer(configuration) { server in
+            try await choice.withClient(configuration) { client in
                 let sparing: Sparing =
                     if skipExisting {
-                        .sameBytes(OwnFiles(on: server, reporter: reporter))
+                        .sameBytes(OwnFiles(on: client, reporter: reporter))
                     } else if recursive && !again {
-                        .samePlace(OwnFiles(on: server, holding: FileWalk.folder(of: paths), reporter: reporter))
+                        .samePlace(OwnFiles(on: client, holding: FileWalk.folder(of: paths), reporter: reporter))
                     } else {
                         .nothing
                     }
                 let uploads = Uploads(
-                    server: server, options: options, sparing: sparing, hasStrictNames: strictNames,
+                    client: client, options: options, sparing: sparing, hasStrictNames: strictNames,
                     reporter: reporter)
                 try await reporter.telling {
                     async let counting: Void = uploads.count(FileWalk(paths, isRecursive: recursive))

@@ -12,7 +12,7 @@ struct ErrorText {
 
     /// - Parameter isNamed: whether the file that it is about has been named before it.
     init(_ error: any Error, isNamed: Bool = false) {
-        let server = error as? BlobServerError
+        let server = error as? BlobClientError
         let ambiguity = error as? AmbiguousName
         advice = server?.advice ?? ambiguity.map { _ in AmbiguousName.advice }
         choices = ambiguity?.lines ?? []

@@ -182,7 +182,7 @@ final class TransferReporter: Sendable {
         state.withLock { state in
             guard let row = state.board.rows[id] else { return }
             state.board.end(id, isThere: false)
-            let isOfAll = (error as? BlobServerError)?.concernsEveryFile ?? false
+            let isOfAll = (error as? BlobClientError)?.concernsEveryFile ?? false
             // Those that were on their way at the same time meet the same: it is told once.
             guard !(error is CancellationError || isOfAll && state.isHalted) else {
                 return state.summary.interrupted += 1

@@ -11,7 +11,7 @@ struct ProxyChoice: Sendable {
     var environment: [String: String]
 
     /// - Throws: ``UsageProblem`` for a proxy that cannot be used.
-    func proxy(for address: String) throws(UsageProblem) -> ClientConfiguration.Proxy? {
+    func proxy(for address: String) throws(UsageProblem) -> BlobServiceClient.Configuration.Proxy? {
         if let flag { return flag == "none" ? nil : try Self.parsed(flag, from: "--proxy") }
         guard let server = URLComponents(string: address), let host = server.host?.lowercased() else { return nil }
         let isSecure = server.scheme?.lowercased() == "https"
@@ -37,7 +37,9 @@ struct ProxyChoice: Sendable {
         }
     }
 
-    private static func parsed(_ text: String, from source: String) throws(UsageProblem) -> ClientConfiguration.Proxy {
+    private static func parsed(_ text: String, from source: String) throws(UsageProblem)
+        -> BlobServiceClient.Configuration.Proxy
+    {
         let url = URLComponents(string: text.contains("://") ? text : "http://" + text)
         guard let url, let host = url.host, !host.isEmpty, ["", "/"].contains(url.path), url.query == nil else {
             throw UsageProblem("\(source): a proxy is given as http://HOST:PORT, and this is none")
@@ -50,7 +52,7 @@ struct ProxyChoice: Sendable {
             throw UsageProblem("\(source): which port has the proxy? Give http://HOST:PORT")
         }
         let credentials = url.user.map { "\($0):\(url.password ?? "")" }
-        return ClientConfiguration.Proxy(
+        return BlobServiceClient.Configuration.Proxy(
             host: host.trimmingCharacters(in: ["[", "]"]), port: port, credentials: credentials)
     }
 }

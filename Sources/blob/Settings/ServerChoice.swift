@@ -74,7 +74,7 @@ struct GivenSettings: Sendable {
 
     /// A server of which everything is known, by the way that was asked for.
     func choice(
-        _ address: String, token: String?, trust: ClientConfiguration.Trust
+        _ address: String, token: String?, trust: BlobServiceClient.Configuration.Trust
     ) throws(UsageProblem) -> ServerChoice {
         let proxy = try ProxyChoice(flag: proxy, environment: environment).proxy(for: address)
         return ServerChoice(address: address, token: token, trust: trust, proxy: proxy)
@@ -98,7 +98,7 @@ struct GivenSettings: Sendable {
         }
     }
 
-    private func trust(_ known: () throws -> ServerList.Server?) throws -> ClientConfiguration.Trust {
+    private func trust(_ known: () throws -> ServerList.Server?) throws -> BlobServiceClient.Configuration.Trust {
         if isInsecure { return .anything }
         return try (ca ?? known()?.ca).map { .certificates(path: $0) } ?? .system
     }
@@ -120,29 +120,29 @@ struct GivenSettings: Sendable {
 struct ServerChoice: Equatable {
     var address: String
     var token: String?
-    var trust: ClientConfiguration.Trust
-    var proxy: ClientConfiguration.Proxy?
+    var trust: BlobServiceClient.Configuration.Trust
+    var proxy: BlobServiceClient.Configuration.Proxy?
 
     /// Runs `body` with the server, and closes its connections.
     ///
     /// - Throws: ``UsageProblem`` for an address or certificates that cannot be used, and what `body` throws.
-    func withServer<Value: Sendable>(
-        _ configuration: ClientConfiguration, _ body: @Sendable (BlobServer) async throws -> Value
+    func withClient<Value: Sendable>(
+        _ configuration: BlobServiceClient.Configuration, _ body: @Sendable (BlobServiceClient) async throws -> Value
     ) async throws -> Value {
         var configuration = configuration
         (configuration.trust, configuration.proxy) = (trust, proxy)
-        let server: BlobServer
+        let client: BlobServiceClient
         do {
-            server = try BlobServer(address, token: token, configuration: configuration)
+            client = try BlobServiceClient(address, token: token, configuration: configuration)
         } catch {
             throw UsageProblem(error.description)
         }
         do {
-            let value = try await body(server)
-            await server.shutdown()
+            let value = try await body(client)
+            await client.shutdown()
             return value
         } catch {
-            await server.shutdown()
+            await client.shutdown()
             throw error
         }
     }

@@ -33,8 +33,8 @@ struct TransferFlags: ParsableArguments {
     }
 
     /// For transfers with so many connections.
-    func configuration(connections: Int) -> ClientConfiguration {
-        var configuration = ClientConfiguration()
+    func configuration(connections: Int) -> BlobServiceClient.Configuration {
+        var configuration = BlobServiceClient.Configuration.ofThisProgram
         configuration.connectionLimit = max(configuration.connectionLimit, connections)
         configuration.retries.triesWithoutProgress = retries + 1
         if let wait { configuration.retries.leastTime = .seconds(wait.seconds) }
@@ -43,10 +43,16 @@ struct TransferFlags: ParsableArguments {
     }
 }
 
-extension ClientConfiguration {
+extension BlobServiceClient.Configuration {
+    fileprivate static var ofThisProgram: Self {
+        var configuration = Self()
+        configuration.userAgent = "blob"
+        return configuration
+    }
+
     /// For a person who waits for one answer.
-    static var asking: ClientConfiguration {
-        var configuration = ClientConfiguration()
+    static var asking: Self {
+        var configuration = ofThisProgram
         configuration.retries.triesWithoutProgress = 3
         return configuration
     }

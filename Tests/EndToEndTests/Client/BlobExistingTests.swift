@@ -54,13 +54,13 @@ struct BlobExistingTests {
         let client = try await Client.newSubject()
         let published = try await client.publish(try Sample.bytes(1000), temporary: true)
         let life = try Dates.rfc3339(published.body["expires_at"]).timeIntervalSinceNow
-        let server = try BlobServer(client.server.address, token: client.bearer)
-        let files = OwnFiles(on: server, reporter: TransferReporter(style: .quiet)) {
+        let own = try BlobServiceClient(client.server.address, token: client.bearer)
+        let files = OwnFiles(on: own, reporter: TransferReporter(style: .quiet)) {
             Date(timeIntervalSinceNow: life * share)
         }
         let blob = try await files.blob(BlobDigest(parsing: published.digest), isTemporary: true)
         #expect((blob != nil) == counts)
-        await server.shutdown()
+        await own.shutdown()
     }
 
     @Test("with a token that may not list, all is sent, and it says so once")

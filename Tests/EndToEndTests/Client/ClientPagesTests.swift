@@ -10,7 +10,7 @@ struct ClientPagesTests {
     @Test("paths come back, and a file that stays is listed once, whatever goes meanwhile")
     func pages() async throws {
         let client = try await Client.newSubject()
-        let server = try BlobServer(client.server.address, token: client.bearer)
+        let server = try BlobServiceClient(client.server.address, token: client.bearer)
         let paths = (0..<12).map { "2026/مايو/\($0 / 4)/call \($0).wav" }
         var uploaded: [StoredFile] = []
         for path in paths {

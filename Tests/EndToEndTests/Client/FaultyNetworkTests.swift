@@ -29,7 +29,7 @@ struct FaultyNetworkTests {
 
     private func runs(_ count: Int, of tool: BlobTool?) async throws {
         let server = try await ServerProcess.shared
-        let direct = try BlobServer(server.address, token: try server.adminToken())
+        let direct = try BlobServiceClient(server.address, token: try server.adminToken())
         let world = FaultyRun.World(server: server, direct: direct, tool: tool, folder: try TemporaryFolder())
         let runs = Runs(count: count)
         let start = ContinuousClock.now
@@ -91,7 +91,7 @@ struct FaultyRun: CustomStringConvertible {
     struct World: Sendable {
         let server: ServerProcess
         /// Past the proxy.
-        let direct: BlobServer
+        let direct: BlobServiceClient
         /// Does the work in place of the library.
         let tool: BlobTool?
         let folder: TemporaryFolder
@@ -155,13 +155,14 @@ struct FaultyRun: CustomStringConvertible {
     func run() async throws -> FaultProxy.Counts {
         let port = world.server.port
         let proxy = try await FaultProxy.start(faults: faults) { port }
-        var configuration = ClientConfiguration()
+        var configuration = BlobServiceClient.Configuration()
         configuration.appendByteCount = Int64(pieceByteCount)
         configuration.smallAppendByteCount = Int64(pieceByteCount)
         configuration.retries.firstPause = .milliseconds(1)
         configuration.retries.longestPause = .milliseconds(20)
         configuration.silenceLimit = .seconds(2)
-        let client = try BlobServer(proxy.address, token: world.server.adminToken(), configuration: configuration)
+        let client = try BlobServiceClient(
+            proxy.address, token: world.server.adminToken(), configuration: configuration)
         let result: Result<Void, any Error>
         do {
             switch kind {
@@ -200,7 +201,7 @@ struct FaultyRun: CustomStringConvertible {
         return word
     }
 
-    private func upload(_ client: BlobServer, _ proxy: FaultProxy) async throws {
+    private func upload(_ client: BlobServiceClient, _ proxy: FaultProxy) async throws {
         let digest = BlobDigest(of: bytes)
         var file: StoredFile
         if kind == .file {
@@ -232,7 +233,7 @@ struct FaultyRun: CustomStringConvertible {
         }
     }
 
-    private func download(_ client: BlobServer, _ proxy: FaultProxy) async throws {
+    private func download(_ client: BlobServiceClient, _ proxy: FaultProxy) async throws {
         let digest = BlobDigest(of: bytes)
         _ = try await world.direct.upload(options: UploadOptions(name: name), next: Self.once(bytes))
         if kind == .download {

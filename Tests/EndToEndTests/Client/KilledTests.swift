@@ -28,11 +28,11 @@ struct KilledTests {
             let path = try Self.file(in: server.folder.path)
             let port = Mutex(server.port)
             let proxy = try await FaultProxy.start { port.withLock { $0 } }
-            var configuration = ClientConfiguration()
+            var configuration = BlobServiceClient.Configuration()
             configuration.retries.firstPause = .milliseconds(20)
             configuration.retries.triesWithoutProgress = 100
             configuration.retries.longestPause = .milliseconds(200)
-            let client = try BlobServer(proxy.address, token: server.adminToken(), configuration: configuration)
+            let client = try BlobServiceClient(proxy.address, token: server.adminToken(), configuration: configuration)
             let upload = Task { try await client.upload(file: path) }
             defer { upload.cancel() }
             var generator = SystemRandomNumberGenerator()
@@ -45,13 +45,13 @@ struct KilledTests {
                 port.withLock { $0 = server.port }
             }
             let file = try await upload.value
-            #expect(try await file.digest == BlobServer.digest(ofFile: path).hex)
+            #expect(try await file.digest == BlobServiceClient.digest(ofFile: path).hex)
             await client.shutdown()
             try await proxy.stop()
             let sent = proxy.counts.up
             print("\(Self.killCount) kills of the server: \((sent - Self.byteCount) >> 20) MiB sent twice")
             #expect(sent <= Self.byteCount + Int64(Self.killCount) * Self.lostPerKill)
-            let direct = try BlobServer(server.address, token: server.adminToken())
+            let direct = try BlobServiceClient(server.address, token: server.adminToken())
             let page = try await direct.files()
             #expect(page.items.map(\.size) == [Self.byteCount] && page.items.map(\.digest) == [file.digest])
             await direct.shutdown()
@@ -80,7 +80,7 @@ struct KilledTests {
             #expect(tool.journal().count == 1 && tool.journal().allSatisfy { !$0.contains(tool.token) })
             let last = try await tool.run(upload)
             #expect(last.end == .code(0), "\(last)")
-            #expect(try await last.firstWords == [BlobServer.digest(ofFile: path).hex])
+            #expect(try await last.firstWords == [BlobServiceClient.digest(ofFile: path).hex])
             #expect(tool.journal() == [])
             try await proxy.stop()
             let sent = proxy.counts.up

@@ -1,9 +1,9 @@
-// What can go wrong between a client and its server, in words for the person who waits.
+// What can go wrong between a client and its server.
 
 public import BlobCore
 
 /// Why a call failed, after everything that could be tried again was.
-public enum BlobServerError: Error, Equatable, Sendable {
+public enum BlobClientError: Error, Equatable, Sendable {
     /// The server refused, and asking again would change nothing.
     case refused(ServerRefusal)
     /// No connection, or one that broke.
@@ -58,14 +58,9 @@ public struct ServerRefusal: Equatable, Sendable {
     var isOfToken: Bool {
         status == 401 || status == 403 && code == BlobError.Code.forbidden.name
     }
-
-    /// Whether the caller has as many open uploads as it may have, which is told apart from a server that is busy.
-    var isOfOpenUploads: Bool {
-        status == 429 && code == BlobError.Code.tooManyUploads.name
-    }
 }
 
-extension BlobServerError: CustomStringConvertible {
+extension BlobClientError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .refused(let refusal): refusal.description
@@ -94,22 +89,6 @@ extension BlobServerError: CustomStringConvertible {
         case .unexpectedAnswer, .file, .fileChanged, .streamLost, .wrongDigest: false
         }
     }
-
-    /// What the person may do next; `nil` where there is nothing but to wait.
-    public var advice: String? {
-        switch self {
-        case .refused(let refusal): refusal.advice
-        case .connection:
-            "see that the server runs and the address is right, then run the same command again: it goes on"
-        case .untrusted:
-            "name the certificate of its authority with --ca FILE, and see that this machine's clock is right"
-        case .unexpectedAnswer: "see that the address is that of a blob server, without '/api'"
-        case .fileChanged: "upload it again when nobody writes to it"
-        case .streamLost: "make the stream anew"
-        case .wrongDigest: "try again; if it stays so, tell the server's operator, who may run 'blobd check'"
-        case .invalidAddress, .certificates, .file: nil
-        }
-    }
 }
 
 extension ServerRefusal: CustomStringConvertible {
@@ -117,21 +96,5 @@ extension ServerRefusal: CustomStringConvertible {
         let name = code.isEmpty ? "" : " \(code)"
         let words = message.isEmpty ? "" : ": \(message)"
         return "the server answered \(status)\(name)\(words)"
-    }
-
-    fileprivate var advice: String? {
-        switch status {
-        case 300...399: "the server is at another address now: give that one, or https:// in place of http://"
-        case 401: "the token is missing, mistyped or expired: give BLOB_TOKEN, or store one with 'blob login'"
-        case 403 where code == BlobError.Code.quotaExceeded.name:
-            "delete files with 'blob delete', or ask for more quota"
-        case 403: "ask the server's operator for a token with this scope"
-        case 404 where code.isEmpty: "see that the address is that of a blob server, without '/api'"
-        case 429 where isOfOpenUploads:
-            "see what is open with 'blob status', and end it with 'blob resume' or 'blob cancel'"
-        case 413: "the file is larger than the server takes"
-        case 500...599: requestID.map { "if it stays so, tell the server's operator the request's id, \($0)" }
-        default: nil
-        }
     }
 }

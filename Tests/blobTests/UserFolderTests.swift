@@ -4,6 +4,8 @@
 import Foundation
 import Testing
 
+@testable import blob
+
 struct UserFolderTests {
     @Test(arguments: [
         (environment: ["HOME": "/h"], configuration: "/h/.config", state: "/h/.local/state"),

@@ -1,29 +1,29 @@
-// A server as its client sees it: where everything begins.
+// The client of one server: where everything begins.
 
 import AsyncHTTPClient
 public import BlobCore
 import Foundation
 import NIOCore
 
-/// A blob server, and what a client may ask of it.
+/// A client of one blob server.
 ///
-/// Whatever breaks on the way is tried again as ``ClientConfiguration/retries`` says, and uploads and downloads go on
-/// where they stopped. All calls may be made at once, throw ``BlobServerError`` or `CancellationError`, and end soon
+/// Whatever breaks on the way is tried again as ``Configuration/retries`` says, and uploads and downloads go on
+/// where they stopped. All calls may be made at once, throw ``BlobClientError`` or `CancellationError`, and end soon
 /// after their task is cancelled.
 ///
 /// Works with every server that speaks the Blobs section of the PortSIP PBX REST API. What a blobd server offers beyond
 /// it is used where it is there.
-public final class BlobServer: Sendable {
+public final class BlobServiceClient: Sendable {
     let calls: Calls
-    let configuration: ClientConfiguration
+    let configuration: Configuration
 
     /// - Parameters:
     ///   - address: such as `https://files.example.com:8887`, with a path before `/api` if the server is behind one.
     ///   - token: the bearer token; downloads work without one on most servers.
-    /// - Throws: ``BlobServerError/invalidAddress(_:)``, ``BlobServerError/certificates(_:)``.
+    /// - Throws: ``BlobClientError/invalidAddress(_:)``, ``BlobClientError/certificates(_:)``.
     public init(
-        _ address: String, token: String? = nil, configuration: ClientConfiguration = ClientConfiguration()
-    ) throws(BlobServerError) {
+        _ address: String, token: String? = nil, configuration: Configuration = Configuration()
+    ) throws(BlobClientError) {
         self.configuration = configuration
         calls = Calls(transport: try Transport(address: address, token: token, configuration: configuration))
     }
@@ -67,7 +67,7 @@ public final class BlobServer: Sendable {
     /// Where the server has cursors, every file that is there throughout is listed exactly once, whatever comes and
     /// goes meanwhile. Others are asked to skip what was listed: a file may be missed, or come twice.
     public func filePages(_ query: FileQuery = FileQuery()) -> FilePages {
-        FilePages(server: self, query: query)
+        FilePages(client: self, query: query)
     }
 
     public func file(_ id: String) async throws -> StoredFile {
