@@ -7,6 +7,8 @@ SWIFT_FILES = Sources Tests Package.swift
 LONG_TESTS = LocalBackendTests.RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
 # They need a real S3 service and a real PostgreSQL.
 ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests|EndToEndTests.(Migrate|Node)Tests
+# It builds a package of its own, with all that BlobClient needs: five minutes of both cores.
+LIBRARY_TESTS = EndToEndTests.LibraryTests
 # What clients see of a server is the same on every storage.
 STORAGE_TESTS = EndToEndTests.(Append|Complete|CutConnection|Download|File|FileName|Guard|Initiate|OrderOfChecks|Range|RunningAppend|UploadUnknown)Tests
 
@@ -30,7 +32,7 @@ release: ## build both executables, and the man page and completions of blob in 
 
 test: build ## run all tests, generated requests against the API's description, then durability and cluster
 	@Scripts/install-packages test
-	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)'
+	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)|$(LIBRARY_TESTS)'
 	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
 	Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(ENGINE_TESTS)'
 	E2E_STORAGE=cloud Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(STORAGE_TESTS)'
@@ -61,6 +63,7 @@ nightly: test bench ## everything that takes long
 	Tests/real-files/run
 	Tests/real-files/awkward
 	Tests/engines/run Tests/real-files/migrate
+	$(SWIFT) test --skip-build --disable-xctest --filter '$(LIBRARY_TESTS)'
 	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000 --backup-states 1000
@@ -68,4 +71,4 @@ nightly: test bench ## everything that takes long
 		--pooler-uploads 1000
 
 clean: ## remove what was built; ./data stays
-	rm -rf .build Benchmarks/build
+	rm -rf .build .build-library Benchmarks/build
