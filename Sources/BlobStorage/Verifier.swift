@@ -75,6 +75,14 @@ public final class Verifier: Sendable {
         return measured.digest == record.digest ? .sound : .changed(measured)
     }
 
+    /// Looks a second time at what seemed damaged: the blob may have been removed, or uploaded again, since.
+    public static func lookAgain(
+        at record: BlobRecord, in bytes: any ByteStore, listedIn catalog: any Catalog, reading: Bool
+    ) async throws(BlobError) -> Verdict {
+        guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
+        return try await look(at: record, in: bytes, reading: reading, pace: { _ in })
+    }
+
     /// Looks at a blob's bytes, and takes them out of service when they are damaged.
     public func verify(
         _ record: BlobRecord, reading: Bool, pace: @Sendable (Int) async -> Void = { _ in }
@@ -82,9 +90,7 @@ public final class Verifier: Sendable {
         let first = try await Self.look(at: record, in: bytes, reading: reading, pace: pace)
         if !first.isDamage && record.condition == .sound { return first }
         return try await locks.holding(record.digest) { () throws(BlobError) in
-            // It may have been removed, or uploaded again, since it was looked at.
-            guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
-            let verdict = try await Self.look(at: record, in: bytes, reading: reading, pace: { _ in })
+            let verdict = try await Self.lookAgain(at: record, in: bytes, listedIn: catalog, reading: reading)
             switch verdict {
             case .changed, .missing: try await condemn(record, verdict)
             case .sound where reading: try await catalog.setCondition(.sound, of: record.digest)

@@ -41,11 +41,9 @@ struct Check {
     /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server
     /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
-        var verdict = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace)
-        guard verdict.isDamage else { return verdict }
-        // It may have been removed or uploaded again meanwhile.
-        guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
-        verdict = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: { _ in })
+        let first = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace)
+        guard first.isDamage else { return first }
+        let verdict = try await Verifier.lookAgain(at: record, in: bytes, listedIn: catalog, reading: isReading)
         if verdict.isDamage && record.condition == .sound {
             try await catalog.setCondition(.suspected, of: record.digest)
         }
