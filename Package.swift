@@ -101,11 +101,13 @@ let package = Package(
         .target(
             name: "S3Client",
             dependencies: [
-                .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .xmlCoder,
+                "BlobCore", .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix, .nioSSL, .xmlCoder,
             ],
             swiftSettings: swiftSettings
         ),
-        .target(name: "PostgresPool", dependencies: ["CLibpq", .logging, .metrics], swiftSettings: swiftSettings),
+        .target(
+            name: "PostgresPool", dependencies: ["BlobCore", "CLibpq", .logging, .metrics], swiftSettings: swiftSettings
+        ),
         .target(
             name: "CloudBackend",
             dependencies: [
@@ -168,7 +170,9 @@ let package = Package(
         ),
         .testTarget(
             name: "S3ClientTests",
-            dependencies: ["S3Client", .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix],
+            dependencies: [
+                "BlobCore", "S3Client", .asyncHTTPClient, .crypto, .logging, .nioCore, .nioHTTP1, .nioPosix,
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "PostgresPoolTests", dependencies: ["PostgresPool", .logging], swiftSettings: swiftSettings),

@@ -1,5 +1,6 @@
 // How often something was tried in vain, and how long to wait before the next time.
 
+import BlobCore
 import Foundation
 
 /// Counts failures without progress between them.
@@ -38,8 +39,7 @@ struct Attempts {
     }
 
     private func delay(asked: Duration?) -> Duration {
-        let doubled = policy.firstPause * (1 << min(failures - 1, 20))
-        let own = min(doubled, policy.longestPause) * Double.random(in: 0.5...1)
+        let own = Backoff(first: policy.firstPause, longest: policy.longestPause).pause(afterFailures: failures)
         return max(own, min(asked ?? .zero, policy.longestRequestedPause))
     }
 }

@@ -1,5 +1,6 @@
 // Whether trying to connect makes sense now.
 
+import BlobCore
 import Logging
 import Synchronization
 
@@ -13,8 +14,7 @@ final class Availability: Sendable {
         var message = ""
     }
 
-    private static let shortestDelay = Duration.milliseconds(100)
-    private static let longestDelay = Duration.seconds(5)
+    private static let backoff = Backoff(first: .milliseconds(100), longest: .seconds(5))
 
     private let state = Mutex(State())
     private let logger: Logger
@@ -57,9 +57,8 @@ final class Availability: Sendable {
         let isFirst = state.withLock { state in
             // Those that tried at the same time as the first count as one.
             guard state.failures == 0 || state.isProbing else { return false }
-            let delay = min(Self.longestDelay, Self.shortestDelay * (1 << min(state.failures, 10)))
             state.failures += 1
-            state.retryAt = .now + delay * Double.random(in: 0.5...1)
+            state.retryAt = .now + Self.backoff.pause(afterFailures: state.failures)
             state.isProbing = false
             state.message = error.message
             return state.failures == 1

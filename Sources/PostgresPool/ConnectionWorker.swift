@@ -1,7 +1,7 @@
 // A thread's connection, and what becomes of a call on it.
 
+import BlobCore
 import Foundation
-import Glibc
 
 /// Makes connections, when that makes sense.
 struct ConnectionOpener: Sendable {
@@ -19,6 +19,7 @@ struct ConnectionOpener: Sendable {
 /// Runs statements on a connection that is made when it is needed and replaced when it breaks. It stays on its thread.
 final class ConnectionWorker {
     private static let mostConflicts = 5
+    private static let conflictBackoff = Backoff(first: .milliseconds(20), longest: .milliseconds(320))
 
     private let opener: ConnectionOpener
     private(set) var connection: PostgresConnection?
@@ -49,7 +50,7 @@ final class ConnectionWorker {
                 case .conflict where conflicts < Self.mostConflicts:
                     conflicts += 1
                     // Who was in the way is given time to end.
-                    usleep(UInt32.random(in: 1_000...(10_000 << UInt32(conflicts))))
+                    Thread.sleep(forTimeInterval: Self.conflictBackoff.pause(afterFailures: conflicts) / .seconds(1))
                 case .connectionLost where losses < 2 && (statement.isRepeatable || !connection.hasSent):
                     losses += 1
                 case .unreachable:

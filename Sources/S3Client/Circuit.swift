@@ -1,6 +1,8 @@
 // When not to ask a store any more, because it did not answer the last times. The rules alone; whoever uses them brings
 // the time and the lock.
 
+import BlobCore
+
 /// Closed while the store answers. After some failures in a row it opens: calls fail at once, but for one probe at a
 /// time after a pause that doubles with each probe in vain. Any success closes it.
 struct Circuit: Sendable {
@@ -20,7 +22,8 @@ struct Circuit: Sendable {
 
     private enum State: Equatable {
         case closed(failures: Int)
-        case open(until: ContinuousClock.Instant, pause: Duration, isProbing: Bool)
+        /// The failures are those that opened it, as one, and the probes in vain.
+        case open(until: ContinuousClock.Instant, failures: Int, isProbing: Bool)
     }
 
     private let settings: S3Configuration.CircuitBreaking
@@ -44,8 +47,8 @@ struct Circuit: Sendable {
     mutating func admit(at now: ContinuousClock.Instant) -> Pass? {
         switch state {
         case .closed: return Pass(isProbe: false)
-        case .open(let until, let pause, false) where now >= until:
-            state = .open(until: until, pause: pause, isProbing: true)
+        case .open(let until, let failures, false) where now >= until:
+            state = .open(until: until, failures: failures, isProbing: true)
             return Pass(isProbe: true)
         case .open: return nil
         }
@@ -58,19 +61,19 @@ struct Circuit: Sendable {
         switch (outcome, state) {
         case (.answered, _): state = .closed(failures: 0)
         case (.failed, .closed(let failures)):
-            let pause = min(settings.firstPause, settings.longestPause)
-            state =
-                failures + 1 < settings.failures
-                ? .closed(failures: failures + 1)
-                : .open(until: now + pause, pause: pause, isProbing: false)
-        case (.failed, .open(_, let pause, _)) where pass.isProbe:
-            let longer = min(pause * 2, settings.longestPause)
-            state = .open(until: now + longer, pause: longer, isProbing: false)
-        case (.unknown, .open(let until, let pause, _)) where pass.isProbe:
-            state = .open(until: until, pause: pause, isProbing: false)
+            state = failures + 1 < settings.failures ? .closed(failures: failures + 1) : opened(after: 1, at: now)
+        case (.failed, .open(_, let failures, _)) where pass.isProbe: state = opened(after: failures + 1, at: now)
+        case (.unknown, .open(let until, let failures, _)) where pass.isProbe:
+            state = .open(until: until, failures: failures, isProbing: false)
         // Tries that began before it opened say nothing new, and a try that was cut short nothing at all.
         case (.failed, .open), (.unknown, _): break
         }
         return isOpen != wasOpen
+    }
+    private func opened(after failures: Int, at now: ContinuousClock.Instant) -> State {
+        let backoff = Backoff(first: settings.firstPause, longest: settings.longestPause)
+        // Not shortened: there is one probe for all calls of the process.
+        return .open(
+            until: now + backoff.pause(afterFailures: failures, chance: 1), failures: failures, isProbing: false)
     }
 }

@@ -1,6 +1,8 @@
 // How often a call was tried, and how long to wait before the next time.
 
-/// Exponential back-off with full jitter, bounded in number and in time.
+import BlobCore
+
+/// Growing pauses, bounded in number and in time.
 struct RetrySchedule: Sendable {
     private let settings: S3Configuration.Retries
     /// When the call has to be over.
@@ -24,8 +26,8 @@ struct RetrySchedule: Sendable {
     mutating func pause(at now: ContinuousClock.Instant, chance: Double) -> Duration? {
         failures += 1
         guard failures < settings.tries else { return nil }
-        let longest = min(settings.firstPause * (1 << min(failures - 1, 20)), settings.longestPause)
-        let pause = longest * chance
+        let backoff = Backoff(first: settings.firstPause, longest: settings.longestPause)
+        let pause = backoff.pause(afterFailures: failures, chance: chance)
         return now + pause < end ? pause : nil
     }
 }

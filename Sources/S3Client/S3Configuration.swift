@@ -30,8 +30,7 @@ public struct S3Configuration: Sendable {
     public struct Retries: Sendable {
         /// How often a call is tried in all; for the body of a download, how often in a row without any byte.
         public var tries = 5
-        /// The longest first pause; the longest of each later one is twice as long. A pause is anything between nothing
-        /// and its longest, at random, so that calls that failed together do not come back together.
+        /// The first pause; each one after it is twice as long. A pause is shortened at random: see ``Backoff``.
         public var firstPause = Duration.milliseconds(100)
         public var longestPause = Duration.seconds(5)
         /// How long a call may take with all its tries and pauses.
