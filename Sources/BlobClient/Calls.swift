@@ -78,7 +78,7 @@ struct Calls: Sendable {
         guard let id = answer.headers.first(name: "PortSIP-Upload-ID").flatMap({ UploadID(parsing: $0) }),
             let token = answer.headers.first(name: "PortSIP-Upload-Token")
         else { throw BlobClientError.unexpectedAnswer("it names no upload") }
-        let expires = answer.headers.first(name: "Upload-Expires").flatMap(Transport.date)
+        let expires = answer.headers.first(name: "Upload-Expires").flatMap(HTTPDate.date)
         if let offset = answer.headers.first(name: "Upload-Offset").flatMap({ Int64($0) }), offset >= 0 {
             return UploadStatus(id: id, offset: offset, isOffsetExact: true, expires: expires, token: token)
         }
@@ -103,11 +103,11 @@ struct Calls: Sendable {
 
     func file(_ id: String) async throws -> StoredFile {
         try Self.decoded(
-            await transport.exchange(ServerRequest(method: .GET, path: "/api/files/\(Transport.encoded(id))")))
+            await transport.exchange(ServerRequest(method: .GET, path: "/api/files/\(PercentEncoding.component(id))")))
     }
 
     func destroyFile(_ id: String) async throws {
-        let path = "/api/files/\(Transport.encoded(id))/destroy"
+        let path = "/api/files/\(PercentEncoding.component(id))/destroy"
         _ = try await transport.exchange(ServerRequest(method: .POST, path: path, body: .bytes(ByteBuffer())))
     }
 
@@ -139,7 +139,8 @@ struct Calls: Sendable {
             let name = IncomingBlob.name(in: response.headers.first(name: "Content-Disposition"))
             return IncomingBlob(start: 0, size: length, body: response.body, name: name)
         case 206:
-            guard let range = ContentRange(response.headers.first(name: "Content-Range")), range.first == offset else {
+            let told = response.headers.first(name: "Content-Range").flatMap { ContentRange(parsing: $0) }
+            guard let range = told, range.first == offset else {
                 throw BlobClientError.unexpectedAnswer("its Content-Range is not what was asked for")
             }
             return IncomingBlob(start: offset, size: range.size, body: response.body, isPart: true)
@@ -190,7 +191,7 @@ extension IncomingBlob {
     fileprivate static func name(in disposition: String?) -> String? {
         guard let disposition else { return nil }
         let extended = disposition.end(of: "filename*=UTF-8''").map { start in
-            String(disposition[start...].prefix { $0 != ";" && $0 != " " }).removingPercentEncoding ?? ""
+            PercentEncoding.decoded(disposition[start...].prefix { $0 != ";" && $0 != " " }) ?? ""
         }
         let plain = disposition.end(of: "filename=").map { start in
             let value = disposition[start...]
@@ -215,18 +216,4 @@ extension IncomingBlob {
 extension String {
     /// Where the text after the first occurrence begins.
     fileprivate func end(of text: String) -> Index? { range(of: text, options: .caseInsensitive)?.upperBound }
-}
-
-/// RFC 9110, §14.4: `bytes first-last/size`.
-private struct ContentRange {
-    let first: Int64
-    let size: Int64?
-
-    init?(_ text: String?) {
-        guard let text, text.hasPrefix("bytes "), let slash = text.firstIndex(of: "/") else { return nil }
-        let range = text[..<slash].dropFirst(6).split(separator: "-")
-        guard range.count == 2, let first = Int64(range[0]) else { return nil }
-        self.first = first
-        size = Int64(text[text.index(after: slash)...])
-    }
 }

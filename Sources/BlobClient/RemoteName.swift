@@ -1,7 +1,6 @@
 // The name of a file, or of a folder on its way, as a server can hold it.
 
 import BlobCore
-import Crypto
 public import SystemPackage
 
 /// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without control characters
@@ -61,15 +60,11 @@ public struct RemoteName: Equatable, Sendable {
             if let piece, piece != "%" {
                 text.unicodeScalars.append(piece)
             } else {
-                text += "%" + hexadecimal(bytes[position])
+                text += PercentEncoding.triplet(bytes[position])
             }
             position += piece.map { UTF8.width($0) } ?? 1
         }
         return text
-    }
-
-    private static func hexadecimal(_ byte: UInt8) -> String {
-        (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
     }
 
     /// `nil` where there is nothing to decode.
@@ -95,7 +90,7 @@ public struct RemoteName: Equatable, Sendable {
     }
 
     private static func cut(_ text: String, _ bytes: [UInt8]) -> String {
-        let digits = SHA256.hash(data: bytes).prefix(digestDigitCount / 2).map { hexadecimal($0).lowercased() }.joined()
+        let digits = BlobDigest(of: bytes).hex.prefix(digestDigitCount)
         var start = Substring.UnicodeScalarView()
         var room = FileName.maximumByteCount - 1 - digestDigitCount
         for scalar in text.unicodeScalars {

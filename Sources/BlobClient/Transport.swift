@@ -1,6 +1,7 @@
 // Requests on their way to one server, and answers on their way back.
 
 import AsyncHTTPClient
+import BlobCore
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -157,28 +158,9 @@ struct Transport: Sendable {
         base.lowercased().hasPrefix("http:") && !hasAnswered.value.load(ordering: .relaxed)
     }
 
-    /// RFC 3986, §2.3: everything but unreserved characters is percent-encoded.
-    static func encoded(_ text: String) -> String {
-        let unreserved = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
-        let digits = Array("0123456789ABCDEF".utf8)
-        return String(
-            decoding: text.utf8.flatMap { byte in
-                unreserved.contains(byte)
-                    ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }, as: UTF8.self)
-    }
-
     private static func text(of query: [(name: String, value: String)]) -> String {
-        query.isEmpty ? "" : "?" + query.map { "\($0.name)=\(encoded($0.value))" }.joined(separator: "&")
-    }
-
-    /// RFC 9110, §5.6.7, in the one form that is still made.
-    static func date(_ text: String) -> Date? {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = .gmt
-        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-        return formatter.date(from: text)
+        query.isEmpty
+            ? "" : "?" + query.map { "\($0.name)=\(PercentEncoding.component($0.value))" }.joined(separator: "&")
     }
 
     /// Turns whatever the network throws into ``BlobClientError``.
@@ -218,7 +200,7 @@ extension ServerRefusal {
     /// RFC 9110, §10.2.3: seconds, or a date. At most a day.
     private static func pause(_ text: String) -> Duration? {
         let isNumber = !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        let seconds = isNumber ? Double(text) : Transport.date(text)?.timeIntervalSinceNow
+        let seconds = isNumber ? Double(text) : HTTPDate.date(text)?.timeIntervalSinceNow
         return seconds.map { .seconds(min(max(0, $0), 86_400)) }
     }
 }

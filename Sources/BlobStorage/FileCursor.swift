@@ -54,9 +54,7 @@ extension FileCursor: CustomStringConvertible {
     /// anybody: it names a place, and gives no right to see what is there.
     public init?(parsing text: String) {
         guard text.utf8.count <= Self.longestText else { return nil }
-        let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-        let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        guard let bytes = Data(base64Encoded: base64 + padding).map(Array.init), bytes.count > 2 + Self.numberByteCount,
+        guard let bytes = Base64URL.bytes(text), bytes.count > 2 + Self.numberByteCount,
             bytes[0] == Self.version, let id = Self.number(bytes[2..<10]).flatMap(FileID.init(value:)),
             let place = Self.place(bytes[10...], order: bytes[1] & ~Self.descending)
         else { return nil }
@@ -71,9 +69,8 @@ extension FileCursor: CustomStringConvertible {
             case .size(let size): (2, Self.bytes(size))
             case .created(let time): (3, Self.bytes(time.milliseconds))
             }
-        let bytes = [Self.version, order | (isDescending ? Self.descending : 0)] + Self.bytes(id.value) + value
-        return Data(bytes).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        let head = [Self.version, order | (isDescending ? Self.descending : 0)]
+        return Base64URL.text(head + Self.bytes(id.value) + value)
     }
 
     private static func place(_ bytes: ArraySlice<UInt8>, order: UInt8) -> Place? {

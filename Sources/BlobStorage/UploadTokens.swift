@@ -15,19 +15,13 @@ public struct UploadTokens: Sendable {
 
     /// The token: base64url of an HMAC-SHA-256 (RFC 2104) of the upload's identity.
     public func token(of id: UploadID) -> String {
-        Self.text(Data(HMAC<SHA256>.authenticationCode(for: message(id), using: key)))
+        Base64URL.text(HMAC<SHA256>.authenticationCode(for: message(id), using: key))
     }
 
     /// Whether this is the upload's token. Takes the same time whatever differs.
     public func isToken(_ text: String, of id: UploadID) -> Bool {
-        let base64 = text.replacing("-", with: "+").replacing("_", with: "/") + "="
-        // Base64 has several texts for the same bytes; only one of them is the token.
-        guard let code = Data(base64Encoded: base64), Self.text(code) == text else { return false }
+        guard let code = Base64URL.bytes(text) else { return false }
         return HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: message(id), using: key)
-    }
-
-    private static func text(_ code: Data) -> String {
-        code.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }
 
     private func message(_ id: UploadID) -> [UInt8] {

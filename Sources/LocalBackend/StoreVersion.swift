@@ -103,10 +103,10 @@ extension StoreVersion {
     /// where that cannot be told.
     init?(peekingInto path: FilePath) {
         // https://sqlite.org/uri.html: the path must not look like a query, and no log is made or read.
-        let catalog = DataDirectory.catalog(in: path).string
-        guard let encoded = catalog.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed),
-            let rows = try? LocalBackup.queue(FilePath("file:\(encoded)?immutable=1"), isReadOnly: true)
-        else { return nil }
+        let catalog = PercentEncoding.path(DataDirectory.catalog(in: path).string)
+        guard let rows = try? LocalBackup.queue(FilePath("file:\(catalog)?immutable=1"), isReadOnly: true) else {
+            return nil
+        }
         defer { try? rows.close() }
         guard let version = try? rows.read({ try StoreVersion(of: $0) }) else { return nil }
         self = version

@@ -1,5 +1,6 @@
 // What is in the bucket, page by page.
 
+import BlobCore
 public import Foundation
 import NIOHTTP1
 
@@ -63,6 +64,6 @@ extension S3Bucket {
 extension Documents {
     /// A key as a listing with `encoding-type=url` has it; a store that did not encode it says so by its silence.
     static func key(_ text: String, encoding: String?) -> String? {
-        encoding?.lowercased() == "url" ? PercentEncoding.decoded(text) : text
+        encoding?.lowercased() == "url" ? PercentEncoding.decoded(text[...], isForm: true) : text
     }
 }

@@ -1,5 +1,6 @@
 // Objects that are put together from parts.
 
+import BlobCore
 public import Foundation
 public import NIOCore
 import NIOHTTP1

@@ -1,5 +1,6 @@
 // A bucket, and what can be done with its objects one by one.
 
+import BlobCore
 public import Foundation
 public import Logging
 public import NIOCore
@@ -140,7 +141,7 @@ extension S3ObjectInfo {
     init(_ reply: S3Reply, size: Int64) throws(S3Error) {
         self.size = size
         eTag = try reply.required("ETag")
-        guard let lastModified = S3Time.httpDate(try reply.required("Last-Modified")) else {
+        guard let lastModified = HTTPDate.date(try reply.required("Last-Modified")) else {
             throw S3Error(.unexpectedReply, message: "the store's reply tells no time", status: reply.status)
         }
         self.lastModified = lastModified

@@ -1,5 +1,6 @@
 // What the owner of a bucket chooses, and what is checked about it before anything is asked of the store.
 
+import BlobCore
 import Foundation
 
 /// Where a bucket is, who may use it, and how patient its client is.

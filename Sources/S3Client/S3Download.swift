@@ -1,6 +1,7 @@
 // The bytes of an object, on their way, whatever breaks.
 
 import AsyncHTTPClient
+import BlobCore
 import Foundation
 public import NIOCore
 import NIOHTTP1
@@ -137,13 +138,13 @@ extension S3Download {
             }
             return (try S3ObjectInfo(reply, size: count), 0..<count, response.body)
         }
-        guard reply.status == 206, let held = ContentRange(try reply.required("Content-Range")),
-            held.bytes.lowerBound == range.lowerBound, held.bytes.upperBound == Swift.min(range.upperBound, held.size),
-            count == held.bytes.upperBound - held.bytes.lowerBound
+        guard reply.status == 206, let held = ContentRange(parsing: try reply.required("Content-Range")),
+            let size = held.size, held.first == range.lowerBound, held.last < size,
+            held.last == Swift.min(range.upperBound, size) - 1, count == held.last - held.first + 1
         else {
             throw S3Error(.unexpectedReply, message: "other bytes come than were asked for", status: reply.status)
         }
-        return (try S3ObjectInfo(reply, size: held.size), held.bytes, response.body)
+        return (try S3ObjectInfo(reply, size: size), held.first..<held.last + 1, response.body)
     }
 }
 
@@ -160,21 +161,5 @@ private final class FirstBody: Sendable {
             defer { body = nil }
             return body
         }
-    }
-}
-
-/// RFC 9110, §14.4: `bytes first-last/size`.
-private struct ContentRange {
-    let bytes: Range<Int64>
-    let size: Int64
-
-    init?(_ text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0].hasPrefix("bytes "), let size = Int64(parts[1]) else { return nil }
-        let range = parts[0].dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
-        guard range.count == 2, let first = Int64(range[0]), let last = Int64(range[1]), first >= 0, first <= last,
-            last < size
-        else { return nil }
-        (bytes, self.size) = (first..<last + 1, size)
     }
 }

@@ -1,6 +1,7 @@
 // Amazon's Signature Version 4, as S3 uses it: paths are encoded once and never normalized, and the payload's hash is
 // signed in a header. Nothing here sends or reads anything.
 
+import BlobCore
 import Crypto
 import Foundation
 import Synchronization

@@ -1,6 +1,7 @@
 // Signed requests on their way to one bucket, and replies on their way back. Nothing is tried again here.
 
 import AsyncHTTPClient
+import BlobCore
 import Crypto
 import Foundation
 import NIOCore
@@ -207,7 +208,7 @@ final class Transport: Sendable {
 
     /// Signs from now on with the time that the store told.
     private func adjust(to reply: S3Reply) {
-        guard let date = reply.headers.first(name: "Date").flatMap(S3Time.httpDate) else { return }
+        guard let date = reply.headers.first(name: "Date").flatMap(HTTPDate.date) else { return }
         skew.withLock { $0 = date.timeIntervalSince(clock()) }
     }
 }

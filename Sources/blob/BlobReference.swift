@@ -35,7 +35,7 @@ enum BlobReference: Hashable {
         let path = text.prefix { $0 != "?" && $0 != "#" }
         let isWeb = ["http://", "https://"].contains { path.lowercased().hasPrefix($0) }
         guard isWeb, let route = path.range(of: "/api/blobs/", options: .backwards),
-            let name = path[route.upperBound...].removingPercentEncoding, let digest = try? BlobDigest(parsing: name)
+            let name = PercentEncoding.decoded(path[route.upperBound...]), let digest = try? BlobDigest(parsing: name)
         else {
             throw UsageProblem("'\(text)' is no blob's URL; one is https://files.example.com:8887/api/blobs/DIGEST")
         }

@@ -81,24 +81,13 @@ struct DocumentTests {
     }
 
     @Test(
-        "keys of lists are decoded",
-        arguments: [
-            ("a+b", "a b"), ("%2B", "+"), ("%c3%BC", "\u{fc}"), ("", ""), ("a/b", "a/b"), ("%", nil), ("%2", nil),
-            ("%zz", nil), ("%FF", nil),
-        ])
-    func decoding(_ text: String, _ key: String?) {
-        #expect(PercentEncoding.decoded(text) == key)
-    }
-
-    @Test(
         "times are read",
         arguments: [
-            ("2013-05-24T00:00:01Z", 1.0), ("2013-05-24T00:00:00.500Z", 0.5), ("Fri, 24 May 2013 00:00:02 GMT", 2.0),
-            ("Fri, 24 Mai 2013 00:00:02 GMT", nil), ("yesterday", nil), ("", nil), ("2013-05-24", nil),
-            ("Fri, 24 May 2013 00:00:02 CET", nil), ("Fri, 99 May 2013 00:00:02 GMT", nil),
+            ("2013-05-24T00:00:01Z", 1.0), ("2013-05-24T00:00:00.500Z", 0.5), ("yesterday", nil), ("", nil),
+            ("2013-05-24", nil), ("Fri, 24 May 2013 00:00:02 GMT", nil),
         ])
     func times(_ text: String, _ seconds: Double?) {
-        let time = S3Time.httpDate(text) ?? S3Time.iso8601(text)
+        let time = S3Time.iso8601(text)
         #expect(time == seconds.map { Date(timeIntervalSince1970: 1_369_353_600 + $0) })
     }
 

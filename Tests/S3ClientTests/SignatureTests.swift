@@ -1,5 +1,6 @@
 // Signatures beside those that Amazon publishes and those that Amazon's own library makes.
 
+import BlobCore
 import Crypto
 import Foundation
 import Testing

@@ -23,22 +23,15 @@ struct TokenSecret: Equatable, Sendable {
     }
 
     private init(bytes: [UInt8]) {
-        text = Self.prefix + Self.base64URL(bytes)
+        text = Self.prefix + Base64URL.text(bytes)
     }
 
     /// Reads a secret; `nil` for anything that is none.
     init?(parsing text: String) {
-        guard text.hasPrefix(Self.prefix) else { return nil }
-        let base64 = text.dropFirst(Self.prefix.count).replacing("-", with: "+").replacing("_", with: "/")
-        guard base64.utf8.count == 43, let data = Data(base64Encoded: base64 + "="), data.count == 32 else {
-            return nil
-        }
-        self.init(bytes: Array(data))
-        guard self.text == text else { return nil }
-    }
-
-    private static func base64URL(_ bytes: [UInt8]) -> String {
-        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        guard text.hasPrefix(Self.prefix), let bytes = Base64URL.bytes(text.dropFirst(Self.prefix.count)),
+            bytes.count == 32
+        else { return nil }
+        self.init(bytes: bytes)
     }
 
     /// The SHA-256 of the whole text, which is what a catalog keeps.
