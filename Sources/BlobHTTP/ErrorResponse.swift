@@ -40,7 +40,7 @@ extension BlobError {
         case .offset(let offset):
             fields[.uploadOffset] = String(offset)
             fields[.range] = uploadRange(offset)
-        case .size(let size): fields[.contentRange] = "bytes */\(size)"
+        case .size(let size): fields[.contentRange] = ContentRange.unsatisfied(size: size)
         case .retryAfter(let seconds): fields[.retryAfter] = String(seconds)
         case .allowedMethods(let methods): fields[.allow] = methods.joined(separator: ", ")
         case .content, nil: break

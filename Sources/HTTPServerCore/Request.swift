@@ -59,7 +59,9 @@ func newRequestID() -> String { String(UInt64.random(in: .min ... .max), radix: 
 
 extension HTTPRequest {
     /// The announced length in bytes. One that does not fit is longer than any blob, whatever it is.
-    var contentLength: Int64? { headerFields[.contentLength].map { decimal($0) ?? .max } }
+    var contentLength: Int64? {
+        headerFields[.contentLength].map { UInt64($0).flatMap(Int64.init(exactly:)) ?? .max }
+    }
 
     /// Whether a body is sure to follow.
     var announcesBody: Bool {
@@ -80,14 +82,4 @@ extension HTTPField.Name {
         guard let name = HTTPField.Name("X-Request-ID") else { preconditionFailure("X-Request-ID is a field name") }
         return name
     }()
-}
-
-/// A number as RFC 9110 writes it, digits only; `nil` for anything else and for a number that does not fit.
-public func decimal(_ text: some StringProtocol) -> Int64? {
-    guard !text.isEmpty, hasOnlyDigits(text) else { return nil }
-    return Int64(text)
-}
-
-public func hasOnlyDigits(_ text: some StringProtocol) -> Bool {
-    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
 }

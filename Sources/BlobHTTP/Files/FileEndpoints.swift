@@ -41,7 +41,7 @@ public struct Files: Surface {
     private func fileID(_ path: Captures) throws(BlobError) -> FileID {
         let text = String(path["id"])
         // Base64 may come percent-encoded: '=' is legal in a path, but not every client leaves it alone.
-        guard let id = FileID(parsing: text.removingPercentEncoding ?? text) else { throw .fileUnknown }
+        guard let id = FileID(parsing: PercentEncoding.decoded(text[...]) ?? text) else { throw .fileUnknown }
         return id
     }
 }
@@ -175,7 +175,7 @@ extension Query {
 
     private func fileSkip() throws(BlobError) -> Int64? {
         guard let text = try value("skip") else { return nil }
-        guard let skip = decimal(text) else {
+        guard let skip = Int64(decimal: text) else {
             throw BlobError(.validationFailed, "The parameter 'skip' is a number of files, 0 or more.")
         }
         return skip
@@ -183,7 +183,7 @@ extension Query {
 
     private func fileTop() throws(BlobError) -> Int {
         guard let text = try value("top") else { return 100 }
-        guard let top = decimal(text), (1...100).contains(top) else {
+        guard let top = Int64(decimal: text), (1...100).contains(top) else {
             throw BlobError(.validationFailed, "The parameter 'top' is a number of files from 1 to 100.")
         }
         return Int(top)

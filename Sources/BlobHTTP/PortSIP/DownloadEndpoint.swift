@@ -32,8 +32,8 @@ extension PortSIPBlobs {
 
     func download(_ request: Request, _ path: Captures) async throws(BlobError) -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
-        let name = String(path["digest"])
-        let digest = try BlobDigest(parsing: name.contains("%") ? name.removingPercentEncoding ?? name : name)
+        let name = path["digest"]
+        let digest = try BlobDigest(parsing: PercentEncoding.decoded(name) ?? String(name))
         let opened = try await blobs.open(digest)
         let (answer, range) = try policy.answer(to: request, with: opened.blob)
         guard let range else { return answer }
@@ -130,7 +130,7 @@ extension DownloadPolicy {
                 .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
             )
         case .satisfiable(let range):
-            fields[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(blob.size)"
+            fields[.contentRange] = "\(ContentRange(range, of: blob.size))"
             fields[.contentLength] = String(range.upperBound - range.lowerBound)
             return (Response(.partialContent, fields: fields), range)
         }
@@ -176,7 +176,7 @@ enum ByteRange: Equatable {
         let spec = text.dropFirst(unit.count).trimmingCharacters(in: .whitespaces)
         guard !spec.contains(",") else { return nil }
         let parts = spec.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy(hasOnlyDigits) else { return nil }
+        guard parts.count == 2, parts.allSatisfy(Self.hasOnlyDigits) else { return nil }
         // A number that does not fit lies beyond any blob.
         let first = parts[0].isEmpty ? nil : Int64(parts[0]) ?? .max
         let last = parts[1].isEmpty ? nil : Int64(parts[1]) ?? .max
@@ -189,6 +189,10 @@ enum ByteRange: Equatable {
         case (let first?, let last?):
             self = first <= last && first < size ? .satisfiable(first..<min(last, size - 1) + 1) : .unsatisfiable
         }
+    }
+
+    private static func hasOnlyDigits(_ text: Substring) -> Bool {
+        text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 }
 
@@ -203,11 +207,11 @@ func contentDisposition(_ name: FileName) -> String {
         }
     }
     guard !name.text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) else { return "attachment; filename=\"\(plain)\"" }
-    let encoded = name.text.addingPercentEncoding(withAllowedCharacters: attributeCharacters) ?? ""
+    let encoded = PercentEncoding.encoded(name.text, keeping: attributeCharacters.contains)
     return "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(encoded)"
 }
 
 /// `attr-char` of RFC 8187 §3.2.1.
-private let attributeCharacters = CharacterSet(
-    charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~"
+private let attributeCharacters = Set(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~".utf8
 )

@@ -106,7 +106,7 @@ extension PortSIPBlobs {
             .uploadToken: uploadTokens.token(of: upload.id),
             .range: uploadRange(upload.offset),
             .uploadOffset: String(upload.offset),
-            .uploadExpires: httpDate(upload.expires),
+            .uploadExpires: HTTPDate.text(upload.expires),
             .location: "/api/blobs/uploads/\(upload.id)",
         ]
     }
@@ -151,35 +151,21 @@ extension Request {
     /// - Throws: ``BlobError/Code/validationFailed`` for a header that is malformed.
     fileprivate func appendGuard() throws(BlobError) -> AppendGuard? {
         if let text = fields[.uploadOffset] {
-            guard let offset = decimal(text) else {
+            guard let offset = Int64(decimal: text) else {
                 throw BlobError(.validationFailed, "The header 'Upload-Offset' is a decimal number of bytes.")
             }
             return .offset(offset)
         }
         guard let text = fields[.contentRange] else { return nil }
-        guard let (first, last) = Self.parseContentRange(text) else {
+        // `A-B` alone is the form of this API's lineage.
+        let form = text.contains("/") ? text : "bytes \(text)/*"
+        guard let range = ContentRange(parsing: form) else {
             throw BlobError(
                 .validationFailed,
                 "The header 'Content-Range' is 'bytes A-B/TOTAL', 'bytes A-B/*' or 'A-B', A not greater than B."
             )
         }
-        return .range(first: first, last: last)
-    }
-
-    /// `bytes A-B/TOTAL`, `bytes A-B/*` (RFC 9110 §14.4) or `A-B`, the form of this API's lineage.
-    private static func parseContentRange(_ text: String) -> (Int64, Int64)? {
-        var rest = text[...]
-        if rest.prefix(6).lowercased() == "bytes " {
-            rest = rest.dropFirst(6)
-            guard let slash = rest.lastIndex(of: "/") else { return nil }
-            let total = rest[rest.index(after: slash)...]
-            guard total == "*" || decimal(total) != nil else { return nil }
-            rest = rest[..<slash]
-        }
-        let parts = rest.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let first = decimal(parts[0]), let last = decimal(parts[1]), first <= last
-        else { return nil }
-        return (first, last)
+        return .range(first: range.first, last: range.last)
     }
 }
 
