@@ -33,8 +33,13 @@ extension CloudByteStore {
             count += deleted.count
             if deleted.isEmpty { break }
         }
-        count += try await deleteStrays()
-        return try await count + abortStrays()
+        // The database's time: that of a node may be wrong, and make objects old that are about to get their rows.
+        let now = try await database.only("SELECT now_ms()", [], isRepeatable: true) { row throws(PostgresError) in
+            try row.time(0)
+        }
+        let oldest = now.addingTimeInterval(-(retention.strayAge / .seconds(1)))
+        count += try await deleteStrays(before: oldest)
+        return try await count + abortStrays(before: oldest)
     }
 
     /// - Returns: those that are gone.
@@ -84,8 +89,7 @@ final class StraySearch: Sendable {
 
 extension CloudByteStore {
     /// Looks at a share of all objects for those that were written and got no row.
-    private func deleteStrays() async throws(BlobError) -> Int {
-        let oldest = Date().addingTimeInterval(-(retention.strayAge / .seconds(1)))
+    private func deleteStrays(before oldest: Date) async throws(BlobError) -> Int {
         var (position, seen, count, hasWrapped) = (strays.start, 0, 0, false)
         while seen < StraySearch.keysPerSweep, !Task.isCancelled {
             let page = try await listed(after: position)
@@ -105,8 +109,7 @@ extension CloudByteStore {
     }
 
     /// Multipart uploads that a node began and did not complete, of the oldest keys.
-    private func abortStrays() async throws(BlobError) -> Int {
-        let oldest = Date().addingTimeInterval(-(retention.strayAge / .seconds(1)))
+    private func abortStrays(before oldest: Date) async throws(BlobError) -> Int {
         do throws(S3Error) {
             let uploads = try await bucket.listMultipartUploads(prefix: ObjectKey.prefix).entries
             let strays = uploads.filter { $0.initiated < oldest }

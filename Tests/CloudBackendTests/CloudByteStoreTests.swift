@@ -153,6 +153,10 @@ import Testing
 
             // It could be about to get its row.
             #expect(try await young.sweep() == 0)
+            // Nor is it old for a node whose clock is nine days ahead of the database's.
+            try await setClock(of: old, back: 9 * 86_400_000)
+            #expect(try await old.sweep() == 0)
+            try await setClock(of: old, back: 0)
             #expect(try await old.sweep() == 2)
             #expect(try await old.sweep() == 0)
             #expect(try await old.bucket.head(stray.text) == nil)
@@ -203,6 +207,16 @@ import Testing
         let progress = UploadProgress(of: texts.joined())
         try await writer.publish(as: progress.digest.digest)
         return try await catalog.complete(upload, with: progress, expires: upload.expires, fileExpires: nil).digest
+    }
+
+    /// Sets the time that all nodes share.
+    private func setClock(of store: CloudByteStore, back milliseconds: Int64) async throws {
+        _ = try await store.database.pool.query(
+            """
+            CREATE OR REPLACE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql STABLE AS $$
+                SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT - \(milliseconds)
+            $$
+            """)
     }
 
     private func opened(_ digest: BlobDigest, in store: CloudByteStore) async throws -> RemoteBlob {
