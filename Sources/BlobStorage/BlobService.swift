@@ -57,8 +57,11 @@ public final class BlobService: Sendable {
     }
 
     /// Records that a blob's bytes could not be read: somebody has to look at them.
-    public func suspect(_ digest: BlobDigest) async throws(BlobError) {
-        try await catalog.setCondition(.suspected, of: digest)
+    ///
+    /// - Parameter place: where they are. `nil` for bytes that were missed, and for those of a store that has recorded
+    ///   by itself what it met: the bytes that another upload has put there since are not meant.
+    public func suspect(_ digest: BlobDigest, at place: (any Sendable)? = nil) async throws(BlobError) {
+        try await catalog.setCondition(.suspected, of: digest, at: place)
     }
 
     private func content(of blob: Blob) async throws(BlobError) -> BlobContent {
@@ -73,10 +76,11 @@ public final class BlobService: Sendable {
                 return content
             } catch  where error.code == .blobUnknown {
                 guard let found = try await catalog.blob(blob.digest) else { throw error }
+                guard found.condition == .sound else { throw .blobCorrupt }
                 place = found.place
             }
         }
-        try await suspect(blob.digest)
+        try await suspect(blob.digest, at: place)
         throw .blobCorrupt
     }
 

@@ -25,26 +25,32 @@ public protocol ByteStore: Sendable {
     /// - Parameter place: a blob's ``Blob/place``; where it is `nil`, the store has to look itself.
     func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent
 
+    /// Where the bytes of a blob are now: what tells them from those that a later upload puts in their place. `nil`
+    /// when none are held.
+    func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)?
+
     /// Removes what is held of an upload. Without effect on one that is not held.
     func discard(_ id: UploadID) async throws(BlobError)
 
     /// Removes a blob's bytes. Without effect on one that is not held.
     func remove(_ digest: BlobDigest) async throws(BlobError)
 
-    /// Reads all bytes of a blob.
+    /// Reads all bytes of a blob, whatever they have become.
     ///
-    /// - Parameter pace: told how many bytes were read, again and again; its waiting slows the reading down.
-    /// - Returns: what they are; `nil` when none are held.
+    /// - Parameters:
+    ///   - place: where ``place(of:)`` has just said that they are.
+    ///   - pace: told how many bytes were read, again and again; its waiting slows the reading down.
+    /// - Returns: what they are; `nil` when any of them are missing.
     func measure(
-        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes?
 
-    /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect on
-    /// one that is not held.
-    func quarantine(_ digest: BlobDigest) async throws(BlobError)
+    /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect when
+    /// they are not at this place any more: those of a later upload stay.
+    func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError)
 
     /// The number of a blob's bytes, asked of what holds them; `nil` when any of them are missing.
-    func size(of digest: BlobDigest) async throws(BlobError) -> Int64?
+    func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64?
 
     /// How many bytes are held of an upload; `nil` when nothing is.
     func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64?
@@ -75,9 +81,9 @@ extension ByteStore {
         try await open(digest)
     }
 
-    public func size(of digest: BlobDigest) async throws(BlobError) -> Int64? {
+    public func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64? {
         do throws(BlobError) {
-            return try await open(digest).size
+            return try await open(digest, at: place).size
         } catch  where error.code == .blobUnknown {
             return nil
         }

@@ -105,8 +105,15 @@ public protocol Catalog: Sendable {
     func suspectedBlobs(limit: Int) async throws(BlobError) -> [BlobRecord]
 
     /// Records what is known of a blob's bytes, until an upload of the same bytes is completed, which makes it sound.
-    /// Without effect on a blob that has no row.
-    func setCondition(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError)
+    /// A catalog that knows places takes damaged bytes out of service in the same transaction: they are opened no more.
+    ///
+    /// - Parameter place: of the bytes that it is known of: ``ByteStore/place(of:)`` before they were looked at.
+    /// - Returns: `false` when nothing was recorded: there is no row of the blob, or its bytes are at another place by
+    ///   now, as far as the catalog knows places.
+    @discardableResult
+    func setCondition(
+        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+    ) async throws(BlobError) -> Bool
 
     /// The open uploads after `id`, or from the first, in an order that stays the same; up to `limit`.
     func openUploads(after id: UploadID?, limit: Int) async throws(BlobError) -> [Upload]

@@ -64,22 +64,27 @@ public final class Verifier: Sendable {
     /// Looks at a blob's bytes and changes nothing.
     ///
     /// - Parameter reading: whether to read all of them, or to compare their number only.
+    /// - Returns: what that showed, and where the bytes are of which it is known.
     public static func look(
         at record: BlobRecord, in bytes: any ByteStore, reading: Bool, pace: @Sendable (Int) async -> Void
-    ) async throws(BlobError) -> Verdict {
+    ) async throws(BlobError) -> (verdict: Verdict, place: (any Sendable)?) {
+        guard let place = try await bytes.place(of: record.digest) else { return (.missing, nil) }
         guard reading else {
-            guard let size = try await bytes.size(of: record.digest) else { return .missing }
-            return size == record.size ? .sound : .changed(MeasuredBytes(size: size, digest: record.digest))
+            guard let size = try await bytes.size(of: record.digest, at: place) else { return (.missing, place) }
+            let found = MeasuredBytes(size: size, digest: record.digest)
+            return (size == record.size ? .sound : .changed(found), place)
         }
-        guard let measured = try await bytes.measure(record.digest, pace: pace) else { return .missing }
-        return measured.digest == record.digest ? .sound : .changed(measured)
+        guard let measured = try await bytes.measure(record.digest, at: place, pace: pace) else {
+            return (.missing, place)
+        }
+        return (measured.digest == record.digest ? .sound : .changed(measured), place)
     }
 
     /// Looks a second time at what seemed damaged: the blob may have been removed, or uploaded again, since.
     public static func lookAgain(
         at record: BlobRecord, in bytes: any ByteStore, listedIn catalog: any Catalog, reading: Bool
-    ) async throws(BlobError) -> Verdict {
-        guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return .gone }
+    ) async throws(BlobError) -> (verdict: Verdict, place: (any Sendable)?) {
+        guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return (.gone, nil) }
         return try await look(at: record, in: bytes, reading: reading, pace: { _ in })
     }
 
@@ -87,22 +92,31 @@ public final class Verifier: Sendable {
     public func verify(
         _ record: BlobRecord, reading: Bool, pace: @Sendable (Int) async -> Void = { _ in }
     ) async throws(BlobError) -> Verdict {
-        let first = try await Self.look(at: record, in: bytes, reading: reading, pace: pace)
+        let first = try await Self.look(at: record, in: bytes, reading: reading, pace: pace).verdict
         if !first.isDamage && record.condition == .sound { return first }
         return try await locks.holding(record.digest) { () throws(BlobError) in
-            let verdict = try await Self.lookAgain(at: record, in: bytes, listedIn: catalog, reading: reading)
-            switch verdict {
-            case .changed, .missing: try await condemn(record, verdict)
-            case .sound where reading: try await catalog.setCondition(.sound, of: record.digest)
-            case .sound, .gone: break
+            while true {
+                // The lock keeps those of this process apart; where others have the same blobs, what is recorded tells
+                // whether they were faster.
+                let (verdict, place) = try await Self.lookAgain(
+                    at: record, in: bytes, listedIn: catalog, reading: reading)
+                let isStillSo =
+                    switch verdict {
+                    case .changed, .missing: try await condemn(record, verdict, at: place)
+                    case .sound where reading: try await catalog.setCondition(.sound, of: record.digest, at: place)
+                    case .sound, .gone: true
+                    }
+                if isStillSo { return verdict }
             }
-            return verdict
         }
     }
 
-    private func condemn(_ record: BlobRecord, _ verdict: Verdict) async throws(BlobError) {
+    /// - Returns: `false` when other bytes have come in the place of the damaged ones.
+    private func condemn(
+        _ record: BlobRecord, _ verdict: Verdict, at place: (any Sendable)?
+    ) async throws(BlobError) -> Bool {
         // The mark first: with it, nobody is served what is about to be moved.
-        try await catalog.setCondition(.damaged, of: record.digest)
+        guard try await catalog.setCondition(.damaged, of: record.digest, at: place) else { return false }
         blobs.forget(record.digest)
         if record.condition != .damaged {
             damagedBlobs.increment()
@@ -111,8 +125,9 @@ public final class Verifier: Sendable {
                 metadata: ["digest": "\(record.digest)", "size": "\(record.size)", "found": "\(verdict)"]
             )
         }
+        guard let place else { return true }
         do throws(BlobError) {
-            try await bytes.quarantine(record.digest)
+            try await bytes.quarantine(record.digest, at: place)
         } catch {
             // The mark is what protects clients; other blobs must not go unexamined because this one cannot be moved.
             logger.critical(
@@ -120,6 +135,7 @@ public final class Verifier: Sendable {
                 metadata: ["digest": "\(record.digest)", "error": "\(error)"]
             )
         }
+        return true
     }
 
     /// Verifies what others suspect.

@@ -45,6 +45,9 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case measuringTellsTheBytes
     /// A blob in quarantine is not held any more, and the same bytes can be published again.
     case quarantinedBlobIsGone
+    /// Publishing puts its bytes in the place of those that are there. Who looked at those puts no others into
+    /// quarantine.
+    case quarantineSparesWhatCameSince
     /// The number of bytes that are held of an upload is told, flushed or not past its offset.
     case heldBytesOfAnUploadAreCounted
     /// Many blobs are kept apart.
@@ -72,6 +75,7 @@ public enum BlobRule: String, CaseIterable, Sendable {
         case .publishedBlobsAreHeld: try await trial.publishedBlobsAreHeld()
         case .measuringTellsTheBytes: try await trial.measuringTellsTheBytes()
         case .quarantinedBlobIsGone: try await trial.quarantinedBlobIsGone()
+        case .quarantineSparesWhatCameSince: try await trial.quarantineSparesWhatCameSince()
         case .heldBytesOfAnUploadAreCounted: try await trial.heldBytesOfAnUploadAreCounted()
         case .manyBlobsAreApart: try await trial.manyBlobsAreApart()
         case .workingStoreIsReady: try await trial.workingStoreIsReady()
@@ -255,11 +259,13 @@ extension ByteStoreTrial {
             try await publish(content)
             let digest = BlobDigest(of: content)
             let paced = Mutex(0)
-            let measured = try await store.measure(digest) { count in paced.withLock { $0 += count } }
+            let place = try #require(try await store.place(of: digest))
+            let measured = try await store.measure(digest, at: place) { count in paced.withLock { $0 += count } }
+            #expect(try await store.size(of: digest, at: place) == Int64(content.count))
             #expect(measured == MeasuredBytes(size: Int64(content.count), digest: digest))
             #expect(paced.withLock { $0 } == content.count)
         }
-        #expect(try await store.measure(BlobDigest(of: bytes(2)), pace: { _ in }) == nil)
+        #expect(try await store.place(of: BlobDigest(of: bytes(2))) == nil)
     }
 
     fileprivate func quarantinedBlobIsGone() async throws {
@@ -268,12 +274,26 @@ extension ByteStoreTrial {
         for _ in 0..<3 {
             try await publish(content)
             #expect(try await bytes(of: digest) == content)
+            let place = try #require(try await store.place(of: digest))
             for _ in 0..<2 {
-                try await store.quarantine(digest)
+                try await store.quarantine(digest, at: place)
                 await expectError(.blobUnknown) { _ = try await store.open(digest) }
+                #expect(try await store.place(of: digest) == nil)
             }
             #expect(try await heldBlobs() == [])
         }
+    }
+
+    fileprivate func quarantineSparesWhatCameSince() async throws {
+        let content = bytes(5000)
+        let digest = BlobDigest(of: content)
+        try await publish(content)
+        let place = try #require(try await store.place(of: digest))
+        try await publish(content)
+        try await store.quarantine(digest, at: place)
+        #expect(try await bytes(of: digest) == content)
+        try await store.quarantine(digest, at: try #require(try await store.place(of: digest)))
+        await expectError(.blobUnknown) { _ = try await store.open(digest) }
     }
 
     fileprivate func heldBytesOfAnUploadAreCounted() async throws {

@@ -13,13 +13,22 @@ public final class InMemoryByteStore: ByteStore {
         var durableCount = 0
     }
 
+    fileprivate struct HeldBlob {
+        var bytes: [UInt8]
+        /// Tells these bytes from others that are published under the same digest.
+        let number: Int
+    }
+
     fileprivate struct State {
         var uploads: [UploadID: HeldUpload] = [:]
-        var blobs: [BlobDigest: [UInt8]] = [:]
+        var blobs: [BlobDigest: HeldBlob] = [:]
+        var publications = 0
         /// Looks at blobs to come that find nothing.
         var missingLooks = 0
 
-        var byteCount: Int { uploads.values.map(\.bytes.count).reduce(0, +) + blobs.values.map(\.count).reduce(0, +) }
+        var byteCount: Int {
+            uploads.values.map(\.bytes.count).reduce(0, +) + blobs.values.map(\.bytes.count).reduce(0, +)
+        }
     }
 
     fileprivate let state: Mutex<State>
@@ -70,7 +79,7 @@ public final class InMemoryByteStore: ByteStore {
                 state.missingLooks -= 1
                 return [UInt8]?.none
             }
-            return state.blobs[digest]
+            return state.blobs[digest]?.bytes
         }
         guard let bytes else { throw BlobError(.blobUnknown, "There is no such blob.") }
         return .buffer(ByteBuffer(bytes: bytes))
@@ -89,15 +98,23 @@ public final class InMemoryByteStore: ByteStore {
         state.withLock { $0.blobs[digest] = nil }
     }
 
+    public func place(of digest: BlobDigest) -> (any Sendable)? {
+        state.withLock { $0.blobs[digest]?.number }
+    }
+
     public func measure(
-        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async -> MeasuredBytes? {
-        guard let bytes = state.withLock({ $0.blobs[digest] }) else { return nil }
+        guard let bytes = state.withLock({ $0.blobs[digest]?.bytes }) else { return nil }
         await pace(bytes.count)
         return MeasuredBytes(size: Int64(bytes.count), digest: BlobDigest(of: bytes))
     }
 
-    public func quarantine(_ digest: BlobDigest) { remove(digest) }
+    public func quarantine(_ digest: BlobDigest, at place: any Sendable) {
+        state.withLock { state in
+            if state.blobs[digest]?.number == place as? Int { state.blobs[digest] = nil }
+        }
+    }
 
     public func heldByteCount(of id: UploadID) -> Int64? {
         state.withLock { $0.uploads[id].map { Int64($0.bytes.count) } }
@@ -105,7 +122,7 @@ public final class InMemoryByteStore: ByteStore {
 
     /// Changes a blob's bytes behind everybody's back.
     public func damage(_ digest: BlobDigest, to bytes: [UInt8]) {
-        state.withLock { $0.blobs[digest] = bytes }
+        state.withLock { $0.blobs[digest]?.bytes = bytes }
     }
 
     public func heldUploads() -> [UploadID] {
@@ -159,7 +176,8 @@ private final class InMemoryUploadWriter: UploadWriter {
     func publish(as digest: BlobDigest) throws(BlobError) {
         try change { state, held in
             held.durableCount = held.bytes.count
-            state.blobs[digest] = held.bytes
+            state.publications += 1
+            state.blobs[digest] = InMemoryByteStore.HeldBlob(bytes: held.bytes, number: state.publications)
         }
     }
 

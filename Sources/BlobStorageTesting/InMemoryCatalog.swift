@@ -262,8 +262,13 @@ extension InMemoryCatalog {
         try transaction { rows, _ in Array(rows.blobRecords.filter { $0.condition == .suspected }.prefix(limit)) }
     }
 
-    public func setCondition(_ condition: BlobCondition, of digest: BlobDigest) throws(BlobError) {
-        try transaction { rows, _ in rows.blobs[digest]?.condition = condition }
+    public func setCondition(
+        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+    ) throws(BlobError) -> Bool {
+        try transaction { rows, _ in
+            rows.blobs[digest]?.condition = condition
+            return rows.blobs[digest] != nil
+        }
     }
 
     public func faults() -> [String] { [] }

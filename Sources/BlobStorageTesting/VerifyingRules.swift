@@ -54,7 +54,7 @@ extension CatalogTrial {
         let (file, other) = (try await add("text"), try await add("other"))
         for condition in BlobCondition.allCases.reversed() {
             for _ in 0..<2 {
-                try await catalog.setCondition(condition, of: file.digest)
+                #expect(try await catalog.setCondition(condition, of: file.digest, at: nil))
                 #expect(try await self.condition(of: file.digest) == condition)
             }
         }
@@ -66,7 +66,7 @@ extension CatalogTrial {
         try await catalog.destroyFile(dying.id, of: nil)
         for file in [live, dying] {
             for condition in [BlobCondition.suspected, .damaged] {
-                try await catalog.setCondition(condition, of: file.digest)
+                try await catalog.setCondition(condition, of: file.digest, at: nil)
                 _ = try await add(file == live ? "live" : "dying")
                 #expect(try await self.condition(of: file.digest) == .sound)
             }
@@ -74,7 +74,7 @@ extension CatalogTrial {
     }
 
     fileprivate func conditionOfUnknownBlobIsIgnored() async throws {
-        try await catalog.setCondition(.damaged, of: BlobDigest(ofText: "unknown"))
+        #expect(try await !catalog.setCondition(.damaged, of: BlobDigest(ofText: "unknown"), at: nil))
         #expect(try await catalog.blobRecords(after: nil, limit: 10) == [])
         _ = try await add("unknown")
         #expect(try await condition(of: BlobDigest(ofText: "unknown")) == .sound)
@@ -85,7 +85,7 @@ extension CatalogTrial {
         for number in 0..<9 {
             let digest = try await add("text \(number)").digest
             let condition = BlobCondition.allCases[number % 3]
-            try await catalog.setCondition(condition, of: digest)
+            try await catalog.setCondition(condition, of: digest, at: nil)
             if condition == .suspected { suspected.insert(digest) }
         }
         #expect(Set(try await catalog.suspectedBlobs(limit: 100).map(\.digest)) == suspected)

@@ -10,7 +10,7 @@ enum BlobRows {
     static let suspected = """
         SELECT digest, size, condition FROM blobs WHERE condition <> 0 AND condition = 1 LIMIT $1
         """
-    static let setCondition = "UPDATE blobs SET condition = $2 WHERE digest = $1 AND condition <> $2"
+    static let judge = "SELECT judge_content($1, $2, $3)"
     static let unknown = """
         SELECT wanted FROM unnest($1) WITH ORDINALITY AS list (wanted, place)
             WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = wanted) ORDER BY place
@@ -28,6 +28,19 @@ extension BlobRecord {
     }
 }
 
+extension Database {
+    /// Records what is known of a blob's bytes, if they are those of this content; `nil`: if it has none.
+    func setCondition(
+        _ condition: BlobCondition, of digest: BlobDigest, at content: StoredContent?
+    ) async throws(BlobError) -> Bool {
+        try await only(
+            BlobRows.judge, [.digest(digest), .integer(content?.id), .integer(condition.rawValue)],
+            // The second time, damaged bytes are in quarantine already: whoever is told so looks again.
+            isRepeatable: true
+        ) { row throws(PostgresError) in try row.flag(0) }
+    }
+}
+
 extension CloudCatalog {
     public func blobRecords(after digest: BlobDigest?, limit: Int) async throws(BlobError) -> [BlobRecord] {
         // Every digest comes after no bytes.
@@ -40,10 +53,10 @@ extension CloudCatalog {
         try await database.rows(BlobRows.suspected, [.limit(limit)], as: BlobRecord.init(row:))
     }
 
-    public func setCondition(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError) {
-        try await database.run(
-            BlobRows.setCondition, [.digest(digest), .integer(condition.rawValue)], isRepeatable: true
-        )
+    public func setCondition(
+        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+    ) async throws(BlobError) -> Bool {
+        try await database.setCondition(condition, of: digest, at: place as? StoredContent)
     }
 
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {

@@ -25,12 +25,20 @@ extension CloudByteStore {
 
     /// Classifies an error of a call that reads an object which has to be there.
     func reading(_ error: S3Error) -> BlobError {
-        switch error.kind {
-        case .notFound, .invalidRange, .preconditionFailed:
-            logger.critical("an object is not what its row says", metadata: ["error": "\(error)"])
-            return .blobCorrupt
-        default: return refusal(error)
-        }
+        guard error.tellsOfDamage else { return refusal(error) }
+        logger.critical("an object is not what its row says", metadata: ["error": "\(error)"])
+        return .blobCorrupt
+    }
+
+    /// Records that an object of a blob is not what its row says. Without effect when other bytes have come in the
+    /// place of this content.
+    ///
+    /// - Returns: what a client is told.
+    func suspect(
+        _ content: StoredContent, of digest: BlobDigest, after error: S3Error
+    ) async throws(BlobError) -> BlobError {
+        _ = try await database.setCondition(.suspected, of: digest, at: content)
+        return reading(error)
     }
 
     /// Classifies an error, and logs those that somebody has to act on. No message names a key or an address.
@@ -58,6 +66,11 @@ extension CloudByteStore {
         logger.warning("reading from the bucket failed", metadata: ["error": "\(error)"])
         return .bucketUnreachable
     }
+}
+
+extension S3Error {
+    /// Whether it says that an object is gone, or another one than its row speaks of.
+    var tellsOfDamage: Bool { [.notFound, .invalidRange, .preconditionFailed].contains(kind) }
 }
 
 extension BlobError {

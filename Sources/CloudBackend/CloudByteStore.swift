@@ -80,7 +80,7 @@ public final class CloudByteStore: ByteStore {
             RemoteBlob(
                 size: content.size, location: location(of: content)
             ) { [self] (range, executor) throws(BlobError) in
-                try await PieceReader(range, of: digest, content, in: self, on: executor).started()
+                try await PieceReader(range, of: digest, content, in: self, for: .clients, on: executor).started()
             }
         )
     }
@@ -145,13 +145,17 @@ public final class CloudByteStore: ByteStore {
 // MARK: The database
 
 extension CloudByteStore {
-    /// What a digest's bytes consist of; `nil` when it has none.
+    /// What a digest's bytes consist of; `nil` when it has none. What is only published is nothing to a blob that has a
+    /// row: it may never be completed.
     func content(of digest: BlobDigest) async throws(BlobError) -> StoredContent? {
         let rows = try await database.rows(
             """
-            SELECT c.id, c.upload, c.size, p.start, p.size, p.name FROM contents c LEFT JOIN pieces p ON p.content = c.id
+            SELECT c.id, c.upload, c.size, p.start, p.size, p.name, p.etag
+                FROM contents c LEFT JOIN pieces p ON p.content = c.id
                 WHERE c.id = (
-                    SELECT id FROM contents WHERE digest = $1 AND state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1
+                    SELECT id FROM contents WHERE digest = $1
+                        AND (state = 1 OR state = 0 AND NOT EXISTS (SELECT FROM blobs WHERE digest = $1))
+                        ORDER BY state DESC, id DESC LIMIT 1
                 ) ORDER BY p.start
             """,
             [.digest(digest)], as: { row throws(PostgresError) in try ContentRow(row) }
@@ -161,6 +165,12 @@ extension CloudByteStore {
         } catch {
             throw database.errors.classified(error)
         }
+    }
+
+    func hasRow(_ digest: BlobDigest) async throws(BlobError) -> Bool {
+        try await database.only(
+            "SELECT EXISTS (SELECT FROM blobs WHERE digest = $1)", [.digest(digest)], isRepeatable: true
+        ) { row throws(PostgresError) in try row.flag(0) }
     }
 
     /// Calls a function that tells why it did not do what it should.

@@ -24,7 +24,7 @@ public final class CloudCatalog: Catalog {
     private let key = Mutex<[UInt8]?>(nil)
 
     /// - Parameters:
-    ///   - pool: connections to a database that ``migrate(_:logger:)`` or ``checkVersion(of:logger:)`` found good.
+    ///   - pool: connections to a database that ``prepare(_:by:logger:)`` found good.
     ///   - clock: the time, for tests; `nil` for the database's own.
     public init(
         pool: PostgresPool, clock: (any WallClock)? = nil, logger: Logger = Logger(label: "blobd.catalog")

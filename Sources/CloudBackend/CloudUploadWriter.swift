@@ -81,7 +81,7 @@ actor CloudUploadWriter: UploadWriter {
         try tellFailure()
         let stored = storedSegments()
         try await store.change(
-            "SELECT publish_content($1, $2, $3, $4, $5, $6, $7)",
+            "SELECT publish_content($1, $2, $3, $4, $5, $6, $7, $8)",
             [.uuid(id.uuid), .integer(epoch), .digest(digest), .integer(taken.offset)] + Self.columns(of: stored)
         )
         forget(stored.count)
@@ -134,17 +134,20 @@ actor CloudUploadWriter: UploadWriter {
         let stored = storedSegments()
         guard !stored.isEmpty else { return }
         try await store.database.run(
-            "SELECT record_segments($1, $2, $3, $4, $5)",
+            "SELECT record_segments($1, $2, $3, $4, $5, $6)",
             [.uuid(id.uuid), .integer(epoch)] + Self.columns(of: stored), isRepeatable: true
         )
         forget(stored.count)
     }
 
     /// The first segments, up to one that is still on its way or could not be stored.
-    private func storedSegments() -> [SentSegment] { Array(sent.prefix { $0.isStored }) }
+    private func storedSegments() -> [SentSegment] { Array(sent.prefix { $0.eTag != nil }) }
 
     private static func columns(of segments: [SentSegment]) -> [PostgresValue] {
-        [.integers(segments.map(\.start)), .integers(segments.map(\.size)), .texts(segments.map(\.name))]
+        [
+            .integers(segments.map(\.start)), .integers(segments.map(\.size)), .texts(segments.map(\.name)),
+            .texts(segments.compactMap(\.eTag)),
+        ]
     }
 
     private func forget(_ count: Int) {

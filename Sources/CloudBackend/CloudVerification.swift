@@ -10,14 +10,25 @@ extension CloudByteStore {
     /// Objects that are asked for at one time.
     private static let concurrentHeads = 16
 
-    public func size(of digest: BlobDigest) async throws(BlobError) -> Int64? {
-        var seen: StoredContent?
-        while let content = try await content(of: digest), content != seen {
+    public func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)? {
+        try await content(of: digest)
+    }
+
+    public func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64? {
+        var next = place as? StoredContent
+        while let content = next {
             if let size = try await size(of: content) { return size }
-            // An object that is gone may have become a part of another since the rows were looked at.
-            seen = content
+            next = try await replacement(of: content, digest)
         }
         return nil
+    }
+
+    /// What a content whose objects were missed consists of by now: an object that is gone may have become a part of
+    /// another since the rows were looked at. `nil` when nothing has changed.
+    private func replacement(of content: StoredContent, _ digest: BlobDigest) async throws(BlobError) -> StoredContent?
+    {
+        let found = try await self.content(of: digest)
+        return found == content ? nil : found
     }
 
     /// - Returns: `nil` when an object is not there.
@@ -47,27 +58,50 @@ extension CloudByteStore {
         }
     }
 
+    /// Reads what is there, be it replaced: only its bytes tell whether it is as good. Where it is, its ETag is kept.
     public func measure(
-        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {
-        guard let content = try await content(of: digest) else { return nil }
-        var running = RunningDigest()
-        do throws(BlobError) {
-            let bytes = try await PieceReader(0..<content.size, of: digest, content, in: self).started()
-            while let buffer = try await bytes.next() {
-                running.update(buffer)
-                await pace(buffer.readableBytes)
+        var next = place as? StoredContent
+        while let content = next {
+            let reader = PieceReader(0..<content.size, of: digest, content, in: self, for: .verifying)
+            var running = RunningDigest()
+            do throws(BlobError) {
+                let bytes = try await reader.started()
+                while let buffer = try await bytes.next() {
+                    running.update(buffer)
+                    await pace(buffer.readableBytes)
+                }
+            } catch  where error.code == .blobCorrupt {
+                next = try await replacement(of: content, digest)
+                continue
             }
-        } catch  where error.code == .blobCorrupt || error.code == .blobUnknown {
-            return nil
+            let measured = MeasuredBytes(size: running.count, digest: running.digest)
+            if measured.digest == digest { try await keep(await reader.eTags, of: content) }
+            return measured
         }
-        return MeasuredBytes(size: running.count, digest: running.digest)
+        return nil
     }
 
-    public func quarantine(_ digest: BlobDigest) async throws(BlobError) {
-        // The objects stay where they are: a content in quarantine is served to nobody and swept by nobody.
+    /// - Parameter eTags: of the objects as they were read just now, one for each piece.
+    private func keep(_ eTags: [String], of content: StoredContent) async throws(BlobError) {
+        guard eTags != content.pieces.map(\.eTag) else { return }
         try await database.run(
-            "UPDATE contents SET state = 2 WHERE digest = $1 AND state IN (0, 1)", [.digest(digest)], isRepeatable: true
+            """
+            UPDATE pieces SET etag = read.etag FROM unnest($2, $3) AS read (name, etag)
+                WHERE content = $1 AND pieces.name = read.name AND pieces.etag IS DISTINCT FROM read.etag
+            """,
+            [.integer(content.id), .texts(content.pieces.map(\.name)), .texts(eTags)], isRepeatable: true
+        )
+    }
+
+    public func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError) {
+        // The objects stay where they are: a content in quarantine is served to nobody and swept by nobody. That of a
+        // blob's row went there with the mark of the row.
+        guard let content = place as? StoredContent else { return }
+        try await database.run(
+            "UPDATE contents SET state = 2 WHERE id = $1 AND state IN (0, 1)", [.integer(content.id)],
+            isRepeatable: true
         )
     }
 }

@@ -20,20 +20,24 @@ extension CloudByteStore {
             ) { row throws(PostgresError) in try row.optionalBytes(0).flatMap { BlobDigest(bytes: $0) } }
             guard let digest = taken else { return }
             guard let content = try await content(of: digest), content.pieces.count > 1 else { continue }
-            let name: String
+            let (name, eTag): (String, String)
             do throws(S3Error) {
-                name = try await compose(content)
+                (name, eTag) = try await compose(content)
+            } catch  where error.tellsOfDamage {
+                _ = try await suspect(content, of: digest, after: error)
+                continue
             } catch {
                 throw refusal(error)
             }
             try await database.run(
-                "SELECT replace_pieces($1, $2)", [.integer(content.id), .text(name)], isRepeatable: true
+                "SELECT replace_pieces($1, $2, $3)", [.integer(content.id), .text(name), .text(eTag)],
+                isRepeatable: true
             )
         }
     }
 
-    /// - Returns: the name of the object that holds all of a content's bytes.
-    private func compose(_ content: StoredContent) async throws(S3Error) -> String {
+    /// - Returns: the name and the ETag of the object that holds all of a content's bytes.
+    private func compose(_ content: StoredContent) async throws(S3Error) -> (name: String, eTag: String) {
         let name = "composed-\(String(UInt64.random(in: .min ... .max), radix: 16))"
         let upload = try await bucket.createMultipartUpload(ObjectKey(upload: content.upload, name: name).text)
         do throws(S3Error) {
@@ -43,8 +47,7 @@ extension CloudByteStore {
             for group in content.pieces.grouped(ofAtLeast: least) {
                 parts.append(try await add(group, as: parts.count + 1, to: upload))
             }
-            try await bucket.completeMultipartUpload(upload, parts: parts)
-            return name
+            return (name, try await bucket.completeMultipartUpload(upload, parts: parts))
         } catch {
             await abandon(upload)
             throw error
@@ -54,11 +57,17 @@ extension CloudByteStore {
     /// A piece that is large enough is copied inside the store; several small ones go through here.
     private func add(_ pieces: [Piece], as number: Int, to upload: S3MultipartUpload) async throws(S3Error) -> S3Part {
         if pieces.count == 1, let piece = pieces.first {
-            return try await bucket.copyPart(upload, number: number, from: piece.key, range: piece.requestedRange)
+            let part = try await bucket.copyPart(upload, number: number, from: piece.key, range: piece.requestedRange)
+            // Not every store compares when it copies. What was replaced before this stays so.
+            if let eTag = piece.eTag, try await bucket.head(piece.key)?.eTag != eTag {
+                throw S3Error(.preconditionFailed, message: "the object was replaced before it was copied")
+            }
+            return part
         }
         var buffers: [ByteBuffer] = []
         for piece in pieces {
-            var bytes = try await bucket.get(piece.key, range: piece.requestedRange).makeAsyncIterator()
+            var bytes = try await bucket.get(piece.key, range: piece.requestedRange, eTag: piece.eTag)
+                .makeAsyncIterator()
             while let buffer = try await bytes.next() { buffers.append(buffer) }
         }
         return try await bucket.uploadPart(upload, number: number, buffers)

@@ -4,11 +4,11 @@
 // upload, a row of `pieces` a part of a content, and it may be both. Objects that are neither wait in `released` until
 // no restored database can speak of them any more.
 
-/// The SQL that makes them, a part of the schema's first step.
+/// The tables as the schema's first step makes them, and the functions as the newest version has them.
 enum ContentTables {
-    static let versionOne = tables + uploadFunctions + contentFunctions + composeFunctions + sweepFunctions
+    static let functions = uploadFunctions + contentFunctions + composeFunctions + sweepFunctions
 
-    private static let tables = """
+    static let versionOne = """
         -- What an upload consists of. A writer that lost its claim may still add rows: where several begin at the same
         -- byte, that of the highest epoch counts, because it began where its upload stood when it was claimed.
         CREATE TABLE segments (
@@ -63,13 +63,13 @@ enum ContentTables {
     private static let uploadFunctions = """
         -- What a writer finds that holds less than it should: a newer claim, whose holder has put away what this one still
         -- counted on, or else that bytes are lost.
-        CREATE FUNCTION missing_segments(p_upload UUID, p_epoch BIGINT) RETURNS TEXT LANGUAGE sql AS $$
+        CREATE OR REPLACE FUNCTION missing_segments(p_upload UUID, p_epoch BIGINT) RETURNS TEXT LANGUAGE sql AS $$
             SELECT CASE WHEN EXISTS (SELECT FROM uploads WHERE id = p_upload AND epoch > p_epoch)
                 THEN 'superseded' ELSE 'lost' END
         $$;
 
         -- Gets an upload ready to go on at its offset. Tells what is wrong, when it holds less than that.
-        CREATE FUNCTION open_upload(p_upload UUID, p_epoch BIGINT, p_offset BIGINT) RETURNS TEXT
+        CREATE OR REPLACE FUNCTION open_upload(p_upload UUID, p_epoch BIGINT, p_offset BIGINT) RETURNS TEXT
         LANGUAGE plpgsql AS $$ BEGIN
             WITH gone AS (
                 DELETE FROM segments WHERE upload = p_upload AND start >= p_offset AND epoch <= p_epoch RETURNING name
@@ -84,22 +84,29 @@ enum ContentTables {
             RETURN missing_segments(p_upload, p_epoch);
         END $$;
 
-        CREATE FUNCTION record_segments(
-            p_upload UUID, p_epoch BIGINT, p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[]
+        CREATE OR REPLACE FUNCTION record_segments(
+            p_upload UUID, p_epoch BIGINT, p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[], p_etags TEXT[]
         ) RETURNS void LANGUAGE sql AS $$
-            INSERT INTO segments (upload, epoch, start, size, name)
-                SELECT p_upload, p_epoch, * FROM unnest(p_starts, p_sizes, p_names)
+            INSERT INTO segments (upload, epoch, start, size, name, etag)
+                SELECT p_upload, p_epoch, * FROM unnest(p_starts, p_sizes, p_names, p_etags)
                 ON CONFLICT (upload, start, epoch) DO NOTHING
         $$;
 
-        CREATE FUNCTION discard_upload(p_upload UUID) RETURNS void LANGUAGE sql AS $$
+        -- Of nodes that know no ETags.
+        CREATE OR REPLACE FUNCTION record_segments(
+            p_upload UUID, p_epoch BIGINT, p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[]
+        ) RETURNS void LANGUAGE sql AS $$
+            SELECT record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names, '{}')
+        $$;
+
+        CREATE OR REPLACE FUNCTION discard_upload(p_upload UUID) RETURNS void LANGUAGE sql AS $$
             WITH gone AS (DELETE FROM segments WHERE upload = p_upload RETURNING name)
             INSERT INTO released (upload, name, since) SELECT p_upload, name, now_ms() FROM gone
                 ON CONFLICT (upload, name) DO UPDATE SET since = excluded.since
         $$;
 
         -- Uploads that have segments, and no row that needs them. Goes from one upload to the next in the index.
-        CREATE FUNCTION stray_uploads() RETURNS SETOF UUID LANGUAGE sql STABLE AS $$
+        CREATE OR REPLACE FUNCTION stray_uploads() RETURNS SETOF UUID LANGUAGE sql STABLE AS $$
             WITH RECURSIVE held AS (
                 (SELECT upload FROM segments ORDER BY upload LIMIT 1)
                 UNION ALL
@@ -114,16 +121,16 @@ enum ContentTables {
 
     private static let contentFunctions = """
         -- Makes an upload's first bytes the content of a digest. Tells what is wrong, when not all of them are held.
-        CREATE FUNCTION publish_content(
+        CREATE OR REPLACE FUNCTION publish_content(
             p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_size BIGINT,
-            p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[]
+            p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[], p_etags TEXT[]
         ) RETURNS TEXT LANGUAGE plpgsql AS $$ DECLARE
             v_content BIGINT;
             v_position BIGINT := 0;
             v_count INTEGER := 0;
             v_segment RECORD;
         BEGIN
-            PERFORM record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names);
+            PERFORM record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names, p_etags);
             -- What an earlier attempt published, whose completion did not come to pass.
             UPDATE contents SET state = 3, removed = now_ms()
                 WHERE upload = p_upload AND digest = p_digest AND state = 0 AND epoch <= p_epoch;
@@ -131,11 +138,12 @@ enum ContentTables {
                 VALUES (p_digest, p_size, p_upload, p_epoch, now_ms(), 0) RETURNING id INTO v_content;
             WHILE v_position < p_size LOOP
                 -- Locked, so that nobody discards it before this is committed: from then on the pieces keep it.
-                SELECT size, name INTO v_segment FROM segments
+                SELECT size, name, etag INTO v_segment FROM segments
                     WHERE upload = p_upload AND start = v_position AND epoch <= p_epoch
                     ORDER BY epoch DESC LIMIT 1 FOR KEY SHARE;
                 EXIT WHEN NOT FOUND;
-                INSERT INTO pieces VALUES (v_content, v_position, v_segment.size, v_segment.name);
+                INSERT INTO pieces (content, start, size, name, etag)
+                    VALUES (v_content, v_position, v_segment.size, v_segment.name, v_segment.etag);
                 v_position := v_position + v_segment.size;
                 v_count := v_count + 1;
             END LOOP;
@@ -149,12 +157,20 @@ enum ContentTables {
             RETURN NULL;
         END $$;
 
+        -- Of nodes that know no ETags.
+        CREATE OR REPLACE FUNCTION publish_content(
+            p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_size BIGINT,
+            p_starts BIGINT[], p_sizes BIGINT[], p_names TEXT[]
+        ) RETURNS TEXT LANGUAGE sql AS $$
+            SELECT publish_content(p_upload, p_epoch, p_digest, p_size, p_starts, p_sizes, p_names, '{}')
+        $$;
+
         -- Makes what an upload published the live content of its digest, in the transaction that completes the upload and
-        -- holds the lock of the blob's row. A live content whose blob was sound stays what it is.
-        CREATE FUNCTION adopt_content(p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_was_sound BOOLEAN)
+        -- holds the lock of the blob's row. What was live goes, sound or not: the fresh bytes were received and compared just
+        -- now, and nobody knows what became of the others since they were.
+        CREATE OR REPLACE FUNCTION adopt_content(p_upload UUID, p_epoch BIGINT, p_digest BYTEA)
         RETURNS void LANGUAGE plpgsql AS $$ DECLARE
             v_content BIGINT := (SELECT content FROM uploads WHERE id = p_upload);
-            v_live BIGINT;
         BEGIN
             IF v_content IS NULL THEN RETURN; END IF;
             PERFORM FROM contents
@@ -162,23 +178,36 @@ enum ContentTables {
             IF NOT FOUND THEN
                 RAISE EXCEPTION 'what was published is gone' USING ERRCODE = '\(DatabaseErrors.contentGoneState)';
             END IF;
-            SELECT id INTO v_live FROM contents WHERE digest = p_digest AND state = 1 FOR UPDATE;
-            IF v_live IS NULL OR NOT p_was_sound THEN
-                UPDATE contents SET state = 3, removed = now_ms() WHERE id = v_live;
-                UPDATE contents SET state = 1 WHERE id = v_content;
-            ELSE
-                UPDATE contents SET state = 3, removed = now_ms() WHERE id = v_content;
+            UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 1;
+            UPDATE contents SET state = 1 WHERE id = v_content;
+        END $$;
+
+        -- Records what is known of a blob's bytes, if they are those of this content (NULL: if it has none), and puts damaged
+        -- ones into quarantine. Tells whether they are. Whoever completes an upload of the same bytes waits for the blob's
+        -- row, or is waited for.
+        CREATE OR REPLACE FUNCTION judge_content(p_digest BYTEA, p_content BIGINT, p_condition BIGINT)
+        RETURNS BOOLEAN LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
+            IF NOT FOUND
+                OR (SELECT id FROM contents WHERE digest = p_digest AND state = 1) IS DISTINCT FROM p_content
+            THEN
+                RETURN false;
             END IF;
+            UPDATE blobs SET condition = p_condition WHERE digest = p_digest AND condition <> p_condition;
+            IF p_condition = 2 THEN
+                UPDATE contents SET state = 2 WHERE id = p_content;
+            END IF;
+            RETURN true;
         END $$;
 
         -- Lets a blob's content go, in the transaction that removes the blob's row.
-        CREATE FUNCTION release_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
+        CREATE OR REPLACE FUNCTION release_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
             UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 1
         $$;
 
         -- Removes what is published of a digest and belongs to no blob, unless an open upload is about to be completed
         -- with it.
-        CREATE FUNCTION remove_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
+        CREATE OR REPLACE FUNCTION remove_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
             UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 0
                 AND NOT EXISTS (SELECT FROM uploads WHERE id = contents.upload AND content = contents.id AND state = 0)
         $$;
@@ -188,7 +217,7 @@ enum ContentTables {
     private static let composeFunctions = """
         -- A live content of several pieces for this caller to make one of within the lease; each is offered once in it.
         -- One that is younger than a minute may be about to go again.
-        CREATE FUNCTION take_content_in_pieces(p_lease BIGINT) RETURNS BYTEA LANGUAGE sql AS $$
+        CREATE OR REPLACE FUNCTION take_content_in_pieces(p_lease BIGINT) RETURNS BYTEA LANGUAGE sql AS $$
             UPDATE contents SET leased = now_ms() + p_lease WHERE id = (
                 SELECT id FROM contents WHERE state = 1 AND piece_count > 1
                     AND created < now_ms() - 60000 AND leased < now_ms()
@@ -197,7 +226,8 @@ enum ContentTables {
         $$;
 
         -- Puts one object in the place of a content's pieces. False when the content is not live any more.
-        CREATE FUNCTION replace_pieces(p_content BIGINT, p_name TEXT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$ DECLARE
+        CREATE OR REPLACE FUNCTION replace_pieces(p_content BIGINT, p_name TEXT, p_etag TEXT) RETURNS BOOLEAN
+        LANGUAGE plpgsql AS $$ DECLARE
             v_content RECORD;
         BEGIN
             SELECT upload, size INTO v_content FROM contents WHERE id = p_content AND state = 1 FOR UPDATE;
@@ -205,16 +235,22 @@ enum ContentTables {
             WITH gone AS (DELETE FROM pieces WHERE content = p_content AND name <> p_name RETURNING name)
             INSERT INTO released (upload, name, since) SELECT v_content.upload, name, now_ms() FROM gone
                 ON CONFLICT (upload, name) DO UPDATE SET since = excluded.since;
-            INSERT INTO pieces VALUES (p_content, 0, v_content.size, p_name) ON CONFLICT (content, start) DO NOTHING;
+            INSERT INTO pieces (content, start, size, name, etag)
+                VALUES (p_content, 0, v_content.size, p_name, p_etag) ON CONFLICT (content, start) DO NOTHING;
             UPDATE contents SET piece_count = 1 WHERE id = p_content;
             RETURN true;
         END $$;
+
+        -- Of nodes that know no ETags.
+        CREATE OR REPLACE FUNCTION replace_pieces(p_content BIGINT, p_name TEXT) RETURNS BOOLEAN LANGUAGE sql AS $$
+            SELECT replace_pieces(p_content, p_name, NULL)
+        $$;
 
         """
 
     private static let sweepFunctions = """
         -- Whether an object is a part of anything.
-        CREATE FUNCTION is_needed(p_upload UUID, p_name TEXT) RETURNS BOOLEAN LANGUAGE sql STABLE AS $$
+        CREATE OR REPLACE FUNCTION is_needed(p_upload UUID, p_name TEXT) RETURNS BOOLEAN LANGUAGE sql STABLE AS $$
             SELECT EXISTS (SELECT FROM segments WHERE upload = p_upload AND name = p_name)
                 OR EXISTS (
                     SELECT FROM contents JOIN pieces ON content = id
@@ -224,7 +260,7 @@ enum ContentTables {
 
         -- Lets go of contents that were removed so long ago, and removes those that were published a day ago by uploads that
         -- are over.
-        CREATE FUNCTION sweep_contents(p_window BIGINT, p_limit BIGINT) RETURNS BIGINT
+        CREATE OR REPLACE FUNCTION sweep_contents(p_window BIGINT, p_limit BIGINT) RETURNS BIGINT
         LANGUAGE plpgsql AS $$ DECLARE
             v_content RECORD;
             v_count BIGINT := 0;
@@ -251,7 +287,7 @@ enum ContentTables {
 
         -- Objects that were released so long ago, for this caller to delete within the lease. An object that is needed
         -- is released no more; whoever needs it releases it again.
-        CREATE FUNCTION take_released(p_window BIGINT, p_lease BIGINT, p_limit BIGINT)
+        CREATE OR REPLACE FUNCTION take_released(p_window BIGINT, p_lease BIGINT, p_limit BIGINT)
         RETURNS TABLE (object_upload UUID, object_name TEXT) LANGUAGE plpgsql AS $$ DECLARE
             v_object RECORD;
         BEGIN
@@ -271,13 +307,13 @@ enum ContentTables {
             END LOOP;
         END $$;
 
-        CREATE FUNCTION forget_released(p_uploads UUID[], p_names TEXT[]) RETURNS void LANGUAGE sql AS $$
+        CREATE OR REPLACE FUNCTION forget_released(p_uploads UUID[], p_names TEXT[]) RETURNS void LANGUAGE sql AS $$
             DELETE FROM released USING unnest(p_uploads, p_names) AS gone (upload, name)
                 WHERE released.upload = gone.upload AND released.name = gone.name
         $$;
 
         -- Those of some objects that no row speaks of.
-        CREATE FUNCTION unknown_objects(p_uploads UUID[], p_names TEXT[])
+        CREATE OR REPLACE FUNCTION unknown_objects(p_uploads UUID[], p_names TEXT[])
         RETURNS TABLE (object_upload UUID, object_name TEXT) LANGUAGE sql STABLE AS $$
             SELECT o.upload, o.name FROM unnest(p_uploads, p_names) AS o (upload, name)
                 WHERE NOT is_needed(o.upload, o.name)

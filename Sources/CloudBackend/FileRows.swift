@@ -18,7 +18,7 @@ enum FileRows {
         SELECT file.size, file.name, CASE WHEN expires IS NULL THEN NULL ELSE
                 (SELECT max(expires) FROM files WHERE digest = $1 AND expires IS NOT NULL) END,
             (SELECT condition FROM blobs WHERE digest = $1),
-            content.id, upload, content.size, start, piece.size, piece.name
+            content.id, upload, content.size, start, piece.size, piece.name, etag
             FROM (
                 SELECT size, name, expires FROM files
                     WHERE digest = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))

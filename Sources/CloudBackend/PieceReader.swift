@@ -8,8 +8,17 @@ import S3Client
 
 /// Bytes of several objects as one stream. One caller at a time.
 actor PieceReader {
+    /// For whom they are read.
+    enum Reader {
+        /// Get the bytes of objects that are what their rows say, and an error otherwise.
+        case clients
+        /// Looks at whatever is there.
+        case verifying
+    }
+
     private let digest: BlobDigest
     private let store: CloudByteStore
+    private let reader: Reader
     private let executor: (any TaskExecutor)?
     private var content: StoredContent
     /// Of the blob's bytes, those that are still to come.
@@ -21,6 +30,8 @@ actor PieceReader {
     private var left: Int64 = 0
     private var upcoming: Task<S3Download, any Error>?
     private var first: ByteBuffer?
+    /// Of the objects that were begun to be read.
+    private(set) var eTags: [String] = []
 
     /// When so few bytes of a piece are left, the next one is asked for.
     private static let readAhead: Int64 = 4 << 20
@@ -28,10 +39,11 @@ actor PieceReader {
     /// - Parameter executor: that of an event loop has the bucket's connections there as well.
     init(
         _ range: Range<Int64>, of digest: BlobDigest, _ content: StoredContent, in store: CloudByteStore,
-        on executor: (any TaskExecutor)? = nil
+        for reader: Reader, on executor: (any TaskExecutor)? = nil
     ) {
         self.digest = digest
         self.store = store
+        self.reader = reader
         self.executor = executor
         self.content = content
         rest = range
@@ -79,11 +91,18 @@ actor PieceReader {
     }
 
     /// Goes on with the objects that hold the bytes now: one that is gone may have become a part of another since the
-    /// rows were looked at.
+    /// rows were looked at, and others may have come in the place of damaged ones.
+    ///
+    /// - Throws: ``BlobError/Code/blobCorrupt`` when nothing has changed; then that is recorded.
     private func findAgain(after error: S3Error) async throws(BlobError) {
-        guard error.kind == .notFound else { throw store.reading(error) }
-        guard let found = try await store.content(of: digest) else { throw .bytesUnknown }
-        guard found.pieces != content.pieces else { throw store.reading(error) }
+        guard error.tellsOfDamage, reader == .clients else { throw store.reading(error) }
+        guard let found = try await store.content(of: digest) else {
+            // A blob's row that has no bytes any more tells why.
+            throw try await store.hasRow(digest) ? store.reading(error) : .bytesUnknown
+        }
+        guard found.pieces != content.pieces else {
+            throw try await store.suspect(content, of: digest, after: error)
+        }
         upcoming?.cancel()
         (content, pieces) = (found, found.pieces(in: rest))
         (index, left, current, upcoming) = (0, 0, nil, nil)
@@ -100,6 +119,7 @@ actor PieceReader {
             upcoming.cancel()
         }
         left = pieces[index - 1].byteCount
+        eTags.append(download.info.eTag)
         current = download.makeAsyncIterator()
         return true
     }
@@ -108,8 +128,9 @@ actor PieceReader {
         guard upcoming == nil, index < pieces.count else { return }
         let piece = pieces[index]
         index += 1
+        let eTag = reader == .clients ? piece.eTag : nil
         upcoming = Task(executorPreference: executor) { [bucket = store.bucket] in
-            try await bucket.get(piece.key, range: piece.requestedRange)
+            try await bucket.get(piece.key, range: piece.requestedRange, eTag: eTag)
         }
     }
 }

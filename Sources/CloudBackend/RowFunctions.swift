@@ -4,17 +4,21 @@
 /// unless it is told otherwise. So whoever has to look at rows before changing others locks first and looks then. All
 /// lock in one order: uploads, files by their ids, blobs by their digests, counters. A new file is nobody else's yet.
 ///
-/// What later versions made of some of them stands there.
+/// They stand here as the newest version has them. What nodes of older versions call stays, and ends in the same steps.
 ///
 /// `p_now` is the time that a test wants it to be; NULL stands for the database's own.
 enum RowFunctions {
-    static let fileIDs = """
+    static let times = """
+        -- Times are milliseconds since 1970 everywhere, and all nodes take them from here. It is the time at which the
+        -- statement came in. STABLE lets the server look into an index at it, and know beforehand how much is there.
+        CREATE OR REPLACE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql STABLE AS $$
+            SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT
+        $$;
+
         -- An id is the time in milliseconds since 2018 above 22 bits, and a number in them. The time goes on from the
         -- newest of all ids when the clock went back, and when the numbers begin again within it. Sequences are outside
         -- of transactions: nobody waits for another here.
-        CREATE SEQUENCE file_numbers MINVALUE 0 MAXVALUE 4194303 START 0 CYCLE;
-        CREATE SEQUENCE file_moment MINVALUE 0 MAXVALUE 2199023255551 START 0;
-        CREATE FUNCTION next_file_id(p_now BIGINT) RETURNS BIGINT LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION next_file_id(p_now BIGINT) RETURNS BIGINT LANGUAGE plpgsql AS $$
         DECLARE
             v_number BIGINT := nextval('file_numbers');
             v_moment BIGINT := least(greatest(p_now, 1514764800000) - 1514764800000, 2199023255550);
@@ -35,9 +39,9 @@ enum RowFunctions {
     static let uploads = """
         -- Tells how many uploads are open when they are too many, and NULL when the upload is recorded. The limit is
         -- looked at in turn only by owners who may come near it. Repeating the call changes nothing.
-        CREATE FUNCTION create_upload(
+        CREATE OR REPLACE FUNCTION create_upload(
             p_id UUID, p_owner TEXT, p_name TEXT, p_temporary BOOLEAN, p_expires BIGINT, p_epoch BIGINT,
-            p_offset BIGINT, p_announced BIGINT, p_digest_state BYTEA, p_limit BIGINT
+            p_offset BIGINT, p_announced BIGINT, p_digest_state BYTEA, p_limit BIGINT, p_path TEXT
         ) RETURNS BIGINT LANGUAGE plpgsql AS $$
         DECLARE
             v_open BIGINT;
@@ -59,9 +63,10 @@ enum RowFunctions {
                 END IF;
             END IF;
             INSERT INTO uploads
-                (id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state)
+                (id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, path)
                 VALUES (
-                    p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, 0
+                    p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, 0,
+                    p_path
                 )
                 ON CONFLICT (id) DO NOTHING;
             IF NOT FOUND THEN
@@ -75,8 +80,19 @@ enum RowFunctions {
             RETURN NULL;
         END $$;
 
+        -- Of nodes that know no paths.
+        CREATE OR REPLACE FUNCTION create_upload(
+            p_id UUID, p_owner TEXT, p_name TEXT, p_temporary BOOLEAN, p_expires BIGINT, p_epoch BIGINT,
+            p_offset BIGINT, p_announced BIGINT, p_digest_state BYTEA, p_limit BIGINT
+        ) RETURNS BIGINT LANGUAGE sql AS $$
+            SELECT create_upload(
+                p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, p_limit,
+                NULL
+            )
+        $$;
+
         -- The upload as it is now: claimed, when it is open.
-        CREATE FUNCTION claim_upload(p_id UUID, p_now BIGINT) RETURNS SETOF uploads LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION claim_upload(p_id UUID, p_now BIGINT) RETURNS SETOF uploads LANGUAGE plpgsql AS $$
         DECLARE
             v_now BIGINT := coalesce(p_now, now_ms());
         BEGIN
@@ -88,13 +104,13 @@ enum RowFunctions {
         END $$;
 
         -- Why a change found no row for an upload that its caller had claimed.
-        CREATE FUNCTION upload_refusal(p_id UUID, p_now BIGINT) RETURNS TEXT LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION upload_refusal(p_id UUID, p_now BIGINT) RETURNS TEXT LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM 1 FROM uploads WHERE id = p_id AND expires > p_now;
             RETURN CASE WHEN FOUND THEN 'superseded' ELSE 'unknown' END;
         END $$;
 
-        CREATE FUNCTION advance_upload(
+        CREATE OR REPLACE FUNCTION advance_upload(
             p_id UUID, p_epoch BIGINT, p_offset BIGINT, p_new_offset BIGINT, p_digest_state BYTEA, p_expires BIGINT,
             p_announcing BOOLEAN, p_now BIGINT
         ) RETURNS TABLE (refusal TEXT, told_offset BIGINT) LANGUAGE plpgsql AS $$
@@ -109,14 +125,14 @@ enum RowFunctions {
             RETURN NEXT;
         END $$;
 
-        CREATE FUNCTION complete_upload(
+        -- The file has its upload's path, whichever node completes it.
+        CREATE OR REPLACE FUNCTION complete_upload(
             p_id UUID, p_epoch BIGINT, p_offset BIGINT, p_size BIGINT, p_digest_state BYTEA, p_digest BYTEA,
             p_expires BIGINT, p_file_expires BIGINT, p_now BIGINT
         ) RETURNS TABLE (refusal TEXT, new_file_id BIGINT, completed BIGINT) LANGUAGE plpgsql AS $$
         DECLARE
             v_now BIGINT := coalesce(p_now, now_ms());
             v_upload uploads;
-            v_was_sound BOOLEAN;
         BEGIN
             UPDATE uploads SET state = 1, byte_offset = p_size, digest_state = p_digest_state,
                 file_id = next_file_id(v_now), file_digest = p_digest, file_created = v_now,
@@ -131,17 +147,17 @@ enum RowFunctions {
             -- The lock lasts until the commit: the blob cannot begin to die before the file is there.
             LOOP
                 INSERT INTO blobs (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
-                SELECT condition = 0 INTO v_was_sound FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
+                PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
                 -- It may be removed between the two.
                 EXIT WHEN FOUND;
             END LOOP;
-            PERFORM adopt_content(p_id, p_epoch, p_digest, v_was_sound);
+            PERFORM adopt_content(p_id, p_epoch, p_digest);
             UPDATE blobs SET dying_since = NULL, condition = 0
                 WHERE digest = p_digest AND (dying_since IS NOT NULL OR condition <> 0);
-            INSERT INTO files (id, digest, owner, name, size, temporary, created, expires)
+            INSERT INTO files (id, digest, owner, name, size, temporary, created, expires, path)
                 VALUES (
                     v_upload.file_id, p_digest, v_upload.owner, coalesce(v_upload.name, encode(p_digest, 'hex')),
-                    p_size, v_upload.temporary, v_now, p_file_expires
+                    p_size, v_upload.temporary, v_now, p_file_expires, v_upload.path
                 );
             new_file_id := v_upload.file_id;
             completed := v_now;
@@ -152,7 +168,7 @@ enum RowFunctions {
 
     static let files = """
         -- Whether there was such a file.
-        CREATE FUNCTION destroy_file(p_id BIGINT, p_owner TEXT, p_now BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION destroy_file(p_id BIGINT, p_owner TEXT, p_now BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
         DECLARE
             v_now BIGINT := coalesce(p_now, now_ms());
             v_digest BYTEA;
@@ -171,7 +187,7 @@ enum RowFunctions {
 
         -- The removed uploads, and the number of the removed files in a row of its own. What another node is about to
         -- remove is left to it.
-        CREATE FUNCTION remove_expired(p_limit BIGINT, p_now BIGINT)
+        CREATE OR REPLACE FUNCTION remove_expired(p_limit BIGINT, p_now BIGINT)
             RETURNS TABLE (upload UUID, file_count BIGINT) LANGUAGE plpgsql AS $$
         DECLARE
             v_now BIGINT := coalesce(p_now, now_ms());
@@ -198,7 +214,7 @@ enum RowFunctions {
         END $$;
 
         -- Whether the blob's row was removed, because it still has been dying for so long.
-        CREATE FUNCTION remove_blob(p_digest BYTEA, p_grace BIGINT, p_now BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION remove_blob(p_digest BYTEA, p_grace BIGINT, p_now BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
         BEGIN
             DELETE FROM blobs WHERE digest = p_digest AND dying_since <= coalesce(p_now, now_ms()) - p_grace;
             IF NOT FOUND THEN RETURN false; END IF;

@@ -4,26 +4,58 @@ public import BlobCore
 public import Logging
 public import PostgresPool
 
-/// What each version adds to the one before. Never change a step that was released: add one.
+/// The tables: what each version adds to those of the one before. Never change a step that was released: add one. And
+/// the functions, which are made anew as they are now: one that changes is a new version, too, though its step may be
+/// empty.
+///
+/// Nodes of older versions go on beside it. New columns are NULL in the rows that there are and in those that such
+/// nodes make, and the functions that they call are still there.
 enum Schema {
     /// The newest version that this program knows.
     static var version: Int64 { Int64(steps.count) }
 
-    static let steps = [versionOne, PathsAndSubjects.versionTwo]
+    private static let steps = [versionOne, versionTwo, versionThree]
 
-    private static let versionOne =
-        tables + fileTables + RowFunctions.fileIDs + FileCounters.versionOne + ContentTables.versionOne
-        + RowFunctions.uploads + RowFunctions.files + ImportFunctions.versionOne
+    /// What brings a database of a version, 0 for an empty one, to the newest.
+    static func script(from version: Int64) -> String { steps[Int(version)...].joined() + functions }
+
+    private static let functions =
+        RowFunctions.times + ContentTables.functions + RowFunctions.uploads + RowFunctions.files
+        + ImportFunctions.functions
+
+    private static let versionOne = tables + fileTables + FileCounters.versionOne + ContentTables.versionOne
+
+    /// Who waits for a table lets all others wait behind. Better is to start a node once more.
+    private static let lockTimeout = "SET LOCAL lock_timeout = '10s';\n"
+
+    /// The paths of files, and tokens that speak for another subject than their name's. A migration of a version that
+    /// knows neither must not lose them.
+    private static let versionTwo =
+        lockTimeout + """
+            ALTER TABLE uploads ADD COLUMN path TEXT COLLATE "C";  -- where the file lay in its folder
+            ALTER TABLE files ADD COLUMN path TEXT COLLATE "C";
+            ALTER TABLE tokens ADD COLUMN subject TEXT COLLATE "C";  -- NULL: that of the token's name
+            DROP FUNCTION IF EXISTS import_files, import_upload, import_tokens;
+
+            """
+
+    /// The ETags of objects, as the store wrote them: what tells an object from another in its place. NULL where nobody
+    /// has kept it: the objects of older versions, until they are verified.
+    private static let versionThree =
+        lockTimeout + """
+            ALTER TABLE segments ADD COLUMN etag TEXT COLLATE "C";
+            ALTER TABLE pieces ADD COLUMN etag TEXT COLLATE "C";
+            DROP FUNCTION IF EXISTS adopt_content;
+
+            """
 
     private static let tables = """
         -- Bytes under a name, such as the key of the keyed hashes.
         CREATE TABLE meta (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
 
-        -- Times are milliseconds since 1970 everywhere, and all nodes take them from here. It is the time at which the
-        -- statement came in. STABLE lets the server look into an index at it, and know beforehand how much is there.
-        CREATE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql STABLE AS $$
-            SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT
-        $$;
+        -- Numbers in the ids of files, and the newest time that is in one.
+        CREATE SEQUENCE file_numbers MINVALUE 0 MAXVALUE 4194303 START 0 CYCLE;
+        CREATE SEQUENCE file_moment MINVALUE 0 MAXVALUE 2199023255551 START 0;
 
         CREATE TABLE uploads (
             id UUID PRIMARY KEY,
@@ -90,6 +122,9 @@ enum Schema {
         CREATE INDEX files_of_owner_by_name ON files (owner, name, id) INCLUDE (expires);
         CREATE INDEX files_of_owner_by_size ON files (owner, size, id) INCLUDE (expires);
 
+        -- Files that were brought by a migration that is not over. That one is not over, a row of meta tells: 'importing'.
+        CREATE TABLE imported_files (id BIGINT PRIMARY KEY);
+
         """
 }
 
@@ -98,22 +133,45 @@ extension CloudCatalog {
     /// The lock under which one node at a time changes the tables; "blob".
     private static let migrationLock: Int64 = 0x626C_6F62
 
-    /// Brings the database to the newest version. Nodes may do so at the same time; while they run, too.
+    /// What a process may do to the tables that it does not find as it wants them.
+    public enum Preparation: Sendable {
+        /// Brings those of any older version to the newest: a server alone, which whoever runs it has chosen to start.
+        /// Servers may do so at the same time; while they run, too.
+        case migrating
+        /// Makes them in an empty database, where nobody can miss the ones before.
+        case creating
+        /// Nothing.
+        case looking
+    }
+
+    /// Checks that a database is of the version that this program knows, after what may be done to it.
     ///
-    /// - Throws: ``BlobError/Code/unavailable`` when the database cannot be reached, or is of a newer version.
-    public static func migrate(
-        _ pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")
+    /// - Throws: ``BlobError/Code/unavailable`` when the database cannot be reached, or is of another version.
+    public static func prepare(
+        _ pool: PostgresPool, by preparation: Preparation, logger: Logger = Logger(label: "blobd.catalog")
     ) async throws(BlobError) {
+        switch preparation {
+        case .migrating: try check(version: try await bringUp(pool, from: 0..<Schema.version, logger))
+        case .creating: try check(version: try await bringUp(pool, from: 0..<1, logger))
+        case .looking: try check(version: try await version(in: Database(pool: pool, clock: nil, logger: logger)))
+        }
+    }
+
+    /// Brings a database to the newest version when it is of one of these; an empty one is of none, 0.
+    ///
+    /// - Returns: its version then.
+    private static func bringUp(
+        _ pool: PostgresPool, from versions: Range<Int64>, _ logger: Logger
+    ) async throws(BlobError) -> Int64 {
         let secret = (0..<secretByteCount).map { _ in UInt8.random(in: .min ... .max) }
-        let found: Int64
         do {
-            found = try await pool.transaction(timeout: .seconds(600)) { transaction throws(PostgresError) in
+            return try await pool.transaction(timeout: .seconds(600)) { transaction throws(PostgresError) in
                 _ = try transaction.query("SELECT pg_advisory_xact_lock($1)", [.integer(migrationLock)])
                 try transaction.runScript("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
                 let rows = try transaction.query("SELECT version FROM schema_version")
                 let found = try rows.first?.integer(0) ?? 0
-                guard (0..<Schema.version).contains(found) else { return found }
-                try transaction.runScript(Schema.steps[Int(found)...].joined())
+                guard versions.contains(found) else { return found }
+                try transaction.runScript(Schema.script(from: found))
                 if found == 0 {
                     _ = try transaction.query("INSERT INTO meta VALUES ('secret', $1)", [.bytes(secret)])
                     _ = try transaction.query("INSERT INTO schema_version VALUES (0)")
@@ -124,14 +182,6 @@ extension CloudCatalog {
         } catch {
             throw DatabaseErrors(logger: logger).classified(error)
         }
-        try check(version: found)
-    }
-
-    /// Checks that the database is of the version that this program knows, and changes nothing.
-    public static func checkVersion(
-        of pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")
-    ) async throws(BlobError) {
-        try check(version: try await version(in: Database(pool: pool, clock: nil, logger: logger)))
     }
 
     /// Checks that a node of this version can start on the database, which it brings to its version, and changes
@@ -164,6 +214,9 @@ extension CloudCatalog {
                 the newer version that wrote it.
                 """
             )
+        }
+        guard version > 0 else {
+            throw BlobError(.unavailable, "The database is empty: start a server on it once, which makes the tables.")
         }
         guard version == Schema.version else {
             throw BlobError(

@@ -50,10 +50,11 @@ final class SentSegment {
     private let key: ObjectKey
     private let store: CloudByteStore
     private let begin = ContinuousClock.now
-    private var parts: [Sending<S3Part?>] = []
+    private var parts: [Sending<S3Part>] = []
     /// Of a segment in parts.
     private var multipart: Sending<S3MultipartUpload>?
-    private var completion: Sending<Void>?
+    /// Brings the ETag of the whole.
+    private var completion: Sending<String>?
 
     /// Objects without a row are deleted a day after they were written, at the earliest: a node that was paused for
     /// longer than this does not count on what it sent before.
@@ -78,12 +79,11 @@ final class SentSegment {
             parts = [
                 Sending { [store, key] in
                     await store.settled { bucket throws(S3Error) in
-                        try await bucket.put(key.text, buffers, sha256: digest.bytes)
-                        return nil
+                        S3Part(number: 1, eTag: try await bucket.put(key.text, buffers, sha256: digest.bytes))
                     }
                 }
             ]
-            completion = Sending { [parts] in await parts[0].result.map { _ in } }
+            completion = Sending { [parts] in await parts[0].result.map(\.eTag) }
             return
         }
         let multipart =
@@ -114,7 +114,7 @@ final class SentSegment {
             var sent: [S3Part] = []
             for part in parts {
                 switch await part.result {
-                case .success(let part): sent += [part].compactMap(\.self)
+                case .success(let part): sent.append(part)
                 case .failure(let error):
                     if case .success(let upload) = await multipart.result { await store.abandon(upload) }
                     return .failure(error)
@@ -124,14 +124,14 @@ final class SentSegment {
             case .success(let upload):
                 await store.settled { bucket throws(S3Error) in
                     try await bucket.completeMultipartUpload(upload, parts: sent)
-                }.map { _ in }
+                }
             case .failure(let error): .failure(error)
             }
         }
     }
 
     /// Its parts that hold memory.
-    var partsUnderWay: [Sending<S3Part?>] { parts.filter { $0.outcome == nil } }
+    var partsUnderWay: [Sending<S3Part>] { parts.filter { $0.outcome == nil } }
 
     /// Returns when what was sent of it is there or failed, and all of it when it was closed.
     func waitForEnd(isolation: isolated (any Actor)? = #isolation) async {
@@ -139,8 +139,8 @@ final class SentSegment {
         _ = await completion?.result
     }
 
-    /// Whether all of it is in the bucket, and no sweep can have taken it for one that was left behind.
-    var isStored: Bool { completion?.outcome != nil && error == nil }
+    /// The object's ETag, when all of it is in the bucket, and no sweep can have taken it for one that was left behind.
+    var eTag: String? { error == nil ? try? completion?.outcome?.get() : nil }
 
     var error: BlobError? {
         for part in parts { if case .failure(let error)? = part.outcome { return error } }

@@ -6,11 +6,16 @@ import PostgresPool
 
 /// One object, or a part of it, as a stretch of a blob's bytes.
 struct Piece: Equatable, Sendable {
-    let key: String
+    let object: ObjectKey
     /// Within the object.
     let range: Range<Int64>
     /// Of the whole object, in bytes.
     let objectSize: Int64
+    /// Of the object that was stored; `nil` where nobody kept it.
+    let eTag: String?
+
+    var key: String { object.text }
+    var name: String { object.name }
 
     /// In bytes.
     var byteCount: Int64 { range.upperBound - range.lowerBound }
@@ -37,8 +42,9 @@ struct StoredContent: Equatable, Sendable {
             guard !part.isEmpty else { continue }
             found.append(
                 Piece(
-                    key: piece.key, range: part.lowerBound - whole.lowerBound..<part.upperBound - whole.lowerBound,
-                    objectSize: piece.objectSize
+                    object: piece.object,
+                    range: part.lowerBound - whole.lowerBound..<part.upperBound - whole.lowerBound,
+                    objectSize: piece.objectSize, eTag: piece.eTag
                 )
             )
         }
@@ -51,7 +57,7 @@ struct ContentRow {
     let id: Int64
     let upload: UUID
     let size: Int64
-    let piece: (start: Int64, size: Int64, name: String)?
+    let piece: (start: Int64, size: Int64, name: String, eTag: String?)?
 
     /// - Parameter first: the column of the id, which the others follow.
     init(_ row: PostgresRow, from first: Int = 0) throws(PostgresError) {
@@ -62,7 +68,7 @@ struct ContentRow {
             piece = nil
             return
         }
-        piece = (start, try row.integer(first + 4), try row.text(first + 5))
+        piece = (start, try row.integer(first + 4), try row.text(first + 5), try row.optionalText(first + 6))
     }
 }
 
@@ -75,8 +81,8 @@ extension StoredContent {
         for case let piece? in rows.map(\.piece) {
             let (next, overflow) = end.addingReportingOverflow(piece.size)
             guard piece.start == end, piece.size > 0, !overflow else { throw .damagedRow(of: "pieces") }
-            let key = ObjectKey(upload: first.upload, name: piece.name).text
-            pieces.append(Piece(key: key, range: 0..<piece.size, objectSize: piece.size))
+            let object = ObjectKey(upload: first.upload, name: piece.name)
+            pieces.append(Piece(object: object, range: 0..<piece.size, objectSize: piece.size, eTag: piece.eTag))
             end = next
         }
         guard end == first.size else { throw .damagedRow(of: "pieces") }

@@ -54,8 +54,14 @@ extension LocalCatalog {
         try await read { db, _ in try db.all(BlobRows.suspected, [max(0, limit)], as: BlobRecord.init(row:)) }
     }
 
-    public func setCondition(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError) {
-        try await write { db, _ in _ = try db.change(BlobRows.setCondition, [digest.data, condition.rawValue]) }
+    /// The one process that moves bytes keeps publishing and condemning apart: places are nothing to this catalog.
+    public func setCondition(
+        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+    ) async throws(BlobError) -> Bool {
+        try await write { db, _ in
+            if try db.change(BlobRows.setCondition, [digest.data, condition.rawValue]) { return true }
+            return try db.first(BlobRows.isKnown, [digest.data]) { _ in true } != nil
+        }
     }
 
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {

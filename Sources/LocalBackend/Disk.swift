@@ -165,6 +165,15 @@ struct Disk: Sendable {
         code == ENOENT && access(path.removingLastComponent().string, F_OK) == 0
     }
 
+    /// - Returns: `nil` when there is no such file.
+    func statusIfThere(_ path: FilePath) throws(BlobError) -> stat? {
+        var status = stat()
+        if stat(path.string, &status) == 0 { return status }
+        let code = errno
+        guard isGone(code, path) else { throw reading(code, path) }
+        return nil
+    }
+
     /// Opens a file for reading.
     ///
     /// - Returns: its descriptor; `nil` when there is no such file.

@@ -9,8 +9,13 @@ import SystemPackage
 extension LocalByteStore {
     private static let pieceByteCount = 1 << 20
 
+    public func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)? {
+        let path = directory.path(of: digest)
+        return try await onThread { () throws(BlobError) in try self.disk.statusIfThere(path).map(FileIdentity.init) }
+    }
+
     public func measure(
-        _ digest: BlobDigest, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {
         let path = directory.path(of: digest)
         guard let reader = try await onThread({ () throws(BlobError) in try BlobReader(path, self.disk) }) else {
@@ -29,10 +34,12 @@ extension LocalByteStore {
         }
     }
 
-    public func quarantine(_ digest: BlobDigest) async throws(BlobError) {
+    public func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError) {
         let (path, quarantine) = (directory.path(of: digest), directory.quarantine)
         try await onThread { () throws(BlobError) in
-            guard access(path.string, F_OK) == 0 else { return }
+            guard let status = try self.disk.statusIfThere(path), FileIdentity(status) == place as? FileIdentity else {
+                return
+            }
             var target = quarantine.appending(digest.hex)
             // Bytes of the same name may lie there already, from a time before they were uploaded again.
             for number in 1... {
@@ -49,12 +56,18 @@ extension LocalByteStore {
     public func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64? {
         let path = directory.uploads.appending(id.description)
         return try await onThread { () throws(BlobError) in
-            var status = stat()
-            if stat(path.string, &status) == 0 { return Int64(status.st_size) }
-            let code = errno
-            guard self.disk.isGone(code, path) else { throw self.disk.reading(code, path) }
-            return nil
+            try self.disk.statusIfThere(path).map { Int64($0.st_size) }
         }
+    }
+}
+
+/// What tells the file of one upload from that of another under the same name.
+private struct FileIdentity: Equatable, Sendable {
+    let device: UInt
+    let number: UInt
+
+    init(_ status: stat) {
+        (device, number) = (UInt(status.st_dev), UInt(status.st_ino))
     }
 }
 

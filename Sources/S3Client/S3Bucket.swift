@@ -48,23 +48,34 @@ public final class S3Bucket: Sendable {
     ///   - body: at most 5 GiB, sent piece by piece as it is.
     ///   - sha256: of the body, 32 bytes, where the caller has it; it is computed otherwise, on the caller's
     ///     thread.
-    public func put(_ key: String, _ body: [ByteBuffer], sha256: [UInt8]? = nil) async throws(S3Error) {
+    /// - Returns: the object's ETag.
+    @discardableResult
+    public func put(_ key: String, _ body: [ByteBuffer], sha256: [UInt8]? = nil) async throws(S3Error) -> String {
         let request = S3Request(method: .PUT, key: key, body: body, sha256: sha256)
-        try await calls.send(request) { (reply) throws(S3Error) in _ = try reply.required("ETag") }
+        return try await calls.send(request) { (reply) throws(S3Error) in try reply.required("ETag") }
     }
 
     /// Begins to read an object. The bytes come when the result is iterated over; until its end, or until it is
     /// dropped, it takes one of the connections.
     ///
-    /// - Parameter range: of bytes; what is behind the object's end is left out.
-    /// - Throws: ``S3Error`` of the kind `notFound`; `invalidRange` when the range is empty or begins behind the end.
-    public func get(_ key: String, range: Range<Int64>? = nil) async throws(S3Error) -> S3Download {
+    /// - Parameters:
+    ///   - range: of bytes; what is behind the object's end is left out.
+    ///   - eTag: of the object that is meant; `nil` for whatever is there.
+    /// - Throws: ``S3Error`` of the kind `notFound`; `invalidRange` when the range is empty or begins behind the end;
+    ///   `preconditionFailed` when another object is there than the one that is meant.
+    public func get(
+        _ key: String, range: Range<Int64>? = nil, eTag: String? = nil
+    ) async throws(S3Error) -> S3Download {
         if let range, range.isEmpty || range.lowerBound < 0 {
             throw S3Error(.invalidRange, message: "there are no bytes \(range)")
         }
-        let request = S3Download.request(key, range: range, eTag: nil)
+        let request = S3Download.request(key, range: range, eTag: eTag)
         let (info, held, body) = try await calls.perform(request) { (limit) async throws(S3Error) in
-            try S3Download.check(await calls.transport.open(request, within: limit), range: range)
+            let begun = try S3Download.check(await calls.transport.open(request, within: limit), range: range)
+            guard eTag == nil || eTag == begun.info.eTag else {
+                throw S3Error(.preconditionFailed, message: "another object comes than was asked for")
+            }
+            return begun
         }
         return S3Download(calls: calls, key: key, info: info, range: held, body: body)
     }

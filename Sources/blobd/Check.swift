@@ -41,11 +41,12 @@ struct Check {
     /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server
     /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
-        let first = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace)
+        let first = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace).verdict
         guard first.isDamage else { return first }
-        let verdict = try await Verifier.lookAgain(at: record, in: bytes, listedIn: catalog, reading: isReading)
+        let (verdict, place) = try await Verifier.lookAgain(
+            at: record, in: bytes, listedIn: catalog, reading: isReading)
         if verdict.isDamage && record.condition == .sound {
-            try await catalog.setCondition(.suspected, of: record.digest)
+            try await catalog.setCondition(.suspected, of: record.digest, at: place)
         }
         return verdict
     }

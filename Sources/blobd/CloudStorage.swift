@@ -16,15 +16,12 @@ struct CloudStorage {
     private let pool: PostgresPool
     private let bucket: S3Bucket
 
+    /// - Parameter preparation: what may be done to the database's tables.
     /// - Throws: when either cannot be reached, or what is in the database cannot be used.
-    init(_ settings: CloudSettings, logger: Logger) async throws {
-        var options = PostgresPool.Settings()
-        options.usesPreparedStatements = settings.databasePreparedStatements
-        let pool = try PostgresPool(
-            url: settings.database, connections: settings.databaseConnections, settings: options, logger: logger
-        )
+    init(_ settings: CloudSettings, by preparation: CloudCatalog.Preparation, logger: Logger) async throws {
+        let pool = try PostgresPool(settings.database, logger: logger)
         do {
-            try await CloudCatalog.migrate(pool, logger: logger)
+            try await CloudCatalog.prepare(pool, by: preparation, logger: logger)
             bucket = try S3Bucket(S3Configuration(settings), logger: logger)
         } catch {
             await pool.close()
@@ -52,9 +49,12 @@ struct CloudStorage {
 extension Storage {
     /// The data that a database and a bucket hold, for one of any number of processes.
     ///
+    /// - Parameter preparation: what may be done to the database's tables.
     /// - Throws: when either cannot be reached, or what is in the database cannot be used yet.
-    static func cloud(_ settings: CloudSettings, grace: Duration, logger: Logger) async throws -> Storage {
-        let cloud = try await CloudStorage(settings, logger: logger)
+    static func cloud(
+        _ settings: CloudSettings, by preparation: CloudCatalog.Preparation = .looking, grace: Duration, logger: Logger
+    ) async throws -> Storage {
+        let cloud = try await CloudStorage(settings, by: preparation, logger: logger)
         do {
             try await cloud.catalog.checkImportIsOver()
             let clock = try await cloud.clock(logger: logger)
@@ -71,6 +71,33 @@ extension Storage {
             await cloud.close()
             throw error
         }
+    }
+}
+
+/// Runs `body` with the catalog of a database, beside the nodes that may be running on it. The bucket is not asked for.
+func visitCatalog<Value: Sendable>(
+    in settings: DatabaseSettings, by preparation: CloudCatalog.Preparation, _ body: (any Catalog) async throws -> Value
+) async throws -> Value {
+    let logger = Logger(label: "blobd")
+    let pool = try PostgresPool(settings, logger: logger)
+    do {
+        try await CloudCatalog.prepare(pool, by: preparation, logger: logger)
+        let catalog = CloudCatalog(pool: pool, logger: logger)
+        try await catalog.checkImportIsOver()
+        let value = try await body(catalog)
+        await pool.close()
+        return value
+    } catch {
+        await pool.close()
+        throw error
+    }
+}
+
+extension PostgresPool {
+    fileprivate convenience init(_ settings: DatabaseSettings, logger: Logger) throws(PostgresError) {
+        var options = Settings()
+        options.usesPreparedStatements = settings.preparedStatements
+        try self.init(url: settings.url, connections: settings.connections, settings: options, logger: logger)
     }
 }
 

@@ -79,7 +79,7 @@ struct StartCheck {
 
     private func databaseProblems(_ cloud: CloudSettings) async -> [String] {
         do {
-            let pool = try PostgresPool(url: cloud.database, connections: 1, logger: logger)
+            let pool = try PostgresPool(url: cloud.database.url, connections: 1, logger: logger)
             let problem: String?
             do {
                 try await CloudCatalog.checkCanServe(from: pool, logger: logger)

@@ -2,6 +2,7 @@
 
 import BlobCore
 import BlobStorage
+import CloudBackend
 import Foundation
 import LocalBackend
 import Logging
@@ -59,7 +60,8 @@ extension Storage {
                 beginsGeneration: true, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace,
                 logger: logger
             )
-        case .cloud(let cloud): try await .cloud(cloud, grace: settings.reclaimGrace, logger: logger)
+        case .cloud(let cloud):
+            try await .cloud(cloud, by: .migrating, grace: settings.reclaimGrace, logger: logger)
         }
     }
 

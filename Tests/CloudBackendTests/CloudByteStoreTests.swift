@@ -70,7 +70,7 @@ import Testing
             try await next.publish(as: BlobDigest(of: bytes))
             let content = try #require(try await store.content(of: BlobDigest(of: bytes)))
             #expect(content.pieces.map { $0.byteCount >> 20 } == [16, 16, 32, 64, 12, 10])
-            #expect(try await store.measure(BlobDigest(of: bytes), pace: { _ in })?.digest == BlobDigest(of: bytes))
+            #expect(try await measured(BlobDigest(of: bytes), in: store)?.digest == BlobDigest(of: bytes))
             // Nothing is left half sent.
             let left = try await store.bucket.listMultipartUploads(prefix: "segments/\(upload.id)")
             #expect(left.entries.isEmpty)
@@ -117,8 +117,8 @@ import Testing
             try await store.composeLargeBlobs()
             let content = try #require(try await store.content(of: digest))
             #expect(content.pieces.map(\.byteCount) == [Int64(bytes.count)])
-            #expect(try await store.measure(digest) { _ in } == MeasuredBytes(size: Int64(bytes.count), digest: digest))
-            #expect(try await store.size(of: digest) == Int64(bytes.count))
+            #expect(try await measured(digest, in: store) == MeasuredBytes(size: Int64(bytes.count), digest: digest))
+            #expect(try await store.size(of: digest, at: content) == Int64(bytes.count))
             #expect(try await store.sweep() == 5)
             #expect(try await objects(of: upload, in: store) == [content.pieces[0].key])
             #expect(try await read(1..<content.size, of: openedBefore) == Array(bytes[1...]))
@@ -163,7 +163,7 @@ import Testing
             #expect(try await old.bucket.head("notes.txt") != nil)
             #expect(try await old.bucket.listMultipartUploads(prefix: "").entries.isEmpty)
             try await old.writer(for: upload.advanced(by: bytes), expecting: 0).publish(as: BlobDigest(of: bytes))
-            #expect(try await old.measure(BlobDigest(of: bytes)) { _ in }?.digest == BlobDigest(of: bytes))
+            #expect(try await measured(BlobDigest(of: bytes), in: old)?.digest == BlobDigest(of: bytes))
         }
     }
 
@@ -189,7 +189,8 @@ import Testing
             #expect(try await catalog.blob(inPieces)?.place == nil)
             #expect(try await read(0..<9, of: try await opened(inPieces, in: store)) == Array("in pieces".utf8))
             let damaged = try await complete(["damaged"], catalog, store)
-            try await store.quarantine(damaged)
+            let place = try #require(try await store.place(of: damaged))
+            #expect(try await catalog.setCondition(.damaged, of: damaged, at: place))
             #expect(try await catalog.blob(damaged)?.place == nil)
         }
     }
@@ -217,6 +218,11 @@ import Testing
                 SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::BIGINT - \(milliseconds)
             $$
             """)
+    }
+
+    private func measured(_ digest: BlobDigest, in store: CloudByteStore) async throws -> MeasuredBytes? {
+        let place = try #require(try await store.place(of: digest))
+        return try await store.measure(digest, at: place) { _ in }
     }
 
     private func opened(_ digest: BlobDigest, in store: CloudByteStore) async throws -> RemoteBlob {

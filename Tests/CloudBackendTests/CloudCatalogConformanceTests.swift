@@ -26,7 +26,7 @@ import Testing
                 againstCatalog: { clock in
                     let pool = try schema.pool(connections: 2)
                     pools.withLock { $0.append(pool) }
-                    try await CloudCatalog.migrate(pool)
+                    try await CloudCatalog.prepare(pool, by: .migrating)
                     return CloudCatalog(pool: pool, clock: clock)
                 },
                 closing: { catalog in

@@ -32,9 +32,8 @@ import Testing
                 let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
                 _ = try await pool.query(
                     """
-                    CREATE OR REPLACE FUNCTION adopt_content(
-                            p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_was_sound BOOLEAN
-                        ) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = '\(state)'; END $$
+                    CREATE OR REPLACE FUNCTION adopt_content(p_upload UUID, p_epoch BIGINT, p_digest BYTEA)
+                        RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = '\(state)'; END $$
                     """
                 )
                 let error = await #expect(throws: BlobError.self) {

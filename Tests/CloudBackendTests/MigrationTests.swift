@@ -4,7 +4,9 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
+import NIOCore
 import PostgresPool
+import S3Client
 import Testing
 
 @testable import CloudBackend
@@ -14,12 +16,12 @@ import Testing
         try await TestSchema.with { schema in
             let pools = try (0..<8).map { _ in try schema.pool(connections: 1) }
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for pool in pools { group.addTask { try await CloudCatalog.migrate(pool) } }
+                for pool in pools { group.addTask { try await CloudCatalog.prepare(pool, by: .migrating) } }
                 try await group.waitForAll()
             }
             var secrets: Set<[UInt8]> = []
             for pool in pools {
-                try await CloudCatalog.checkVersion(of: pool)
+                try await CloudCatalog.prepare(pool, by: .looking)
                 secrets.insert(try await CloudCatalog(pool: pool).secret())
                 await pool.close()
             }
@@ -32,7 +34,7 @@ import Testing
             try await schema.withPool { pool in
                 let catalog = CloudCatalog(pool: pool)
                 let file = try await catalog.add("text")
-                try await CloudCatalog.migrate(pool)
+                try await CloudCatalog.prepare(pool, by: .migrating)
                 #expect(try await catalog.file(file.id) == file)
                 #expect(try await CloudCatalog(pool: pool).secret() == catalog.secret())
             }
@@ -44,13 +46,7 @@ import Testing
         try await TestSchema.with { schema in
             let pool = try schema.pool(connections: 2)
             let digest = BlobDigest(of: "text".utf8)
-            try await pool.transaction(timeout: .seconds(60)) { transaction throws(PostgresError) in
-                try transaction.runScript(
-                    "CREATE TABLE schema_version (version BIGINT NOT NULL); INSERT INTO schema_version VALUES (1);"
-                        + Schema.steps[0])
-                _ = try transaction.query(
-                    "INSERT INTO meta VALUES ('secret', $1)", [.bytes([UInt8](repeating: 7, count: 32))])
-            }
+            try await Self.makeTables(of: 1, in: pool)
             let old = OldNode(pool: pool)
             let (begun, open) = (UploadID(), UploadID())
             for id in [begun, open] { try await old.create(id) }
@@ -58,8 +54,8 @@ import Testing
             _ = try await pool.query(
                 "INSERT INTO tokens VALUES ($1, 'phone', 'read', 1000, NULL)", [.digest(digest)])
 
-            try await CloudCatalog.migrate(pool)
-            try await CloudCatalog.checkVersion(of: pool)
+            try await CloudCatalog.prepare(pool, by: .migrating)
+            try await CloudCatalog.prepare(pool, by: .looking)
             let catalog = CloudCatalog(pool: pool)
             #expect(try await catalog.token(secretDigest: digest)?.subject == Subject("phone"))
             #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil])
@@ -84,6 +80,46 @@ import Testing
         }
     }
 
+    /// What the second version stored has no ETags. Its nodes go on beside a newer one.
+    @Test func secondVersionIsBroughtUpToDateBesideItsNodes() async throws {
+        try await TestSchema.with { schema in
+            let (pool, bucket) = (try schema.pool(connections: 4), try Engines.bucket())
+            let (old, digest) = (OldNode(pool: pool), BlobDigest(of: "text".utf8))
+            try await Self.makeTables(of: 2, in: pool)
+            func upload() async throws {
+                let object = ObjectKey(upload: UploadID().uuid, name: "1-1-old")
+                try await bucket.put(object.text, [ByteBuffer(string: "text")])
+                try await old.create(UploadID(object.upload))
+                try await old.complete(UploadID(object.upload), as: digest, holding: object)
+            }
+            try await upload()
+            try await CloudCatalog.prepare(pool, by: .migrating)
+            let node = TestNode(on: CloudByteStore(pool: pool, bucket: bucket, retention: .long))
+            for _ in 0..<2 {
+                #expect(try await node.download(digest) == "text")
+                #expect(try await node.bytes.content(of: digest)?.pieces.map(\.eTag) == [nil])
+                try await upload()
+            }
+            try await node.upload("text")
+            #expect(try await node.bytes.content(of: digest)?.pieces.contains { $0.eTag == nil } == false)
+            #expect(try await node.download(digest) == "text")
+            #expect(try await node.catalog.faults() == [])
+            await bucket.shutdown()
+            await pool.close()
+        }
+    }
+
+    /// Makes the tables as a version of the server made them: `Tests/schemas`.
+    private static func makeTables(of version: Int, in pool: PostgresPool) async throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../schemas")
+        let scripts = try (1...version).map { number in
+            try String(contentsOf: folder.appending(path: "version-\(number).sql"), encoding: .utf8)
+        }
+        try await pool.transaction(timeout: .seconds(60)) { transaction throws(PostgresError) in
+            for script in scripts { try transaction.runScript(script) }
+        }
+    }
+
     /// A node that runs goes on when a newer one brings its own tables; an older one does not start.
     @Test func newerVersionIsRefusedAtTheStartOnly() async throws {
         try await TestSchema.with { schema in
@@ -101,8 +137,8 @@ import Testing
                     _ = try await catalog.add("text")
                 }
                 let errors = [
-                    await #expect(throws: BlobError.self) { try await CloudCatalog.migrate(pool) },
-                    await #expect(throws: BlobError.self) { try await CloudCatalog.checkVersion(of: pool) },
+                    await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .migrating) },
+                    await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .looking) },
                 ]
                 for error in errors {
                     #expect(error?.code == .unavailable)
@@ -112,10 +148,38 @@ import Testing
         }
     }
 
+    @Test func onlyWhoMigratesChangesOlderTables() async throws {
+        try await TestSchema.with { schema in
+            let pool = try schema.pool(connections: 1)
+            try await Self.makeTables(of: 2, in: pool)
+            for preparation in [CloudCatalog.Preparation.looking, .creating] {
+                let error = await #expect(throws: BlobError.self) {
+                    try await CloudCatalog.prepare(pool, by: preparation)
+                }
+                #expect(error?.message.contains("version 2") == true)
+            }
+            try await CloudCatalog.prepare(pool, by: .migrating)
+            for preparation in [CloudCatalog.Preparation.looking, .creating] {
+                try await CloudCatalog.prepare(pool, by: preparation)
+            }
+            await pool.close()
+        }
+    }
+
+    @Test func emptyDatabaseIsFilledByWhoMayCreate() async throws {
+        try await TestSchema.with { schema in
+            let pool = try schema.pool(connections: 1)
+            try await CloudCatalog.prepare(pool, by: .creating)
+            try await CloudCatalog.prepare(pool, by: .looking)
+            #expect(try await CloudCatalog(pool: pool).statistics() == Statistics())
+            await pool.close()
+        }
+    }
+
     @Test func emptyDatabaseIsRefusedByWhoMayNotMigrate() async throws {
         try await TestSchema.with { schema in
             let pool = try schema.pool(connections: 1)
-            let error = await #expect(throws: BlobError.self) { try await CloudCatalog.checkVersion(of: pool) }
+            let error = await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .looking) }
             #expect(error?.code == .unavailable)
             #expect(try await pool.query("SELECT 1 FROM pg_tables WHERE schemaname = current_schema()").isEmpty)
             await pool.close()
@@ -137,10 +201,20 @@ private struct OldNode {
         #expect(try rows.first?.optionalInteger(0) == nil)
     }
 
-    func complete(_ id: UploadID, as digest: BlobDigest) async throws {
+    /// - Parameter object: what holds all bytes, if there are any.
+    func complete(_ id: UploadID, as digest: BlobDigest, holding object: ObjectKey? = nil) async throws {
         let claimed = try await pool.query(
             "SELECT epoch FROM claim_upload($1, $2)", [.uuid(id.uuid), .integer(nil)])
         let epoch = try #require(try claimed.first?.integer(0))
+        if let object {
+            let published = try await pool.query(
+                "SELECT publish_content($1, $2, $3, $4, $5, $6, $7)",
+                [
+                    .uuid(id.uuid), .integer(epoch), .digest(digest), .integer(4), .integers([0]), .integers([4]),
+                    .texts([object.name]),
+                ])
+            #expect(try published.first?.optionalText(0) == nil)
+        }
         let rows = try await pool.query(
             "SELECT refusal, new_file_id, completed FROM complete_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             [

@@ -17,7 +17,7 @@ import Testing
         (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid, id]),
         (UploadRows.delete, [uuid, id, .text("ann")]),
         (FileRows.select, [id, id]), (FileRows.namesake, [digest, id]),
-        (BlobRows.recordsAfter, [digest, id]), (BlobRows.suspected, [id]), (BlobRows.setCondition, [digest, id]),
+        (BlobRows.recordsAfter, [digest, id]), (BlobRows.suspected, [id]),
         (BlobRows.dying, [id, id, id]), (BlobRows.unknown, [.byteStrings([[7]])]),
         (TokenRows.select, [digest]), (TokenRows.delete, [.text("name")]),
         (UsageRows.usage, [.text("ann")]),
@@ -181,6 +181,7 @@ import Testing
                 ),
                 (FileRows.destroy, [.integer(1), .text(nil), .integer(7)]),
                 (FileRows.removeExpired, [.integer(10), .integer((1 << 40) * 1000 + 1000)]),
+                (BlobRows.judge, [.digest(BlobDigest(of: "60".utf8)), .integer(nil), .integer(1)]),
                 (BlobRows.delete, [.digest(BlobDigest(of: "50".utf8)), .integer(0), .integer(nil)]),
             ]
             let scans = try await pool.transaction { transaction throws(PostgresError) in

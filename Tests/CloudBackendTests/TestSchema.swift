@@ -104,7 +104,7 @@ struct TestSchema {
     ) async throws {
         let pool = try pool(connections: connections, options: options)
         do {
-            try await CloudCatalog.migrate(pool)
+            try await CloudCatalog.prepare(pool, by: .migrating)
             try await body(pool)
         } catch {
             await pool.close()

@@ -88,7 +88,8 @@ import Testing
         }
         let writer = try await store.writer(for: upload, expecting: 0)
         try await writer.publish(as: upload.digest.digest)
-        let measured = try await store.measure(upload.digest.digest, pace: { _ in })
+        let place = try #require(try await store.place(of: upload.digest.digest))
+        let measured = try await store.measure(upload.digest.digest, at: place, pace: { _ in })
         #expect(measured == MeasuredBytes(size: 11, digest: upload.digest.digest))
     }
 
@@ -97,10 +98,10 @@ import Testing
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         let digest = BlobDigest(of: [1, 2, 3])
-        #expect(try await store.measure(digest, pace: { _ in }) == nil)
+        #expect(try await store.place(of: digest) == nil)
         let blobs = directory.blobs.string
         try FileManager.default.moveItem(atPath: blobs, toPath: blobs + "-away")
-        let error = await #expect(throws: BlobError.self) { try await store.measure(digest, pace: { _ in }) }
+        let error = await #expect(throws: BlobError.self) { _ = try await store.place(of: digest) }
         #expect(error?.code == .unavailable)
     }
 
@@ -115,7 +116,7 @@ import Testing
             try await writer.write([ByteBuffer(string: "hello")])
             let digest = await writer.progress().digest.digest
             try await writer.publish(as: digest)
-            try await store.quarantine(digest)
+            try await store.quarantine(digest, at: try #require(try await store.place(of: digest)))
         }
         let kept = try FileManager.default.contentsOfDirectory(atPath: directory.quarantine.string)
         #expect(kept.count == 3)

@@ -58,7 +58,7 @@ struct MigrateCommand: AsyncParsableCommand {
         try DirectoryContents.requireStore(FilePath(data))
         let hold = try SourceHold(data)
         let source = try VisitedStorage(at: data, logger: logger)
-        let target = try await CloudStorage(settings, logger: logger)
+        let target = try await CloudStorage(settings, by: .creating, logger: logger)
         let result: Result<Void, any Error>
         do {
             let report = MigrationReport(isTerminal: isatty(STDOUT_FILENO) == 1)

@@ -3,6 +3,7 @@
 import ArgumentParser
 import BlobCore
 import BlobStorage
+import CloudBackend
 import Foundation
 import Logging
 import Program
@@ -48,7 +49,8 @@ struct TokenCommand: AsyncParsableCommand {
 
         func run() async throws {
             let request = try request()
-            try await withCatalog(dataFlags) { catalog, _ in
+            // The first token of a new database may come before its first server.
+            try await withCatalog(dataFlags, by: .creating) { catalog, _ in
                 let secret = try await request.create(in: catalog, clock: SystemClock())
                 do {
                     try Console.tell(secret.text)
@@ -116,24 +118,17 @@ struct TokenCommand: AsyncParsableCommand {
 
 /// Runs `body` with the catalog that the settings name, and the path of its data directory, where it has one.
 private func withCatalog<Value: Sendable>(
-    _ flags: DataFlags, _ body: (any Catalog, String?) async throws -> Value
+    _ flags: DataFlags, by preparation: CloudCatalog.Preparation = .looking,
+    _ body: (any Catalog, String?) async throws -> Value
 ) async throws -> Value {
     let effective = try Settings.effective(flags: flags.given)
     let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
     defer { log.drain() }
-    switch try StorageSettings(effective) {
+    switch try CatalogSettings(effective) {
     case .local:
         let data: String = effective.value(.data)
         return try await visitCatalog(in: data) { try await body($0, data) }
-    case .cloud(let cloud):
-        let storage = try await Storage.cloud(cloud, grace: .zero, logger: Logger(label: "blobd"))
-        do {
-            let value = try await body(storage.catalog, nil)
-            try await storage.close()
-            return value
-        } catch {
-            try await storage.close()
-            throw error
-        }
+    case .cloud(let database):
+        return try await visitCatalog(in: database, by: preparation) { try await body($0, nil) }
     }
 }

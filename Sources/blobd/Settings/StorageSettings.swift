@@ -10,37 +10,69 @@ enum StorageSettings: Sendable {
 
     /// - Throws: ``SettingsError`` for settings that are missing or that belong to the other backend.
     init(_ effective: EffectiveSettings) throws(SettingsError) {
-        switch effective.value(.storage, as: StorageKind.self) {
-        case .local:
-            // A forgotten 'storage: cloud' would quietly keep everything here.
-            let given = Self.cloudSettings.filter { effective[$0].map { $0.origin != .standard } ?? false }
-            let problems = given.map { setting in
-                "\(effective.naming(setting)) is for the storage 'cloud': say so with storage, or leave it out"
+        self =
+            switch try effective.storage(needing: CloudSettings.needed) {
+            case .local: .local
+            case .cloud: .cloud(CloudSettings(effective))
             }
-            guard problems.isEmpty else { throw SettingsError(problems) }
-            self = .local
-        case .cloud:
-            let problems = Self.needed.filter { effective[$0] == nil }.map { setting in
-                "\(setting.rawValue): the storage 'cloud' needs it: \(setting.row.summary)"
-            }
-            guard problems.isEmpty else { throw SettingsError(problems) }
-            self = .cloud(CloudSettings(effective))
-        }
     }
+}
 
-    private static let needed: [Setting] = [.database, .s3Bucket, .s3AccessKey, .s3SecretKey]
-    private static let cloudSettings =
-        needed + [
-            .databaseConnections, .databasePreparedStatements, .s3Endpoint, .s3Region, .s3Addressing, .s3SessionToken,
-            .s3CertificateAuthority, .restoreWindow, .redirectDownloads,
-        ]
+/// Where the rows alone are kept, for a command that needs no bytes, and so no key to them.
+enum CatalogSettings: Sendable {
+    case local
+    case cloud(DatabaseSettings)
+
+    /// - Throws: as those of all.
+    init(_ effective: EffectiveSettings) throws(SettingsError) {
+        self =
+            switch try effective.storage(needing: DatabaseSettings.needed) {
+            case .local: .local
+            case .cloud: .cloud(DatabaseSettings(effective))
+            }
+    }
+}
+
+extension EffectiveSettings {
+    /// - Parameter needed: what has to be given for the storage 'cloud'.
+    fileprivate func storage(needing needed: [Setting]) throws(SettingsError) -> StorageKind {
+        let kind = value(.storage, as: StorageKind.self)
+        let problems =
+            switch kind {
+            // A forgotten 'storage: cloud' would quietly keep everything here.
+            case .local:
+                CloudSettings.all.filter { self[$0].map { $0.origin != .standard } ?? false }.map { setting in
+                    "\(naming(setting)) is for the storage 'cloud': say so with storage, or leave it out"
+                }
+            case .cloud:
+                needed.filter { self[$0] == nil }.map { setting in
+                    "\(setting.rawValue): the storage 'cloud' needs it: \(setting.row.summary)"
+                }
+            }
+        guard problems.isEmpty else { throw SettingsError(problems) }
+        return kind
+    }
+}
+
+/// How to reach the database.
+struct DatabaseSettings: Sendable {
+    let url: String
+    let connections: Int
+    let preparedStatements: Bool
+
+    static let needed: [Setting] = [.database]
+
+    /// - Parameter effective: has what is needed.
+    fileprivate init(_ effective: EffectiveSettings) {
+        url = effective.value(.database, as: SecretText.self).text
+        connections = effective.value(.databaseConnections)
+        preparedStatements = effective.value(.databasePreparedStatements)
+    }
 }
 
 /// How to reach the database and the bucket.
 struct CloudSettings: Sendable {
-    let database: String
-    let databaseConnections: Int
-    let databasePreparedStatements: Bool
+    let database: DatabaseSettings
     let endpoint: URL?
     let region: String
     let bucket: String
@@ -53,11 +85,17 @@ struct CloudSettings: Sendable {
     let restoreWindow: Duration
     let uploadExpiry: Duration
 
-    /// - Parameter effective: has what the storage 'cloud' needs.
+    static let needed = DatabaseSettings.needed + [.s3Bucket, .s3AccessKey, .s3SecretKey]
+    /// Those that mean nothing to the other backend.
+    static let all =
+        needed + [
+            .databaseConnections, .databasePreparedStatements, .s3Endpoint, .s3Region, .s3Addressing, .s3SessionToken,
+            .s3CertificateAuthority, .restoreWindow, .redirectDownloads,
+        ]
+
+    /// - Parameter effective: has what is needed.
     fileprivate init(_ effective: EffectiveSettings) {
-        database = effective.value(.database, as: SecretText.self).text
-        databaseConnections = effective.value(.databaseConnections)
-        databasePreparedStatements = effective.value(.databasePreparedStatements)
+        database = DatabaseSettings(effective)
         endpoint = effective.optionalValue(.s3Endpoint).map { (url: ServiceURL) in url.url }
         region = effective.value(.s3Region, as: PlainName.self).text
         bucket = effective.value(.s3Bucket, as: PlainName.self).text

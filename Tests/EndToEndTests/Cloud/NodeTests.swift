@@ -95,4 +95,77 @@ struct NodeTests {
             #expect(try await node.command(["check"]).end == .code(0))
         }
     }
+
+    @Test("an object that was replaced is never sent, before anybody checks, and the same content heals it at once")
+    func replaced() async throws {
+        let cloud = try await CloudData()
+        let contents = try [5000, 17 << 20].map(Sample.bytes)
+        try await withServer(on: cloud) { first in
+            try await withServer(on: cloud, adminToken: try first.adminToken()) { second in
+                for bytes in contents {
+                    let digest = try await first.admin().publish(bytes).digest
+                    let key = try await cloud.lastKey(of: digest)
+                    try await cloud.withBucket { bucket in
+                        let size = try #require(try await bucket.head(key)?.size)
+                        try await bucket.put(key, [ByteBuffer(repeating: 7, count: Int(size))])
+                    }
+                    let last = bytes.count - 1
+                    let request = Request.download(digest, ["Range": "bytes=\(last)-\(last)"])
+                    expect(try await second.admin().send(request), is: .blobCorrupt)
+                    expect(try await first.admin().send(.download(digest)), is: .blobCorrupt)
+                    _ = try await second.admin().publish(bytes)
+                    for node in [first, second] {
+                        #expect(try await node.admin().send(.download(digest)).body == bytes)
+                    }
+                    #expect(try await cloud.number("SELECT count(*) FROM blobs WHERE condition <> 0") == 0)
+                }
+            }
+        }
+    }
+
+    @Test("tokens need no key of the bucket, and an empty database takes its first token before its first server")
+    func tokens() async throws {
+        let cloud = try await CloudData()
+        let settings = cloud.settings.filter { !$0.key.contains("_S3_") }
+        let node = try ServerProcess(on: cloud)
+        func token(_ arguments: String...) async throws -> ChildProcess.Outcome {
+            try await ChildProcess.run(
+                [ServerProcess.executable, "token"] + arguments, in: node.folder.path, environment: settings)
+        }
+        let early = try await token("list")
+        #expect(early.end == .code(1) && early.errors.contains("start a server on it once"), "\(early)")
+        #expect(try await cloud.number("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == 0)
+        let made = try await token("create", "first", "--scopes", "upload,read")
+        #expect(made.end == .code(0), "\(made)")
+        let bearer = made.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try await withServer(on: cloud, adminToken: bearer) { node in
+            #expect(try await node.admin().publish([1, 2, 3]).digest == Sample.digest(of: [1, 2, 3]))
+            #expect(try await token("list").output.contains("first"))
+            #expect(try await token("revoke", "first").end == .code(0))
+            expect(try await node.admin().send(.files()), is: .unauthorized)
+        }
+    }
+
+    @Test("only a server brings a database of an older version up to date; every other command tells what to do")
+    func olderDatabase() async throws {
+        let cloud = try await CloudData()
+        try await cloud.run(scripts: ["version-1", "version-2"])
+        let node = try ServerProcess(on: cloud)
+        let version = "SELECT version FROM schema_version"
+        for (command, code) in [("reclaim", 1), ("check", 2), ("token list", 1), ("token create a", 1)]
+            as [(String, Int32)]
+        {
+            let refused = try await node.command(command.split(separator: " ").map(String.init))
+            #expect(
+                refused.end == .code(code) && refused.errors.contains("start this version's server once"), "\(refused)")
+            #expect(try await cloud.number(version) == 2)
+        }
+        try await withServer(on: cloud) { node in
+            #expect(try await cloud.number(version) > 2)
+            let client = try node.admin()
+            let file = try await client.publish([1, 2, 3])
+            #expect(try await client.send(.download(file.digest)).body == [1, 2, 3])
+            #expect(try await node.command(["check"]).end == .code(0))
+        }
+    }
 }

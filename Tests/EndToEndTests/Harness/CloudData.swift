@@ -41,6 +41,16 @@ struct CloudData: Sendable {
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// Makes the tables as older versions of the server made them: scripts of `Tests/schemas`.
+    func run(scripts: [String]) async throws {
+        for name in scripts {
+            let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/../../schemas/\(name).sql"
+            let outcome = try await ChildProcess.run(
+                ["psql", "-qv", "ON_ERROR_STOP=1", "--single-transaction", "-f", path, database], in: "/")
+            guard outcome.end == .code(0) else { throw Failure("psql ended with \(outcome.end): \(outcome.errors)") }
+        }
+    }
+
     /// The one number that a query has; 0 for NULL.
     func number(_ query: String) async throws -> Int { Int(try await value(query)) ?? 0 }
 
