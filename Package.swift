@@ -113,6 +113,7 @@ let package = Package(
             dependencies: [
                 "BlobCore", "BlobStorage", "PostgresPool", "S3Client", .logging, .metrics, .nioCore,
             ],
+            resources: [.embedInCode("SQL")],
             swiftSettings: swiftSettings
         ),
         .target(

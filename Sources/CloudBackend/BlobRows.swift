@@ -5,10 +5,10 @@ public import BlobStorage
 import PostgresPool
 
 enum BlobRows {
-    static let recordsAfter = "SELECT digest, size, condition FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2"
+    static let recordsAfter = "SELECT \(BlobRecord.columns) FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2"
     // The first term is what lets the server use the index, which holds nothing else.
     static let suspected = """
-        SELECT digest, size, condition FROM blobs WHERE condition <> 0 AND condition = 1 LIMIT $1
+        SELECT \(BlobRecord.columns) FROM blobs WHERE condition <> 0 AND condition = \(BlobCondition.suspected.rawValue) LIMIT $1
         """
     static let judge = "SELECT judge_content($1, $2, $3)"
     static let unknown = """
@@ -20,12 +20,6 @@ enum BlobRows {
             ORDER BY dying_since LIMIT $3
         """
     static let delete = "SELECT remove_blob($1, $2, $3)"
-}
-
-extension BlobRecord {
-    fileprivate init(row: PostgresRow) throws(PostgresError) {
-        self.init(digest: try row.digest(0), size: try row.integer(1), condition: try row.condition(2))
-    }
 }
 
 extension Database {

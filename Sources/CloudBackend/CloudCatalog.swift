@@ -12,7 +12,7 @@ import Synchronization
 /// Keeps the rows in a PostgreSQL database, which any number of servers share.
 ///
 /// Every call is one statement, and so one transaction: none is open while a server thinks, or stopped thinking. The
-/// database's functions do what takes more than one step (``RowFunctions``).
+/// database's functions do what takes more than one step: `SQL/`.
 ///
 /// A connection that is lost while a change runs leaves unknown whether it was made. Changes that may be made twice are
 /// tried again. The others throw ``BlobError/Code/unavailable``, and may have been made: a repeated completion returns

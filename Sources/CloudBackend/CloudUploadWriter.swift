@@ -81,7 +81,12 @@ actor CloudUploadWriter: UploadWriter {
         try tellFailure()
         let stored = storedSegments()
         try await store.change(
-            "SELECT publish_content($1, $2, $3, $4, $5, $6, $7, $8)",
+            """
+            SELECT publish_content(
+                p_upload => $1, p_epoch => $2, p_digest => $3, p_size => $4, p_starts => $5, p_sizes => $6,
+                p_names => $7, p_etags => $8
+            )
+            """,
             [.uuid(id.uuid), .integer(epoch), .digest(digest), .integer(taken.offset)] + Self.columns(of: stored)
         )
         forget(stored.count)
@@ -134,7 +139,11 @@ actor CloudUploadWriter: UploadWriter {
         let stored = storedSegments()
         guard !stored.isEmpty else { return }
         try await store.database.run(
-            "SELECT record_segments($1, $2, $3, $4, $5, $6)",
+            """
+            SELECT record_segments(
+                p_upload => $1, p_epoch => $2, p_starts => $3, p_sizes => $4, p_names => $5, p_etags => $6
+            )
+            """,
             [.uuid(id.uuid), .integer(epoch)] + Self.columns(of: stored), isRepeatable: true
         )
         forget(stored.count)

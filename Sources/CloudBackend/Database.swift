@@ -1,10 +1,10 @@
 // The way of every statement of this backend: to the pool, and its errors back in the words of a store.
 
 import BlobCore
-import BlobStorage
+public import BlobStorage
 import Foundation
 import Logging
-import PostgresPool
+public import PostgresPool
 
 /// A pool of connections whose errors are classified, and a clock for tests.
 struct Database: Sendable {
@@ -75,21 +75,8 @@ extension PostgresValue {
     }
 }
 
-/// Decoding that throws: what a damaged row holds must not stop the process.
-extension PostgresRow {
-    func time(_ index: Int) throws(PostgresError) -> Date { Timestamp(milliseconds: try integer(index)).date }
+extension PostgresRow: StoredRow {
+    public typealias ReadingError = PostgresError
 
-    func optionalTime(_ index: Int) throws(PostgresError) -> Date? {
-        try optionalInteger(index).map { Timestamp(milliseconds: $0).date }
-    }
-
-    func digest(_ index: Int) throws(PostgresError) -> BlobDigest {
-        guard let digest = BlobDigest(bytes: try bytes(index)) else { throw .damagedRow(of: "digests") }
-        return digest
-    }
-
-    func condition(_ index: Int) throws(PostgresError) -> BlobCondition {
-        guard let condition = BlobCondition(rawValue: try integer(index)) else { throw .damagedRow(of: "blobs") }
-        return condition
-    }
+    public static func damaged(_ table: String) -> PostgresError { .damagedRow(of: table) }
 }

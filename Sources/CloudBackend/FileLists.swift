@@ -43,7 +43,7 @@ enum FileLists {
                             \(start)
                             ORDER BY place \(direction), page_id \(direction) LIMIT $2 OFFSET $3
                     ) AS page
-                    CROSS JOIN LATERAL (SELECT \(FileRows.columns) FROM files WHERE id = page_id OFFSET 0) AS shown
+                    CROSS JOIN LATERAL (SELECT \(File.columns) FROM files WHERE id = page_id OFFSET 0) AS shown
                 ) AS file ON true
                 ORDER BY \(column) \(direction), id \(direction)
             """

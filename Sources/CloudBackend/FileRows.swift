@@ -5,11 +5,9 @@ public import BlobStorage
 import PostgresPool
 
 enum FileRows {
-    static let columns = "id, digest, owner, name, size, temporary, created, expires, path"
-
     // A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
     static let select = """
-        SELECT \(columns) FROM files
+        SELECT \(File.columns) FROM files
             WHERE id = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
         """
     /// The file that names a blob, and when the blob's last file goes. A permanent file's blob never goes. Then the
@@ -29,19 +27,6 @@ enum FileRows {
         """
     static let destroy = "SELECT destroy_file($1, $2, $3)"
     static let removeExpired = "SELECT upload, file_count FROM remove_expired($1, $2)"
-}
-
-extension File {
-    init(row: PostgresRow, from start: Int = 0) throws(PostgresError) {
-        guard let id = FileID(value: try row.integer(start)) else { throw .damagedRow(of: "files") }
-        self.init(
-            id: id, digest: try row.digest(start + 1), owner: Subject(try row.text(start + 2)),
-            name: FileName(trusted: try row.text(start + 3)), size: try row.integer(start + 4),
-            isTemporary: try row.flag(start + 5),
-            path: try row.optionalText(start + 8).map(RelativePath.init(trusted:)), created: try row.time(start + 6),
-            expires: try row.optionalTime(start + 7)
-        )
-    }
 }
 
 extension CloudCatalog {

@@ -98,7 +98,12 @@ extension CloudCatalog {
         _ files: [File], after start: FileID?, through end: FileID?
     ) async throws(BlobError) -> Int64 {
         try await database.only(
-            "SELECT import_files($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            """
+            SELECT import_files(
+                p_after => $1, p_through => $2, p_ids => $3, p_digests => $4, p_owners => $5, p_names => $6,
+                p_sizes => $7, p_temporary => $8, p_created => $9, p_expires => $10, p_paths => $11
+            )
+            """,
             [
                 .integer(start?.value ?? -1), .integer(end?.value ?? .max), .integers(files.map(\.id.value)),
                 .byteStrings(files.map(\.digest.bytes)), .texts(files.map(\.owner.name)),
@@ -114,7 +119,8 @@ extension CloudCatalog {
     public func uploadsThatAreOver(among ids: [UploadID]) async throws(BlobError) -> Set<UploadID> {
         Set(
             try await database.rows(
-                "SELECT id FROM uploads WHERE id = ANY ($1) AND state <> 0", [.uuids(ids.map(\.uuid))]
+                "SELECT id FROM uploads WHERE id = ANY ($1) AND state <> \(StoredUploadState.open.rawValue)",
+                [.uuids(ids.map(\.uuid))]
             ) { row throws(PostgresError) in UploadID(try row.uuid(0)) }
         )
     }
@@ -124,11 +130,18 @@ extension CloudCatalog {
         var file: File?
         if case .completed(let completed) = upload.state { file = completed }
         try await database.run(
-            "SELECT import_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            """
+            SELECT import_upload(
+                p_id => $1, p_owner => $2, p_name => $3, p_temporary => $4, p_expires => $5, p_offset => $6,
+                p_digest_state => $7, p_state => $8, p_file_id => $9, p_file_digest => $10, p_file_created => $11,
+                p_file_expires => $12, p_path => $13
+            )
+            """,
             [
                 .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
                 .time(upload.expires), .integer(upload.offset), .bytes(upload.digest.encoded),
-                .integer(file == nil ? 2 : 1), .integer(file?.id.value), .bytes(file?.digest.bytes),
+                .integer((file == nil ? StoredUploadState.failed : .completed).rawValue), .integer(file?.id.value),
+                .bytes(file?.digest.bytes),
                 .time(file?.created), .time(file?.expires), .text(upload.path?.text),
             ],
             isRepeatable: true
@@ -146,7 +159,11 @@ extension CloudCatalog {
     /// Makes the tokens those of a list, each with the SHA-256 of its secret.
     public func importTokens(_ tokens: [(token: AccessToken, secretDigest: BlobDigest)]) async throws(BlobError) {
         try await database.run(
-            "SELECT import_tokens($1, $2, $3, $4, $5, $6)",
+            """
+            SELECT import_tokens(
+                p_digests => $1, p_names => $2, p_scopes => $3, p_created => $4, p_expires => $5, p_subjects => $6
+            )
+            """,
             [
                 .byteStrings(tokens.map(\.secretDigest.bytes)), .texts(tokens.map(\.token.name)),
                 .texts(tokens.map(\.token.scopes.stored)), .times(tokens.map(\.token.created)),

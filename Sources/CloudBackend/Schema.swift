@@ -4,6 +4,8 @@ public import BlobCore
 public import Logging
 public import PostgresPool
 
+/// The SQL of the tables and functions, files beside this one.
+///
 /// The tables: what each version adds to those of the one before. Never change a step that was released: add one. And
 /// the functions, which are made anew as they are now: one that changes is a new version, too, though its step may be
 /// empty.
@@ -14,118 +16,21 @@ enum Schema {
     /// The newest version that this program knows.
     static var version: Int64 { Int64(steps.count) }
 
-    private static let steps = [versionOne, versionTwo, versionThree]
+    private static let steps = [
+        PackageResources.tables_1_sql, PackageResources.tables_2_sql, PackageResources.tables_3_sql,
+    ]
+
+    /// What a function calls in its own language comes before it.
+    private static let functions = [
+        PackageResources.times_sql, PackageResources.segments_sql, PackageResources.contents_sql,
+        PackageResources.composing_sql, PackageResources.sweeping_sql, PackageResources.uploads_sql,
+        PackageResources.files_sql, PackageResources.importing_sql,
+    ]
 
     /// What brings a database of a version, 0 for an empty one, to the newest.
-    static func script(from version: Int64) -> String { steps[Int(version)...].joined() + functions }
-
-    private static let functions =
-        RowFunctions.times + ContentTables.functions + RowFunctions.uploads + RowFunctions.files
-        + ImportFunctions.functions
-
-    private static let versionOne = tables + fileTables + FileCounters.versionOne + ContentTables.versionOne
-
-    /// Who waits for a table lets all others wait behind. Better is to start a node once more.
-    private static let lockTimeout = "SET LOCAL lock_timeout = '10s';\n"
-
-    /// The paths of files, and tokens that speak for another subject than their name's. A migration of a version that
-    /// knows neither must not lose them.
-    private static let versionTwo =
-        lockTimeout + """
-            ALTER TABLE uploads ADD COLUMN path TEXT COLLATE "C";  -- where the file lay in its folder
-            ALTER TABLE files ADD COLUMN path TEXT COLLATE "C";
-            ALTER TABLE tokens ADD COLUMN subject TEXT COLLATE "C";  -- NULL: that of the token's name
-            DROP FUNCTION IF EXISTS import_files, import_upload, import_tokens;
-
-            """
-
-    /// The ETags of objects, as the store wrote them: what tells an object from another in its place. NULL where nobody
-    /// has kept it: the objects of older versions, until they are verified.
-    private static let versionThree =
-        lockTimeout + """
-            ALTER TABLE segments ADD COLUMN etag TEXT COLLATE "C";
-            ALTER TABLE pieces ADD COLUMN etag TEXT COLLATE "C";
-            DROP FUNCTION IF EXISTS adopt_content;
-
-            """
-
-    private static let tables = """
-        -- Bytes under a name, such as the key of the keyed hashes.
-        CREATE TABLE meta (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
-
-        -- Numbers in the ids of files, and the newest time that is in one.
-        CREATE SEQUENCE file_numbers MINVALUE 0 MAXVALUE 4194303 START 0 CYCLE;
-        CREATE SEQUENCE file_moment MINVALUE 0 MAXVALUE 2199023255551 START 0;
-
-        CREATE TABLE uploads (
-            id UUID PRIMARY KEY,
-            owner TEXT COLLATE "C" NOT NULL,
-            name TEXT COLLATE "C",
-            temporary BOOLEAN NOT NULL,
-            expires BIGINT NOT NULL,
-            epoch BIGINT NOT NULL,
-            byte_offset BIGINT NOT NULL,
-            announced BIGINT NOT NULL,
-            digest_state BYTEA NOT NULL,
-            state SMALLINT NOT NULL,  -- 0 open, 1 completed, 2 failed
-            -- What a completed upload became: the answer can be repeated even when the file is gone.
-            file_id BIGINT,
-            file_digest BYTEA,
-            file_created BIGINT,
-            file_expires BIGINT,
-            content BIGINT
-        );
-        CREATE INDEX uploads_by_expiry ON uploads (expires);
-        -- Open uploads are counted by this. An advance leaves it alone, as far as it can.
-        CREATE INDEX uploads_open ON uploads (owner) WHERE state = 0;
-
-        CREATE TABLE blobs (
-            digest BYTEA PRIMARY KEY,
-            size BIGINT NOT NULL,
-            dying_since BIGINT,  -- NULL while a file points at it
-            condition SMALLINT NOT NULL DEFAULT 0  -- of its bytes: 0 sound, 1 suspected, 2 damaged
-        );
-        CREATE INDEX blobs_by_condition ON blobs (condition) WHERE condition <> 0;
-        CREATE INDEX blobs_dying ON blobs (dying_since) WHERE dying_since IS NOT NULL;
-
-        CREATE TABLE tokens (
-            secret_digest BYTEA PRIMARY KEY,
-            name TEXT COLLATE "C" NOT NULL UNIQUE,
-            scopes TEXT NOT NULL,  -- separated by spaces
-            created BIGINT NOT NULL,
-            expires BIGINT
-        );
-
-        """
-
-    private static let fileTables = """
-        CREATE TABLE files (
-            id BIGINT PRIMARY KEY,
-            digest BYTEA NOT NULL REFERENCES blobs (digest),
-            owner TEXT COLLATE "C" NOT NULL,
-            name TEXT COLLATE "C" NOT NULL,
-            size BIGINT NOT NULL,
-            temporary BOOLEAN NOT NULL,
-            created BIGINT NOT NULL,
-            expires BIGINT  -- NULL for a permanent file
-        );
-        -- A blob's permanent files before its temporary ones, and the oldest first.
-        CREATE INDEX files_by_digest ON files (digest, temporary, id);
-        CREATE INDEX files_by_digest_expiry ON files (digest, expires) WHERE expires IS NOT NULL;
-        CREATE INDEX files_by_expiry ON files (expires, owner) WHERE expires IS NOT NULL;
-        -- Lists. A descending list is an ascending one read backwards, ties included, so one index serves both. With
-        -- the expiry, what a page skips is skipped in the index alone.
-        CREATE INDEX files_by_created ON files (created, id) INCLUDE (expires);
-        CREATE INDEX files_by_name ON files (name, id) INCLUDE (expires);
-        CREATE INDEX files_by_size ON files (size, id) INCLUDE (expires);
-        CREATE INDEX files_of_owner_by_created ON files (owner, created, id) INCLUDE (expires);
-        CREATE INDEX files_of_owner_by_name ON files (owner, name, id) INCLUDE (expires);
-        CREATE INDEX files_of_owner_by_size ON files (owner, size, id) INCLUDE (expires);
-
-        -- Files that were brought by a migration that is not over. That one is not over, a row of meta tells: 'importing'.
-        CREATE TABLE imported_files (id BIGINT PRIMARY KEY);
-
-        """
+    static func script(from version: Int64) -> String {
+        (steps[Int(version)...] + functions).map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+    }
 }
 
 extension CloudCatalog {

@@ -5,23 +5,13 @@ public import BlobStorage
 import PostgresPool
 
 enum TokenRows {
-    private static let columns = "name, scopes, created, expires, coalesce(subject, name)"
     static let insert = """
         INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject) VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT DO NOTHING RETURNING name
         """
-    static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = $1"
-    static let selectAll = "SELECT \(columns) FROM tokens ORDER BY name"
+    static let select = "SELECT \(AccessToken.columns) FROM tokens WHERE secret_digest = $1"
+    static let selectAll = "SELECT \(AccessToken.columns) FROM tokens ORDER BY name"
     static let delete = "DELETE FROM tokens WHERE name = $1 RETURNING name"
-}
-
-extension AccessToken {
-    fileprivate init(row: PostgresRow) throws(PostgresError) {
-        self.init(
-            name: try row.text(0), subject: Subject(try row.text(4)), scopes: Set(stored: try row.text(1)),
-            created: try row.time(2), expires: try row.optionalTime(3)
-        )
-    }
 }
 
 extension CloudCatalog {

@@ -6,20 +6,26 @@ public import struct Foundation.Date
 import PostgresPool
 
 enum UploadRows {
-    private static let columns = """
-        id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, file_id, file_digest, \
-        file_created, file_expires, path
-        """
+    private static let columns = Upload.columns(offset: "byte_offset")
+    private static let open = StoredUploadState.open.rawValue
+    private static let completed = StoredUploadState.completed.rawValue
+    private static let failed = StoredUploadState.failed.rawValue
+
     static let select = "SELECT \(columns) FROM uploads WHERE id = $1 AND expires > (SELECT coalesce($2, now_ms()))"
-    static let open = """
-        SELECT \(columns) FROM uploads WHERE state = 0 AND expires > (SELECT coalesce($1, now_ms()))
+    static let firstOpen = """
+        SELECT \(columns) FROM uploads WHERE state = \(open) AND expires > (SELECT coalesce($1, now_ms()))
             ORDER BY id LIMIT $2
         """
     static let openAfter = """
-        SELECT \(columns) FROM uploads WHERE state = 0 AND expires > (SELECT coalesce($1, now_ms())) AND id > $3
+        SELECT \(columns) FROM uploads WHERE state = \(open) AND expires > (SELECT coalesce($1, now_ms())) AND id > $3
             ORDER BY id LIMIT $2
         """
-    static let create = "SELECT create_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    static let create = """
+        SELECT create_upload(
+            p_id => $1, p_owner => $2, p_name => $3, p_temporary => $4, p_expires => $5, p_epoch => $6, p_offset => $7,
+            p_announced => $8, p_digest_state => $9, p_limit => $10, p_path => $11
+        )
+        """
     /// The function is called for a row of the owner's alone.
     static let claim = """
         SELECT \(columns) FROM (
@@ -27,14 +33,24 @@ enum UploadRows {
                 WHERE asked.id = $1 AND asked.owner = $3
         ) claimed
         """
-    static let advance = "SELECT refusal, told_offset FROM advance_upload($1, $2, $3, $4, $5, $6, $7, $8)"
+    static let advance = """
+        SELECT refusal, told_offset FROM advance_upload(
+            p_id => $1, p_epoch => $2, p_offset => $3, p_new_offset => $4, p_digest_state => $5, p_expires => $6,
+            p_announcing => $7, p_now => $8
+        )
+        """
     static let announce = "UPDATE uploads SET announced = $2 WHERE id = $1 AND announced < $2"
-    static let fail = "UPDATE uploads SET state = 2 WHERE id = $1 AND state = 0 AND epoch <= $2"
+    static let fail = """
+        UPDATE uploads SET state = \(failed) WHERE id = $1 AND state = \(open) AND epoch <= $2
+        """
     static let complete = """
-        SELECT refusal, new_file_id, completed FROM complete_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        SELECT refusal, new_file_id, completed FROM complete_upload(
+            p_id => $1, p_epoch => $2, p_offset => $3, p_size => $4, p_digest_state => $5, p_digest => $6,
+            p_expires => $7, p_file_expires => $8, p_now => $9
+        )
         """
     static let delete = """
-        DELETE FROM uploads WHERE id = $1 AND owner = $3 AND state <> 1 AND expires > (SELECT coalesce($2, now_ms()))
+        DELETE FROM uploads WHERE id = $1 AND owner = $3 AND state <> \(completed) AND expires > (SELECT coalesce($2, now_ms()))
             RETURNING id
         """
 
@@ -45,37 +61,6 @@ enum UploadRows {
         case "unknown": .uploadUnknown
         default: .uploadSuperseded
         }
-    }
-}
-
-extension Upload {
-    fileprivate init(row: PostgresRow) throws(PostgresError) {
-        guard let digest = RunningDigest(encoded: try row.bytes(8)) else { throw .damagedRow(of: "uploads") }
-        self.init(
-            id: UploadID(try row.uuid(0)), owner: Subject(try row.text(1)),
-            name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
-            path: try row.optionalText(14).map(RelativePath.init(trusted:)), expires: try row.time(4)
-        )
-        epoch = try row.integer(5)
-        offset = try row.integer(6)
-        guard digest.count == offset else { throw .damagedRow(of: "uploads") }
-        announced = try row.integer(7)
-        self.digest = digest
-        switch try row.integer(9) {
-        case 0: state = .open
-        case 1: state = .completed(try file(row: row))
-        case 2: state = .failed
-        default: throw .damagedRow(of: "uploads")
-        }
-    }
-
-    private func file(row: PostgresRow) throws(PostgresError) -> File {
-        guard let id = FileID(value: try row.integer(10)) else { throw .damagedRow(of: "uploads") }
-        let digest = try row.digest(11)
-        return File(
-            id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
-            isTemporary: isTemporary, path: path, created: try row.time(12), expires: try row.optionalTime(13)
-        )
     }
 }
 
@@ -100,7 +85,7 @@ extension CloudCatalog {
 
     public func openUploads(after id: UploadID?, limit: Int) async throws(BlobError) -> [Upload] {
         guard let id else {
-            return try await database.rows(UploadRows.open, [database.now, .limit(limit)], as: Upload.init(row:))
+            return try await database.rows(UploadRows.firstOpen, [database.now, .limit(limit)], as: Upload.init(row:))
         }
         return try await database.rows(
             UploadRows.openAfter, [database.now, .limit(limit), .uuid(id.uuid)], as: Upload.init(row:)

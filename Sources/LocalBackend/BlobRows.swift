@@ -15,12 +15,13 @@ enum BlobRows {
         UPDATE blobs SET dying_since = ?2
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
-    static let recordsAfter = "SELECT digest, size, condition FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
+    static let recordsAfter = "SELECT \(BlobRecord.columns) FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
     // The first term is what lets SQLite use the index, which holds nothing else.
     static let suspected = """
-        SELECT digest, size, condition FROM blobs WHERE condition <> 0 AND condition = 1 LIMIT ?
+        SELECT \(BlobRecord.columns) FROM blobs WHERE condition <> 0 AND condition = \(suspicion) LIMIT ?
         """
     static let setCondition = "UPDATE blobs SET condition = ?2 WHERE digest = ?1 AND condition <> ?2"
+    private static let suspicion = BlobCondition.suspected.rawValue
     static let isKnown = "SELECT 1 FROM blobs WHERE digest = ?"
     static let dying = "SELECT digest FROM blobs WHERE dying_since <= ?1 ORDER BY dying_since LIMIT ?2"
     static let delete = "DELETE FROM blobs WHERE digest = ?1 AND dying_since <= ?2"
@@ -33,12 +34,6 @@ enum BlobRows {
     /// Lets a blob begin to die if no file points at it any more.
     static func letDie(_ digest: BlobDigest, at now: Timestamp, in db: Database) throws {
         try db.change(letDie, [digest.data, now])
-    }
-}
-
-extension BlobRecord {
-    init(row: Row) throws {
-        self.init(digest: try row.digest(0), size: try row.integer(1), condition: try row.condition(2))
     }
 }
 

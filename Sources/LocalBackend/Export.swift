@@ -8,7 +8,7 @@ import SystemPackage
 
 private enum ExportRows {
     static let files = """
-        SELECT \(FileRows.columns) FROM files WHERE id > :after AND \(FileRows.isLive) ORDER BY id LIMIT :limit
+        SELECT \(File.columns) FROM files WHERE id > :after AND \(FileRows.isLive) ORDER BY id LIMIT :limit
         """
     static let uploads = """
         SELECT \(UploadRows.columns) FROM uploads WHERE expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
@@ -20,7 +20,7 @@ extension LocalCatalog {
     public func files(after id: FileID?, limit: Int) async throws(BlobError) -> [File] {
         try await read { db, now in
             // The order of the parameters' first uses: `:after`, `:now`, `:limit`.
-            try db.all(ExportRows.files, [id?.value ?? -1, now, max(0, limit)], as: File.init(row:))
+            try db.all(ExportRows.files, [id?.value ?? -1, now, max(0, limit)], as: { try File(row: $0) })
         }
     }
 

@@ -55,7 +55,7 @@ enum FileLists {
             case .created: "created"
             }
         let direction = isDescending ? "DESC" : "ASC"
-        let select = "SELECT \(FileRows.columns) FROM files"
+        let select = "SELECT \(File.columns) FROM files"
         let ordering = "ORDER BY \(column) \(direction), id \(direction) LIMIT :top"
         guard isContinued else { return "\(select) \(filter.condition()) \(ordering) OFFSET :skip" }
         // Files that are equal in the column first. A comparison of both, `(name, id) > (:place, :id)`, SQLite would
@@ -119,7 +119,7 @@ extension LocalCatalog {
         }
         let sql = FileLists.page(
             filter, by: query.order, isDescending: query.isDescending, isContinued: query.after != nil)
-        return try db.all(sql, StatementArguments(arguments), as: File.init(row:))
+        return try db.all(sql, StatementArguments(arguments), as: { try File(row: $0) })
     }
 }
 

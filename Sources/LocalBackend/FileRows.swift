@@ -6,12 +6,11 @@ import struct Foundation.UUID
 import GRDB
 
 enum FileRows {
-    static let columns = "id, digest, owner, name, size, temporary, created, expires, path"
     /// A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
     static let isLive = "(expires IS NULL OR expires > :now)"
 
-    static let insert = "INSERT INTO files (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    static let select = "SELECT \(columns) FROM files WHERE id = :id AND \(isLive)"
+    static let insert = "INSERT INTO files (\(File.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    static let select = "SELECT \(File.columns) FROM files WHERE id = :id AND \(isLive)"
     static let namesake = """
         SELECT size, name, expires, (SELECT condition FROM blobs WHERE digest = :digest) FROM files
             WHERE digest = :digest AND \(isLive) ORDER BY temporary, id LIMIT 1
@@ -36,22 +35,9 @@ enum FileRows {
     }
 }
 
-extension File {
-    init(row: Row) throws {
-        guard let id = FileID(value: try row.integer(0)) else { throw DamagedRow(of: "files") }
-        self.init(
-            id: id, digest: try row.digest(1), owner: Subject(try row.text(2)),
-            name: FileName(trusted: try row.text(3)),
-            size: try row.integer(4), isTemporary: try row.flag(5),
-            path: try row.optionalText(8).map(RelativePath.init(trusted:)), created: try row.time(6),
-            expires: try row.optionalTime(7)
-        )
-    }
-}
-
 extension LocalCatalog {
     public func file(_ id: FileID) async throws(BlobError) -> File? {
-        try await read { db, now in try db.first(FileRows.select, [id.value, now], as: File.init(row:)) }
+        try await read { db, now in try db.first(FileRows.select, [id.value, now], as: { try File(row: $0) }) }
     }
 
     public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {

@@ -2,7 +2,7 @@
 
 import BlobCore
 public import BlobStorage
-import Foundation
+public import Foundation
 public import GRDB
 
 extension Timestamp: DatabaseValueConvertible {
@@ -17,29 +17,17 @@ extension BlobDigest {
     var data: Data { Data(bytes) }
 }
 
-/// Decoding that throws: what a damaged file holds must not stop the process.
-extension Row {
-    func integer(_ index: Int) throws -> Int64 { try decode(Int64.self, atIndex: index) }
-    func flag(_ index: Int) throws -> Bool { try decode(Int64.self, atIndex: index) != 0 }
-    func text(_ index: Int) throws -> String { try decode(String.self, atIndex: index) }
-    func optionalText(_ index: Int) throws -> String? { try decode(String?.self, atIndex: index) }
-    func time(_ index: Int) throws -> Date { Timestamp(milliseconds: try integer(index)).date }
+extension Row: StoredRow {
+    public typealias ReadingError = any Error
 
-    func optionalTime(_ index: Int) throws -> Date? {
-        try decode(Int64?.self, atIndex: index).map { Timestamp(milliseconds: $0).date }
-    }
-
-    func condition(_ index: Int) throws -> BlobCondition {
-        guard let condition = BlobCondition(rawValue: try integer(index)) else { throw DamagedRow(of: "blobs") }
-        return condition
-    }
-
-    func digest(_ index: Int) throws -> BlobDigest {
-        try withUnsafeData(atIndex: index) { data in
-            guard let digest = BlobDigest(bytes: data ?? Data()) else { throw DamagedRow(of: "digests") }
-            return digest
-        }
-    }
+    public func uuid(_ index: Int) throws -> UUID { try decode(UUID.self, atIndex: index) }
+    public func integer(_ index: Int) throws -> Int64 { try decode(Int64.self, atIndex: index) }
+    public func optionalInteger(_ index: Int) throws -> Int64? { try decode(Int64?.self, atIndex: index) }
+    public func flag(_ index: Int) throws -> Bool { try decode(Int64.self, atIndex: index) != 0 }
+    public func text(_ index: Int) throws -> String { try decode(String.self, atIndex: index) }
+    public func optionalText(_ index: Int) throws -> String? { try decode(String?.self, atIndex: index) }
+    public func bytes(_ index: Int) throws -> [UInt8] { Array(try decode(Data.self, atIndex: index)) }
+    public static func damaged(_ table: String) -> any Error { DamagedRow(of: table) }
 }
 
 extension Database {

@@ -5,24 +5,14 @@ public import BlobStorage
 import GRDB
 
 enum TokenRows {
-    private static let columns = "name, scopes, created, expires, coalesce(subject, name)"
     static let insert = """
         INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject) VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT DO NOTHING
         """
-    static let select = "SELECT \(columns) FROM tokens WHERE secret_digest = ?"
-    static let selectAll = "SELECT \(columns) FROM tokens ORDER BY name"
-    static let selectWithSecrets = "SELECT \(columns), secret_digest FROM tokens ORDER BY name"
+    static let select = "SELECT \(AccessToken.columns) FROM tokens WHERE secret_digest = ?"
+    static let selectAll = "SELECT \(AccessToken.columns) FROM tokens ORDER BY name"
+    static let selectWithSecrets = "SELECT \(AccessToken.columns), secret_digest FROM tokens ORDER BY name"
     static let delete = "DELETE FROM tokens WHERE name = ?"
-}
-
-extension AccessToken {
-    init(row: Row) throws {
-        self.init(
-            name: try row.text(0), subject: Subject(try row.text(4)), scopes: Set(stored: try row.text(1)),
-            created: try row.time(2), expires: try row.optionalTime(3)
-        )
-    }
 }
 
 extension LocalCatalog {

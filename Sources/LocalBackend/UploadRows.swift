@@ -6,32 +6,37 @@ public import Foundation
 import GRDB
 
 enum UploadRows {
-    static let columns = """
-        id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, file_id, file_digest, \
-        file_created, file_expires, path
-        """
+    static let columns = Upload.columns(offset: "offset")
+    private static let open = StoredUploadState.open.rawValue
+    private static let completed = StoredUploadState.completed.rawValue
+    private static let failed = StoredUploadState.failed.rawValue
+
     static let select = "SELECT \(columns) FROM uploads WHERE id = ?1 AND expires > ?2"
     static let openAfter = """
-        SELECT \(columns) FROM uploads WHERE state = 0 AND expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
+        SELECT \(columns) FROM uploads WHERE state = \(open) AND expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
         """
     static let insert = """
         INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, path)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, \(open), ?)
         """
     static let setEpoch = "UPDATE uploads SET epoch = ?2 WHERE id = ?1"
     static let advance = """
         UPDATE uploads SET offset = ?4, digest_state = ?5, expires = ?6, announced = iif(?7, ?4, announced)
-            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
+            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = \(open) AND expires > ?8
             RETURNING announced
         """
     static let announce = "UPDATE uploads SET announced = ?2 WHERE id = ?1 AND announced < ?2"
-    static let fail = "UPDATE uploads SET state = 2 WHERE id = ?1 AND state = 0 AND epoch <= ?2"
-    static let complete = """
-        UPDATE uploads SET state = 1, offset = ?4, digest_state = ?5, file_id = ?6, file_digest = ?7,
-            file_created = ?8, file_expires = ?9, expires = ?10
-            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = 0 AND expires > ?8
+    static let fail = """
+        UPDATE uploads SET state = \(failed) WHERE id = ?1 AND state = \(open) AND epoch <= ?2
         """
-    static let delete = "DELETE FROM uploads WHERE id = ?1 AND state <> 1 AND expires > ?2 AND owner = ?3"
+    static let complete = """
+        UPDATE uploads SET state = \(completed), offset = ?4, digest_state = ?5, file_id = ?6, file_digest = ?7,
+            file_created = ?8, file_expires = ?9, expires = ?10
+            WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = \(open) AND expires > ?8
+        """
+    static let delete = """
+        DELETE FROM uploads WHERE id = ?1 AND state <> \(completed) AND expires > ?2 AND owner = ?3
+        """
     static let deleteExpired = """
         DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
             RETURNING id
@@ -45,39 +50,6 @@ enum UploadRows {
     static func refusal(of claimed: Upload, at now: Timestamp, in db: Database) throws -> BlobError {
         guard try upload(claimed.id, at: now, in: db) != nil else { return .uploadUnknown }
         return .uploadSuperseded
-    }
-}
-
-extension Upload {
-    init(row: Row) throws {
-        guard let digest = RunningDigest(encoded: try row.decode(Data.self, atIndex: 8)) else {
-            throw DamagedRow(of: "uploads")
-        }
-        self.init(
-            id: UploadID(try row.decode(UUID.self, atIndex: 0)), owner: Subject(try row.text(1)),
-            name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
-            path: try row.optionalText(14).map(RelativePath.init(trusted:)), expires: try row.time(4)
-        )
-        epoch = try row.integer(5)
-        offset = try row.integer(6)
-        guard digest.count == offset else { throw DamagedRow(of: "uploads") }
-        announced = try row.integer(7)
-        self.digest = digest
-        switch try row.integer(9) {
-        case 0: state = .open
-        case 1: state = .completed(try file(row: row))
-        case 2: state = .failed
-        default: throw DamagedRow(of: "uploads")
-        }
-    }
-
-    private func file(row: Row) throws -> File {
-        guard let id = FileID(value: try row.integer(10)) else { throw DamagedRow(of: "uploads") }
-        let digest = try row.digest(11)
-        return File(
-            id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
-            isTemporary: isTemporary, path: path, created: try row.time(12), expires: try row.optionalTime(13)
-        )
     }
 }
 

@@ -13,7 +13,7 @@ import Testing
     private static let uuid = PostgresValue.uuid(UploadID().uuid)
 
     private static let lookups: [(String, [PostgresValue])] = [
-        (UploadRows.select, [uuid, id]), (UploadRows.open, [id, id]), (UploadRows.openAfter, [id, id, uuid]),
+        (UploadRows.select, [uuid, id]), (UploadRows.firstOpen, [id, id]), (UploadRows.openAfter, [id, id, uuid]),
         (UploadRows.announce, [uuid, id]), (UploadRows.fail, [uuid, id]),
         (UploadRows.delete, [uuid, id, .text("ann")]),
         (FileRows.select, [id, id]), (FileRows.namesake, [digest, id]),

@@ -1,0 +1,134 @@
+-- The changes of uploads: one call of the server each, and so one transaction.
+--
+-- Each statement of a function sees what was committed before it, in READ COMMITTED, which is the server's way unless
+-- it is told otherwise. So whoever has to look at rows before changing others locks first and looks then. All functions
+-- lock in one order: uploads, files by their ids, blobs by their digests, counters. A new file is nobody else's yet.
+--
+-- `p_now` is the time that a test wants it to be; NULL stands for the database's own.
+
+-- Tells how many uploads are open when they are too many, and NULL when the upload is recorded. The limit is
+-- looked at in turn only by owners who may come near it. Repeating the call changes nothing.
+CREATE OR REPLACE FUNCTION create_upload(
+    p_id UUID, p_owner TEXT, p_name TEXT, p_temporary BOOLEAN, p_expires BIGINT, p_epoch BIGINT,
+    p_offset BIGINT, p_announced BIGINT, p_digest_state BYTEA, p_limit BIGINT, p_path TEXT
+) RETURNS BIGINT LANGUAGE plpgsql AS $$
+DECLARE
+    v_open BIGINT;
+    v_is_there BOOLEAN := false;
+BEGIN
+    IF p_limit IS NOT NULL THEN
+        SELECT count(*) INTO v_open
+            FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = 0 LIMIT p_limit) AS open;
+        IF v_open >= p_limit / 2 OR p_limit / 2 < current_setting('max_connections')::BIGINT THEN
+            PERFORM pg_advisory_xact_lock(1651273570, hashtext(p_owner));
+            SELECT count(*) INTO v_open
+                FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = 0 LIMIT p_limit) AS open;
+        END IF;
+        IF v_open >= p_limit THEN
+            SELECT p_epoch = 0 AND EXISTS (
+                SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = 0
+            ) INTO v_is_there;
+            RETURN CASE WHEN v_is_there THEN NULL ELSE v_open END;
+        END IF;
+    END IF;
+    INSERT INTO uploads
+        (id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, path)
+        VALUES (
+            p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, 0,
+            p_path
+        )
+        ON CONFLICT (id) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT EXISTS (
+            SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = 0
+        ) INTO v_is_there;
+        IF NOT v_is_there THEN
+            RAISE unique_violation USING MESSAGE = 'there is another upload of this id';
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Of nodes that know no paths.
+CREATE OR REPLACE FUNCTION create_upload(
+    p_id UUID, p_owner TEXT, p_name TEXT, p_temporary BOOLEAN, p_expires BIGINT, p_epoch BIGINT,
+    p_offset BIGINT, p_announced BIGINT, p_digest_state BYTEA, p_limit BIGINT
+) RETURNS BIGINT LANGUAGE sql AS $$
+    SELECT create_upload(
+        p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, p_limit,
+        NULL
+    )
+$$;
+
+-- The upload as it is now: claimed, when it is open.
+CREATE OR REPLACE FUNCTION claim_upload(p_id UUID, p_now BIGINT) RETURNS SETOF uploads LANGUAGE plpgsql AS $$
+DECLARE
+    v_now BIGINT := coalesce(p_now, now_ms());
+BEGIN
+    RETURN QUERY UPDATE uploads SET epoch = epoch + 1 WHERE id = p_id AND state = 0 AND expires > v_now
+        RETURNING uploads.*;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT * FROM uploads WHERE id = p_id AND state <> 0 AND expires > v_now;
+    END IF;
+END $$;
+
+-- Why a change found no row for an upload that its caller had claimed.
+CREATE OR REPLACE FUNCTION upload_refusal(p_id UUID, p_now BIGINT) RETURNS TEXT LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM uploads WHERE id = p_id AND expires > p_now;
+    RETURN CASE WHEN FOUND THEN 'superseded' ELSE 'unknown' END;
+END $$;
+
+CREATE OR REPLACE FUNCTION advance_upload(
+    p_id UUID, p_epoch BIGINT, p_offset BIGINT, p_new_offset BIGINT, p_digest_state BYTEA, p_expires BIGINT,
+    p_announcing BOOLEAN, p_now BIGINT
+) RETURNS TABLE (refusal TEXT, told_offset BIGINT) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now BIGINT := coalesce(p_now, now_ms());
+BEGIN
+    UPDATE uploads SET byte_offset = p_new_offset, digest_state = p_digest_state, expires = p_expires,
+        announced = CASE WHEN p_announcing THEN p_new_offset ELSE announced END
+        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = 0 AND expires > v_now
+        RETURNING announced INTO told_offset;
+    IF NOT FOUND THEN refusal := upload_refusal(p_id, v_now); END IF;
+    RETURN NEXT;
+END $$;
+
+-- The file has its upload's path, whichever node completes it.
+CREATE OR REPLACE FUNCTION complete_upload(
+    p_id UUID, p_epoch BIGINT, p_offset BIGINT, p_size BIGINT, p_digest_state BYTEA, p_digest BYTEA,
+    p_expires BIGINT, p_file_expires BIGINT, p_now BIGINT
+) RETURNS TABLE (refusal TEXT, new_file_id BIGINT, completed BIGINT) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now BIGINT := coalesce(p_now, now_ms());
+    v_upload uploads;
+BEGIN
+    UPDATE uploads SET state = 1, byte_offset = p_size, digest_state = p_digest_state,
+        file_id = next_file_id(v_now), file_digest = p_digest, file_created = v_now,
+        file_expires = p_file_expires, expires = p_expires
+        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = 0 AND expires > v_now
+        RETURNING uploads.* INTO v_upload;
+    IF NOT FOUND THEN
+        refusal := upload_refusal(p_id, v_now);
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    -- The lock lasts until the commit: the blob cannot begin to die before the file is there.
+    LOOP
+        INSERT INTO blobs (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
+        PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
+        -- It may be removed between the two.
+        EXIT WHEN FOUND;
+    END LOOP;
+    PERFORM adopt_content(p_id, p_epoch, p_digest);
+    UPDATE blobs SET dying_since = NULL, condition = 0
+        WHERE digest = p_digest AND (dying_since IS NOT NULL OR condition <> 0);
+    INSERT INTO files (id, digest, owner, name, size, temporary, created, expires, path)
+        VALUES (
+            v_upload.file_id, p_digest, v_upload.owner, coalesce(v_upload.name, encode(p_digest, 'hex')),
+            p_size, v_upload.temporary, v_now, p_file_expires, v_upload.path
+        );
+    new_file_id := v_upload.file_id;
+    completed := v_now;
+    RETURN NEXT;
+END $$;
