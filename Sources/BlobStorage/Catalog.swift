@@ -105,6 +105,7 @@ public protocol Catalog: Sendable {
     func suspectedBlobs(limit: Int) async throws(BlobError) -> [BlobRecord]
 
     /// Records what is known of a blob's bytes, until an upload of the same bytes is completed, which makes it sound.
+    /// A suspicion is nothing new of a blob that is known to be damaged.
     /// A catalog that knows places takes damaged bytes out of service in the same transaction: they are opened no more.
     ///
     /// - Parameter place: of the bytes that it is known of: ``ByteStore/place(of:)`` before they were looked at.

@@ -266,8 +266,9 @@ extension InMemoryCatalog {
         _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
     ) throws(BlobError) -> Bool {
         try transaction { rows, _ in
-            rows.blobs[digest]?.condition = condition
-            return rows.blobs[digest] != nil
+            guard let known = rows.blobs[digest]?.condition else { return false }
+            if condition != .suspected || known != .damaged { rows.blobs[digest]?.condition = condition }
+            return true
         }
     }
 

@@ -10,6 +10,8 @@ public enum VerifyingRule: String, CaseIterable, Sendable {
     case newBlobIsSound
     /// A condition that was set is told by the blob and by its row, and stays until another is set.
     case conditionIsTold
+    /// A suspicion is nothing new of a blob that is known to be damaged.
+    case suspicionDoesNotLiftDamage
     /// Completing an upload of the same bytes makes a damaged blob sound, live or dying.
     case completingMakesSound
     /// Setting the condition of a blob that has no row has no effect.
@@ -27,6 +29,7 @@ public enum VerifyingRule: String, CaseIterable, Sendable {
         switch self {
         case .newBlobIsSound: try await trial.newBlobIsSound()
         case .conditionIsTold: try await trial.conditionIsTold()
+        case .suspicionDoesNotLiftDamage: try await trial.suspicionDoesNotLiftDamage()
         case .completingMakesSound: try await trial.completingMakesSound()
         case .conditionOfUnknownBlobIsIgnored: try await trial.conditionOfUnknownBlobIsIgnored()
         case .suspectedBlobsAreListed: try await trial.suspectedBlobsAreListed()
@@ -52,13 +55,20 @@ extension CatalogTrial {
 
     fileprivate func conditionIsTold() async throws {
         let (file, other) = (try await add("text"), try await add("other"))
-        for condition in BlobCondition.allCases.reversed() {
+        for condition in [BlobCondition.suspected, .damaged, .sound] {
             for _ in 0..<2 {
                 #expect(try await catalog.setCondition(condition, of: file.digest, at: nil))
                 #expect(try await self.condition(of: file.digest) == condition)
             }
         }
         #expect(try await condition(of: other.digest) == .sound)
+    }
+
+    fileprivate func suspicionDoesNotLiftDamage() async throws {
+        let file = try await add("text")
+        try await catalog.setCondition(.damaged, of: file.digest, at: nil)
+        #expect(try await catalog.setCondition(.suspected, of: file.digest, at: nil))
+        #expect(try await condition(of: file.digest) == .damaged)
     }
 
     fileprivate func completingMakesSound() async throws {

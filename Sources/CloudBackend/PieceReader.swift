@@ -82,7 +82,7 @@ actor PieceReader {
                 current = bytes
                 let count = Int64(buffer.readableBytes)
                 left -= count
-                rest = rest.lowerBound + count..<rest.upperBound
+                rest = min(rest.lowerBound + count, rest.upperBound)..<rest.upperBound
                 if left <= Self.readAhead { askForNext() }
                 return buffer
             }
@@ -118,7 +118,12 @@ actor PieceReader {
         } onCancel: {
             upcoming.cancel()
         }
-        left = pieces[index - 1].byteCount
+        let piece = pieces[index - 1]
+        // One whose ETag nobody knows can be told from another by its size at least.
+        if reader == .clients, download.info.size != piece.objectSize {
+            throw S3Error(.preconditionFailed, message: "the object has \(download.info.size) bytes")
+        }
+        left = piece.byteCount
         eTags.append(download.info.eTag)
         current = download.makeAsyncIterator()
         return true

@@ -20,8 +20,12 @@ enum BlobRows {
     static let suspected = """
         SELECT \(BlobRecord.columns) FROM blobs WHERE condition <> 0 AND condition = \(suspicion) LIMIT ?
         """
-    static let setCondition = "UPDATE blobs SET condition = ?2 WHERE digest = ?1 AND condition <> ?2"
+    static let setCondition = """
+        UPDATE blobs SET condition = ?2
+            WHERE digest = ?1 AND condition <> ?2 AND (?2 <> \(suspicion) OR condition <> \(damage))
+        """
     private static let suspicion = BlobCondition.suspected.rawValue
+    private static let damage = BlobCondition.damaged.rawValue
     static let isKnown = "SELECT 1 FROM blobs WHERE digest = ?"
     static let dying = "SELECT digest FROM blobs WHERE dying_since <= ?1 ORDER BY dying_since LIMIT ?2"
     static let delete = "DELETE FROM blobs WHERE digest = ?1 AND dying_since <= ?2"

@@ -152,6 +152,24 @@ import Testing
         }
     }
 
+    /// Also where no ETag is known, bytes that are more or fewer than the row says are not sent, and are counted.
+    @Test(arguments: ["", "tex", "text and more"]) func anObjectOfAnotherSizeIsNeverSent(found: String) async throws {
+        try await Self.withNodes { first, second in
+            let digest = try await first.upload("text")
+            _ = try await first.bytes.database.pool.query("UPDATE pieces SET etag = NULL")
+            try await first.replaceObject(of: digest, with: found)
+            await Self.expectCorrupt(second, digest)
+            #expect(try await first.condition(of: digest) == .suspected)
+            let record = try #require(try await first.record(of: digest))
+            let measured = MeasuredBytes(size: Int64(found.utf8.count), digest: BlobDigest(of: found.utf8))
+            #expect(try await first.verifier.verify(record, reading: true) == .changed(measured))
+            await Self.expectCorrupt(second, digest)
+            // The route of downloads says so as well, without a place.
+            try await second.blobs.suspect(digest)
+            #expect(try await first.condition(of: digest) == .damaged)
+        }
+    }
+
     /// An object that came there by another way, as in a bucket that was copied, is as good when its bytes are.
     @Test func anotherObjectOfTheSameBytesIsFoundSound() async throws {
         try await Self.withNodes { first, second in

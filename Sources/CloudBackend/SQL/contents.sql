@@ -73,7 +73,9 @@ RETURNS BOOLEAN LANGUAGE plpgsql AS $$ BEGIN
     THEN
         RETURN false;
     END IF;
-    UPDATE blobs SET condition = p_condition WHERE digest = p_digest AND condition <> p_condition;
+    -- A suspicion is nothing new of what is known to be damaged.
+    UPDATE blobs SET condition = p_condition
+        WHERE digest = p_digest AND condition <> p_condition AND (p_condition <> 1 OR condition <> 2);
     IF p_condition = 2 THEN
         UPDATE contents SET state = 2 WHERE id = p_content;
     END IF;
