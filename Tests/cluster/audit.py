@@ -4,11 +4,12 @@ everything is deleted nothing stays behind."""
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from checker import Checker
-from cluster import Cluster, CommandFailed
-from ledger import Ledger
+from cluster import Cluster
+from harness.checker import Checker
+from harness.connection import Connection
+from harness.ledger import Ledger
+from harness.process import CommandFailed
 from s3_proxy import Proxy
-from server import Connection
 
 # Objects that rows speak of: in one statement, so that none is missed on its way from one table to another.
 SPOKEN_OF = """

@@ -1,13 +1,9 @@
 """nginx before the nodes: each request goes to the next one, whatever went where before."""
 
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from engines import free_ports
-from server import Door
+from harness.connection import Door
+from harness.process import Process, free_ports
 
 CONFIGURATION = """
 daemon off;
@@ -50,7 +46,7 @@ SERVICE = """
 """
 
 
-class Balancer:
+class Balancer(Process):
     """A port for all nodes, and one without each: what a balancer that looks after its nodes' health would do when one
     does not answer, at the moment that the test chooses."""
 
@@ -64,26 +60,8 @@ class Balancer:
             services.append(SERVICE.format(name=f"nodes_{index}", nodes="\n".join(lines), port=port))
         file = folder / "nginx.conf"
         file.write_text(CONFIGURATION.format(folder=folder, services="".join(services)))
-        with (folder / "nginx.log").open("wb") as log:
-            self._child = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "/usr/sbin/nginx", "-c", file, "-p", folder, "-e", folder / "error.log"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._wait()
-
-    def _wait(self):
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self._ports[-1]}/health", timeout=5).close()
-                return
-            except urllib.error.HTTPError:
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise OSError("nginx did not start")
+        super().__init__(["/usr/sbin/nginx", "-c", file, "-p", folder, "-e", folder / "error.log"], folder / "nginx.log")
+        self.wait_until_it_listens(self._ports[-1])
 
     def door(self, token: str, without: int | None = None) -> Door:
         return Door(self._ports[0 if without is None else 1 + without], token)
-
-    def stop(self):
-        self._child.kill()
-        self._child.wait()

@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 
 from cluster import NODES, Cluster
-from server import Door
+from harness.connection import Door
 
 KINDS = ("kill", "kill in a statement", "stop", "stop", "stop in a statement")
 STOPPED = (0.5, 2.0)  # seconds

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer import Balancer
-from engines import ACCESS_KEY, SECRET_KEY, Ceph, Postgres, free_ports
-from s3 import Bucket
-from server import Door, Server, clean_environment
+from harness import blobd
+from harness.blobd import Server, as_variables
+from harness.connection import Door
+from harness.engines import Ceph, Place, Postgres
+from harness.process import clean_environment, free_ports
+from harness.s3 import Bucket
 
 NODES = 3
 # Nothing is kept for later: what is removed too early, or never, shows.
@@ -36,10 +39,6 @@ class Tools:
     postgres: Postgres
 
 
-class CommandFailed(Exception):
-    """A command of blobd ended with an error."""
-
-
 def endpoint(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
@@ -59,11 +58,9 @@ class Cluster:
         self.store_port = (ceph or tools.ceph).port
         self.bucket = Bucket(self.store_port, name)
         self.bucket.create()
-        self._settings = SETTINGS | {
-            "storage": "cloud", "database": database or tools.postgres.create(name),
-            "s3-endpoint": endpoint(s3_port or self.store_port), "s3-bucket": name, "s3-access-key": ACCESS_KEY,
-            "s3-secret-key": SECRET_KEY, "data": str(self.folder / "data"),
-        } | (settings or {})
+        place = Place(self.bucket, database or tools.postgres.create(name), name)
+        self._settings = SETTINGS | place.settings() | {
+            "s3-endpoint": endpoint(s3_port or self.store_port), "data": str(self.folder / "data")} | (settings or {})
         self._ports = free_ports(nodes)
         self._log_start = tools.postgres.log.stat().st_size
         self._starts: collections.Counter[int] = collections.Counter()
@@ -104,16 +101,12 @@ class Cluster:
 
     def run(self, *arguments: str, s3_port: int | None = None) -> str:
         """A command of blobd beside the nodes, maybe with another way to the store; returns what it prints."""
-        settings = {"s3-endpoint": endpoint(s3_port)} if s3_port else {}
-        result = subprocess.run([self.tools.blobd, *arguments], env=clean_environment() | self._variables(settings),
-                                capture_output=True, text=True, timeout=120)
-        if result.returncode:
-            raise CommandFailed(f"blobd {' '.join(arguments)}: {result.stdout[-500:]}{result.stderr[-1500:]}")
-        return result.stdout
+        other = {"s3-endpoint": endpoint(s3_port)} if s3_port else {}
+        return blobd.run(self.tools.blobd, *arguments, settings=self._settings | other)
 
     def begun(self, *arguments: str) -> subprocess.Popen:
         """A command of blobd that goes on."""
-        return subprocess.Popen([self.tools.blobd, *arguments], env=clean_environment() | self._variables(),
+        return subprocess.Popen([self.tools.blobd, *arguments], env=clean_environment() | as_variables(self._settings),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def query(self, sql: str) -> list[list[str]]:
@@ -147,13 +140,8 @@ class Cluster:
     def _started(self, number: int) -> Server:
         log = self.folder / f"node-{number}.{self._starts[number]}.log"
         self._starts[number] += 1
-        return Server(self.tools.blobd, self.folder / "data", log, variables=self._variables(),
+        return Server(self.tools.blobd, self.folder / "data", log, settings=self._settings,
                       port=self._ports[number], token=self.token)
-
-    def _variables(self, settings: dict[str, str] | None = None) -> dict[str, str]:
-        """Of the environment, for its settings and these."""
-        all_ = self._settings | (settings or {})
-        return {f"BLOBD_{name.replace('-', '_').upper()}": value for name, value in all_.items()}
 
     def _keep_logs(self):
         kept = self.tools.kept / self.name

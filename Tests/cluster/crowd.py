@@ -1,4 +1,4 @@
-"""Clients that carry out the plans of Tests/durability against a cluster that is being broken, and try again until they
+"""Clients that carry out the plans of `workload.py` against a cluster that is being broken, and try again until they
 are through; and readers of what they have completed."""
 
 import collections
@@ -7,10 +7,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import workload
-from client import Refused
-from ledger import Ledger, Promise
-from server import Answer, Connection, Door, Unanswered
+from harness import workload
+from harness.client import Refused
+from harness.connection import Answer, Connection, Door, Unanswered
+from harness.ledger import Ledger, Promise
 
 SIZES = (0, 1, 511, 4096, 70_000, 70_000, 300_000, 1_500_000, 12_000_000, 12_000_001)
 PAUSE = 0.1  # seconds before a client tries again
@@ -182,5 +182,5 @@ class Readers:
 
 
 def plans(label: str, count: int, seed: int, large: int = 0) -> list[workload.Plan]:
-    """As those of Tests/durability, of sizes that make one object and several."""
+    """As those of one machine, of sizes that make one object and several."""
     return workload.plans(label, count, str(seed), large, SIZES)

@@ -4,17 +4,16 @@ served as it is from its answer on, whatever a node is about to say of the bytes
 
 import contextlib
 import random
-import subprocess
 import threading
 import time
 
 from audit import Audit
-from client import Refused, Uploader
-from cluster import Cluster, CommandFailed, Tools, endpoint
+from cluster import Cluster, Tools
 from crowd import Record
-from engines import ACCESS_KEY, SECRET_KEY
-from ledger import Promise
-from server import Connection, Door, Unanswered
+from harness.client import Refused, Uploader
+from harness.connection import Connection, Door, Unanswered
+from harness.ledger import Promise
+from harness.process import CommandFailed
 
 SIZES = (1, 4096, 70_000, 70_001, 1_500_000, 18_000_000)  # one content each; the last is of several objects
 DAMAGING, WATCHING = 3.0, 1.5  # seconds of a round
@@ -65,7 +64,7 @@ class Turmoil:
     def _overwrite(self, _: Connection, chance: random.Random):
         objects = self.cluster.query(LIVE)
         for key, size in chance.sample(objects, min(2, len(objects))):
-            overwrite(self.cluster, key, chance.randbytes(int(size)))
+            self.cluster.bucket.put(key, chance.randbytes(int(size)))
             self.overwritten.add(key)
         time.sleep(0.05)
 
@@ -103,14 +102,6 @@ def upload(connection: Connection, wanted: Promise):
     uploader = Uploader(connection, wanted, lambda *_: None)
     uploader.start()
     uploader.complete(0)
-
-
-def overwrite(cluster: Cluster, key: str, body: bytes):
-    """Past everything that is being tested."""
-    subprocess.run(["curl", "--fail", "--silent", "--show-error", "--request", "PUT", "--aws-sigv4", "aws:amz:us-east-1:s3",
-                    "--user", f"{ACCESS_KEY}:{SECRET_KEY}", "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD",
-                    "--data-binary", "@-", f"{endpoint(cluster.store_port)}/{cluster.name}/{key}"],
-                   input=body, check=True, stdout=subprocess.DEVNULL)
 
 
 def expect_sound(cluster: Cluster, record: Record, connections: list[Connection], wanted: Promise):

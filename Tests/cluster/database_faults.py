@@ -6,7 +6,7 @@ import time
 from audit import Audit
 from cluster import Cluster, Tools
 from crowd import Crowd, Readers, Record, plans
-from server import Connection, Unanswered
+from harness.connection import Connection, Unanswered
 
 BETWEEN = 1.0  # seconds of work between two faults
 STILL = 4.0  # seconds for which the database stands still

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from audit import Audit
 from breaker import Breaker
 from cluster import Cluster, Tools
-from server import Answer, ServerFailed
+from harness.connection import Answer
+from harness.process import ServerFailed
 from stream import LARGEST, Account, Attempt, slice_of_pool
 
 CLIENTS = 8

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 from audit import Audit
-from cluster import Cluster, CommandFailed, Tools
+from cluster import Cluster, Tools
 from crowd import Crowd, Readers, Record, plans
-from server import Door, Server, clean_environment
+from harness import blobd
+from harness.blobd import Server
+from harness.connection import Door
+from harness.process import CommandFailed
 
 UPLOADS = 160
 FIRST_KILLS = 0.3  # seconds within which the first runs are killed
@@ -36,13 +39,15 @@ class Source:
         self.crowd = Crowd(Door(writing.port, writing.token), record, plans("migration", UPLOADS, seed))
         self.crowd.finish(60)
         writing.kill()
-        self.reading = Server(tools.blobd, self.folder, self._log, settings=("--read-only",))
+        self.reading = Server(tools.blobd, self.folder, self._log, options=("--read-only",))
         self.door = Door(self.reading.port, self.token)
 
     def damage(self) -> list[str]:
-        result = subprocess.run([self._blobd, "check", "--data", self.folder], env=clean_environment(),
-                                capture_output=True, text=True, timeout=120)
-        return [f"the data directory after it: {result.stdout[-500:]}{result.stderr[-500:]}"] if result.returncode else []
+        try:
+            blobd.run(self._blobd, "check", "--data", str(self.folder))
+        except CommandFailed as error:
+            return [f"the data directory after it: {error}"]
+        return []
 
 
 def kill_runs(cluster: Cluster, source: Source, kills: int, chance: random.Random) -> tuple[int, set[int], bool]:

@@ -5,7 +5,7 @@ import time
 from audit import Audit
 from cluster import Cluster, Tools
 from crowd import Crowd, Readers, Record, plans
-from engines import Ceph
+from harness.engines import Ceph
 
 BEFORE, WITHOUT, AFTER = 2.0, 8.0, 3.0  # seconds
 VICTIM = 1

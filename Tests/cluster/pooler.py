@@ -1,14 +1,12 @@
 """The nodes talk to PostgreSQL through pgbouncer in transaction mode: each statement may meet another connection."""
 
-import socket
-import subprocess
 import time
 from pathlib import Path
 
 from audit import Audit
 from cluster import Cluster, Tools
 from crowd import Crowd, Readers, Record, plans
-from engines import free_ports, unprivileged
+from harness.process import Process, free_ports, unprivileged
 
 CONFIGURATION = """
 [databases]
@@ -25,7 +23,7 @@ server_reset_query_always = 1
 """
 
 
-class Pooler:
+class Pooler(Process):
     """pgbouncer with fewer connections than the nodes have, so that they get one another's."""
 
     def __init__(self, folder: Path, postgres: int):
@@ -35,21 +33,8 @@ class Pooler:
         file = folder / "pgbouncer.ini"
         file.write_text(CONFIGURATION.format(postgres=postgres, port=self.port))
         file.chmod(0o644)
-        prefix = unprivileged() or ["setpriv"]
-        with (folder / "pgbouncer.log").open("wb") as log:
-            self._child = subprocess.Popen([*prefix, "--pdeathsig", "KILL", "/usr/sbin/pgbouncer", file],
-                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise OSError(f"pgbouncer did not start: {(folder / 'pgbouncer.log').read_text()[-500:]}")
-
-    def stop(self):
-        self._child.kill()
-        self._child.wait()
+        super().__init__([*unprivileged(), "/usr/sbin/pgbouncer", file], folder / "pgbouncer.log")
+        self.wait_until_it_listens(self.port)
 
 
 def run(tools: Tools, uploads: int, seed: int) -> tuple[bool, str]:

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 from audit import Audit
-from client import Uploader
 from cluster import Cluster, Tools
 from crowd import Record, Watched
-from ledger import Promise
-from server import Unanswered
+from harness.client import Uploader
+from harness.connection import Unanswered
+from harness.ledger import Promise
 
 CLIENTS = 12
 SIZES = (1, 4096, 70_000, 70_001, 1_500_000, 20_000_000)  # one content each; the last is of several objects

@@ -8,10 +8,11 @@ import time
 from dataclasses import replace
 
 from audit import Audit
-from cluster import Cluster, CommandFailed, Tools
+from cluster import Cluster, Tools
 from crowd import Crowd, Readers, Record, plans
+from harness.process import CommandFailed
+from harness.workload import Plan
 from s3_proxy import Fault, Kind, Operation, Proxy
-from workload import Plan
 
 # What the nodes ask for, and what makes them.
 OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKET, Operation.DELETE_MANY,

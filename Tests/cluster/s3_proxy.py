@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from engines import free_ports
+from harness.process import free_ports
 
 CHUNK = 1 << 16
 HANG = 150.0  # seconds for which an answer is withheld, unless its reader goes away before: longer than anybody waits

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from server import Answer, Connection, Door, Unanswered
+from harness.connection import Answer, Connection, Door, Unanswered
 
 POOL = random.Random("pool").randbytes((40 << 20) + (1 << 20))  # from which all bytes are taken
 LARGEST = 40 << 20

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import journal
 import workers
-import workload
-from control import WRITE_PATH, Action, Control, Mutation
+from control import WRITE_PATH, Action, Control, Environment, Mutation
 from filesystem import FileSystem
+from harness import workload
+from harness.blobd import Server
+from harness.connection import Connection
+from harness.process import clean_environment
 from journal import Kind, Marks
 from rebuild import clear, fingerprint, rebuild
 from recording import Tools, is_crash_point
-from server import Connection, Environment, Server, clean_environment
 from states import STRATEGIES, State, survivors
 
 UPLOADS = 12  # before each backup
@@ -76,7 +78,7 @@ class Place:
 
     def work(self, label: str, seed: str):
         """Clients upload, delete and leave things, and a file of the life before goes."""
-        server = Server(self.tools.blobd, self.root / "data", self.root.with_suffix(".log"), self.shim)
+        server = Server(self.tools.blobd, self.root / "data", self.root.with_suffix(".log"), self.shim and self.shim.variables())
         try:
             connection = Connection(server)
             items = connection.ask("GET", "/api/files?top=1").json()["items"]

@@ -5,6 +5,7 @@ import mmap
 import os
 import struct
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from journal import Kind, Place
@@ -51,6 +52,21 @@ class Mutation(enum.IntFlag):
     PUBLISH_BY_RENAME = 512
     SYNCHRONOUS_NORMAL = 1024  # the WAL is synced before a checkpoint only, as SQLite does at that setting
     ACKNOWLEDGE_BEFORE_COMMIT = 2048  # a client may hear of its row before the WAL is synced
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the shim is told; see shim/interference.c."""
+
+    library: Path
+    root: Path
+    control: Path | None = None
+    trace: Path | None = None
+
+    def variables(self) -> dict[str, str]:
+        named = {"LD_PRELOAD": self.library, "DURABILITY_ROOT": self.root, "DURABILITY_CONTROL": self.control,
+                 "DURABILITY_TRACE": self.trace}
+        return {name: str(path) for name, path in named.items() if path is not None}
 
 
 def compile_shim(folder: Path) -> Path:

@@ -8,15 +8,16 @@ import time
 from dataclasses import dataclass, replace
 
 import journal
-import workload
-from checker import SETTINGS
-from client import Refused, Uploader
-from control import Action, Control
+from control import Action, Control, Environment
+from harness import workload
+from harness.blobd import Server
+from harness.checker import SETTINGS
+from harness.client import Refused, Uploader
+from harness.connection import Connection
+from harness.ledger import Promise
 from journal import Kind, Marks, Place
-from ledger import Promise
 from power_loss import Explorer
 from recording import Tools
-from server import Connection, Environment, Server
 from states import State
 
 SIZE = 20_000
@@ -85,7 +86,7 @@ class Trial:
 
     def _start(self) -> Server:
         environment = Environment(self._tools.library, self._folder / "root", self._control.path, self._trace)
-        return Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment, SETTINGS)
+        return Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment.variables(), SETTINGS)
 
     def _note(self, name: str, event: str, value):
         self._marks.add(name=name, event=event, value=value)

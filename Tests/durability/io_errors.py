@@ -9,19 +9,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import journal
 import workers
-import workload
-from checker import SETTINGS, Checker
-from client import Refused, Uploader
-from control import ALWAYS, WRITE_PATH, Action, Control
+from control import ALWAYS, WRITE_PATH, Action, Control, Environment
+from harness import workload
+from harness.blobd import Server
+from harness.checker import SETTINGS, Checker
+from harness.client import Refused, Uploader
+from harness.connection import Connection, Unanswered
+from harness.ledger import Ledger, Promise
+from harness.process import ServerFailed
 from journal import Kind, Marks, Place
 from power_loss import Explorer
-from ledger import Ledger, Promise
 from recording import Tools
-from server import Connection, Environment, Server, ServerFailed, Unanswered
 from states import State
 
 CLIENTS = 4
@@ -118,7 +119,7 @@ class Batch:
 
     def carry_out(self, chosen: list[Fault]) -> Findings:
         environment = Environment(self._tools.library, self._folder / "root", self._control.path, self._trace)
-        server = Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment, SETTINGS)
+        server = Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment.variables(), SETTINGS)
         try:
             for number, fault in enumerate(chosen):
                 self._run(server, number, fault)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
 
-import workload
-from checker import SETTINGS, Checker
-from client import Refused
-from control import STEPS, WRITE_PATH, Action, Control, Mutation
+from control import STEPS, WRITE_PATH, Action, Control, Environment, Mutation
+from harness import workload
+from harness.blobd import Server
+from harness.checker import SETTINGS, Checker
+from harness.client import Refused
+from harness.ledger import Ledger
+from harness.process import ServerFailed
 from journal import Kind
-from ledger import Ledger
 from recording import Tools
-from server import Environment, Server, ServerFailed
 
 CLIENTS = 16
 UPLOADS = 24  # new ones before each kill
@@ -44,7 +45,7 @@ class Folder:
 
     def start(self) -> Server:
         environment = Environment(self.tools.library, self.path / "root", self.control.path)
-        server = Server(self.tools.blobd, self.data, self.log, environment, SETTINGS)
+        server = Server(self.tools.blobd, self.data, self.log, environment.variables(), SETTINGS)
         self.slowest = max(self.slowest, server.start_seconds)
         return server
 

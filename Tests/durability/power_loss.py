@@ -1,5 +1,6 @@
 """Power loss: every state that the model allows is opened by the real server and held to the ledger."""
 
+import json
 import multiprocessing
 import random
 import shutil
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import journal
 import workers
-from checker import check_folder
 from filesystem import FileSystem
-from ledger import Ledger
+from harness.checker import check_folder
+from harness.ledger import Ledger
+from journal import Kind
 from rebuild import clear, fingerprint, rebuild
 from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
@@ -70,8 +72,10 @@ class Explorer:
                 if len(self.findings.prints) >= quota or len(self.findings.losses) >= losses:
                     return
             if number < len(self._entries):
-                ledger.take(self._entries[number])
-                system.replay(number, self._entries[number])
+                entry = self._entries[number]
+                if entry.kind is Kind.MARK:
+                    ledger.take(json.loads(entry.data))
+                system.replay(number, entry)
 
     def _look(self, system: FileSystem, ledger: Ledger, state: State):
         pending = system.pending()

@@ -5,10 +5,10 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import workload
-from control import STEPS, WRITE_PATH, Action, Control, Mutation
+from control import STEPS, WRITE_PATH, Action, Control, Environment, Mutation
+from harness import workload
+from harness.blobd import Server
 from journal import Kind, Marks, Place
-from server import Environment, Server
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace:
         marks.add(name=name, event=event, value=value)
 
     for life in range(scenario.kills + 1 + scenario.stops):
-        server = Server(tools.blobd, folder / "root/data", folder / "log", environment, settings)
+        server = Server(tools.blobd, folder / "root/data", folder / "log", environment.variables(), settings)
         try:
             if life < scenario.kills:
                 _arm(control, scenario, chance)

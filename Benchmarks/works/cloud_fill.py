@@ -9,8 +9,9 @@ way the rows are made, and the triggers that count, whose sums are written at th
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from harness.engines import psql
+
 from .fill import FIRST_CREATED, SNOWFLAKE_EPOCH, SNOWFLAKE_SEQUENCE_BITS, SUFFIXES, WORDS, wire_id
-from .process import command_output
 
 LARGEST_OWNER = "owner-0"
 BATCH = 50_000  # Rows of `files` per transaction.
@@ -93,13 +94,6 @@ class CloudFile:
 
     id: str  # On the wire.
     digest: bytes
-
-
-def psql(url: str, sql: str) -> list[list[str]]:
-    """Runs statements; the rows of all of them, as text."""
-    told = command_output(["psql", url, "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--field-separator=\t",
-                           "--set=ON_ERROR_STOP=1"], given=sql)
-    return [line.split("\t") for line in told.splitlines()]
 
 
 def fill(url: str, count: int):

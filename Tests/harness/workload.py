@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from client import Note, Refused, Uploader
-from ledger import Promise
-from server import Connection, Server, Unanswered
+from harness.blobd import Server
+from harness.client import Note, Refused, Uploader
+from harness.connection import Connection, Unanswered
+from harness.ledger import Promise
 
 SIZES = (0, 1, 511, 512, 4095, 4096, 4097, 70_000)
 LARGE = 40_000_000  # more than the 32 MiB after which the server syncs in the middle of a body

@@ -7,6 +7,7 @@ import time
 from .bench import Bench, say
 from .report import GIB, Row, number, size_text, verdict
 from .servers import Blobd, Registry, Server
+from .usage import memory_mib
 
 UPLOADS = 64
 IDLE_CONNECTIONS = 1000
@@ -25,7 +26,7 @@ def _busy(bench: Bench) -> list[Row]:
     rows = []
     for server in bench.servers(Blobd, Registry):
         with server.running(bench.scratch), _idle_connections(server):
-            at_rest = server.process.memory_mib()
+            at_rest = memory_mib(server.process.pid)
             # Longer than the block below takes: it ends the load, and no upload is ever completed.
             options = {"size": GIB, "connections": UPLOADS, "seconds": 10 * seconds, "seed": 1}
             with bench.load.in_background(server, "upload-large", **options):
@@ -47,7 +48,7 @@ def memory_while_busy(server: Server, seconds: float) -> list[float]:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(0.25)
-        samples.append(server.process.memory_mib())
+        samples.append(memory_mib(server.process.pid))
     return samples
 
 
@@ -71,7 +72,7 @@ def _flatness(bench: Bench) -> list[Row]:
         for server in bench.servers(Blobd):
             with server.running(bench.scratch):
                 bench.load.run(server, "upload-large", size=size, count=UPLOADS, connections=UPLOADS, seed=1)
-                after, peak = server.process.memory_mib(), server.process.memory_mib("VmHWM")
+                after, peak = memory_mib(server.process.pid), memory_mib(server.process.pid, "VmHWM")
             peaks.append(peak)
             row = Row(f"memory, {UPLOADS} × {size_text(size)} at once", server.name, f"{number(peak)} MiB",
                       f"{number(after)} MiB afterwards")

@@ -8,7 +8,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from .cloud_engines import Engines
+from harness.engines import Postgres
 
 SETTINGS = {
     "session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_analyze": "on",
@@ -45,11 +45,11 @@ def _split(record: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def recorded_plans(engines: Engines):
+def recorded_plans(postgres: Postgres):
     """Records plans while the block lasts; they can be read after it."""
-    engines.set(SETTINGS)
-    plans = Plans(engines.postgres.log)
+    postgres.set(SETTINGS)
+    plans = Plans(postgres.log)
     try:
         yield plans
     finally:
-        engines.set(dict.fromkeys(SETTINGS))
+        postgres.set(dict.fromkeys(SETTINGS))

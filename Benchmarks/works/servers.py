@@ -3,12 +3,11 @@
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
-import urllib.request
 from pathlib import Path
 
-from .process import Process, free_port
+from harness import blobd
+from harness.process import Process, free_ports
 
 # Where Debian puts servers; not on everybody's path.
 SEARCH_PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
@@ -62,18 +61,17 @@ class Server:
     def stop(self):
         """Ends the process, if there is one."""
         if self.process is not None:
-            self.process.end()
+            self.process.stop()
             self.process = None
 
-    def _run(self, command: list[str]):
-        self.process = Process(command, self.directory)
+    def _run(self, *command: str):
+        # nginx's workers would outlive it if it were killed.
+        self.process = Process([self.executable, *command], self.directory / "output", directory=self.directory,
+                               dies_by="TERM")
 
-    def _wait_until_it_accepts(self):
-        def accepts():
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
-                return True
-            return False
-        self.process.wait_for(accepts)
+    def _run_on_port(self, *command: str):
+        self._run(*command)
+        self.process.wait_until_it_listens(self.port)
 
 
 class Blobd(Server):
@@ -88,19 +86,13 @@ class Blobd(Server):
         return self.directory / "data"
 
     def launch(self):
-        self._serve("--min-free-space", "0")
-        self.headers = [f"Authorization: Bearer {(self.data / 'admin-token').read_text().strip()}"]
+        self._serve()
 
-    def _serve(self, *options: str):
-        self._run([self.executable, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0",
-                   "--log-level", "warning", *options])
-        self.port = self.process.wait_for(self.process.announced_port)
-        self.process.wait_for(self._is_ready)
-
-    def _is_ready(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready") as answer:
-            return answer.status == 200
-        return False
+    def _serve(self, *options: str, settings: dict[str, str] | None = None, token: str = ""):
+        self.process = blobd.Server(Path(self.executable), self.data, self.directory / "output", options=options,
+                                    settings=settings, token=token)
+        self.port = self.process.port
+        self.headers = [f"Authorization: Bearer {self.process.token}"]
 
     def blob_path(self, digest):
         return f"/api/blobs/{digest}"
@@ -114,12 +106,11 @@ class Nginx(Server):
     caching = ""
 
     def launch(self):
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         (self.directory / "files").mkdir()
         configuration = self.directory / "nginx.conf"
         configuration.write_text(self._configuration())
-        self._run([self.executable, "-p", str(self.directory), "-e", "stderr", "-c", str(configuration)])
-        self._wait_until_it_accepts()
+        self._run_on_port("-p", str(self.directory), "-e", "stderr", "-c", str(configuration))
 
     def _configuration(self) -> str:
         # As root it would give its workers to nobody, who may not look into a private folder.
@@ -175,7 +166,7 @@ class Registry(Server):
     idle_path = "/v2/"
 
     def launch(self):
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         configuration = self.directory / "registry.yml"
         # Debian's own configuration (with its descriptor cache, which helps), without the log and the password.
         configuration.write_text(f"""
@@ -187,8 +178,7 @@ storage:
 {self.storage()}
 http: {{addr: "127.0.0.1:{self.port}", secret: benchmark}}
 """)
-        self._run([self.executable, "serve", str(configuration)])
-        self._wait_until_it_accepts()
+        self._run_on_port("serve", str(configuration))
 
     def storage(self) -> str:
         """The driver that keeps the bytes, as it stands in the configuration."""
@@ -206,7 +196,7 @@ class Floor(Server):
 
     def launch(self):
         (self.directory / "files").mkdir()
-        self._run([self.executable, str(self.directory / "files")])
+        self._run(str(self.directory / "files"))
         self.port = self.process.wait_for(self.process.announced_port)
 
     def blob_path(self, digest):

@@ -1,17 +1,18 @@
 """The catalog of many nodes: what ten million files cost in lookups, in lists, and in an upload."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
-from . import cloud_engines, cloud_servers
+from harness.engines import Postgres, psql
+
+from . import cloud_servers
 from .bench import Bench, say
 from .catalog import QUESTIONS, SAMPLE, Catalog, Question, ask, page, requests, rows_of, started, tell
-from .cloud_engines import Engines
-from .cloud_fill import LARGEST_OWNER, fill, psql, sample
+from .cloud_fill import LARGEST_OWNER, fill, sample
 from .cloud_plans import recorded_plans
-from .cloud_servers import CloudBlobd
+from .cloud_servers import CloudBlobd, running_engines
 from .load import Sample
 from .report import Row, number
 
@@ -22,6 +23,9 @@ FAR_QUESTIONS = [page("orderby=name&skip=900"), page("orderby=created_at desc&sk
     page(query, times=3, is_judged=False) for query in
     ("orderby=created_at desc&skip=100000", "orderby=created_at desc&skip=1000000", "search=89213")
 ]
+# For the time in which tables are filled: nothing of it is worth keeping if the machine fails.
+HASTE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+         "shared_buffers": "4GB", "maintenance_work_mem": "1GB", "max_wal_size": "16GB"}
 UPLOAD_SIZE = 4 << 10
 UPLOADS = 2000  # In a round.
 UPLOAD_CONNECTIONS = 16
@@ -50,7 +54,7 @@ def cloud_catalog(bench: Bench) -> list[Row]:
     """The same questions to a small catalog and to a large one on the same PostgreSQL, by turns."""
     if not cloud_servers.installed(bench, Node):
         return []
-    with cloud_engines.running(bench.scratch) as engines, contextlib.ExitStack() as stack:
+    with running_engines(bench) as engines, contextlib.ExitStack() as stack:
         catalogs = []
         for count in (1000, bench.size(10_000_000, 20_000)):
             (node,) = bench.servers(Node)
@@ -66,8 +70,18 @@ def cloud_catalog(bench: Bench) -> list[Row]:
                 tell(one)
         _say_sizes(catalogs[1])
         if bench.plans:
-            bench.plans.write_text(_plans(bench, engines, catalogs[1]))
+            bench.plans.write_text(_plans(bench, engines.postgres, catalogs[1]))
     return rows_of(*catalogs, QUESTIONS + OWNER_QUESTIONS + FAR_QUESTIONS) + list(_upload_rows(catalogs))
+
+
+@contextlib.contextmanager
+def hurrying(postgres: Postgres) -> Iterator[None]:
+    """The database with settings that are good for filling tables."""
+    postgres.set(HASTE)
+    try:
+        yield
+    finally:
+        postgres.set(dict.fromkeys(HASTE))
 
 
 def _filled(node: Node, count: int) -> CloudCatalog:
@@ -76,9 +90,9 @@ def _filled(node: Node, count: int) -> CloudCatalog:
     headers = {"everybody": [node.token("everybody", "--scopes", "upload,read,admin")],
                "owner": [node.token(LARGEST_OWNER, "--scopes", "read")]}
     node.stop()
-    with node.engines.hurry():
-        fill(node.database, count)
-    return CloudCatalog(count, node, sample(node.database, count, SAMPLE), headers=headers)
+    with hurrying(node.engines.postgres):
+        fill(node.place.database, count)
+    return CloudCatalog(count, node, sample(node.place.database, count, SAMPLE), headers=headers)
 
 
 def _speaking(one: CloudCatalog) -> Iterable[list[Question]]:
@@ -92,7 +106,7 @@ def _upload(bench: Bench, one: CloudCatalog, turn: int):
     """Uploads, from a checkpoint on: what is written to a page for the first time after it goes to the log as a whole."""
     one.server.headers = one.headers["everybody"]
     count = bench.size(UPLOADS, 50)
-    psql(one.server.database, "CHECKPOINT")
+    psql(one.server.place.database, "CHECKPOINT")
     log, transactions = _positions(one)
     measured = bench.load.measure(one.server, "upload-small", size=UPLOAD_SIZE, connections=UPLOAD_CONNECTIONS,
                                   count=count, seed=one.count + turn)
@@ -106,7 +120,7 @@ def _upload(bench: Bench, one: CloudCatalog, turn: int):
 def _positions(one: CloudCatalog) -> tuple[int, int]:
     """How far the database's log and its transaction ids have come."""
     ((log, transaction),) = psql(
-        one.server.database,
+        one.server.place.database,
         "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_snapshot_xmax(pg_current_snapshot())")
     return int(log), int(transaction)
 
@@ -128,7 +142,7 @@ def _cpu(measured: Sample) -> float:
 def _say_sizes(one: CloudCatalog):
     """Progress: every table and index, and its bytes for each row of its table."""
     say(f"  sizes with {one.count:,} files")
-    for name, size, per_row in psql(one.server.database, """
+    for name, size, per_row in psql(one.server.place.database, """
         SELECT relation.relname, pg_relation_size(relation.oid),
                 round(pg_relation_size(relation.oid) / nullif(rows.reltuples, 0)::numeric, 1)
             FROM pg_class relation LEFT JOIN pg_index ON indexrelid = relation.oid
@@ -140,9 +154,9 @@ def _say_sizes(one: CloudCatalog):
         say(f"    {name}: {int(size) / 2**20:,.0f} MiB, {per_row} bytes for each row")
 
 
-def _plans(bench: Bench, engines: Engines, one: CloudCatalog) -> str:
+def _plans(bench: Bench, postgres: Postgres, one: CloudCatalog) -> str:
     """What PostgreSQL did for each statement of a node, those inside of functions too."""
-    with recorded_plans(engines) as plans, one.server.serving():
+    with recorded_plans(postgres) as plans, one.server.serving():
         for questions in _speaking(one):
             for question in questions:
                 bench.load.run(one.server, "get", **requests(bench, one, question),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from .bench import Bench, say
 from .load import LoadFailed, Sample
-from .process import machine_busy_seconds
 from .report import Case, Goal, Row, size_text
 from .servers import Blobd
+from .usage import cpu_seconds, machine_busy_seconds
 
 MIB = 1 << 20
 ROUND_TRIPS = (10, 50, 200)  # milliseconds
@@ -80,12 +80,7 @@ class SecureBlobd(Blobd):
     """With a certificate of its own making."""
 
     def launch(self):
-        self._serve("--min-free-space", "0", "--tls-self-signed")
-        self.headers = [f"Authorization: Bearer {(self.data / 'admin-token').read_text().strip()}"]
-
-    def _is_ready(self):
-        command = [*self.curl(HTTP1), "-o", "/dev/null", f"https://127.0.0.1:{self.port}/ready"]
-        return subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
+        self._serve("--tls-self-signed")
 
     def curl(self, version: str) -> list[str]:
         return ["curl", "-fsS", VERSIONS[version], "--cacert", str(self.data / "tls/certificate.pem")]
@@ -127,12 +122,12 @@ def _measure(bench: Bench, transfer, file: Path, version: str, streams: int, rou
     with server.running(bench.scratch), LongWay(server.port, round_trip) as way:
         command = transfer(server, way.port, file, version, streams)
         os.sync()
-        busy, served, started = machine_busy_seconds(), server.process.cpu_seconds(), time.monotonic()
+        busy, served, started = machine_busy_seconds(), cpu_seconds(server.process.pid), time.monotonic()
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         seconds = time.monotonic() - started
         if done.returncode != 0:
             raise LoadFailed(f"curl ended with {done.returncode}: {done.stderr[-500:]}")
-        served = server.process.cpu_seconds() - served
+        served = cpu_seconds(server.process.pid) - served
     # curl and the way are a part of this: whose work the rest is cannot be told.
     others = max(0.0, machine_busy_seconds() - busy - served) / (seconds * (os.cpu_count() or 1))
     bench.shares_of_others.append(0)

@@ -8,15 +8,16 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from . import cloud_engines, cloud_servers
+from . import cloud_servers
 from .bench import Bench, say
-from .cloud_servers import CloudBlobd, CloudRegistry
+from .cloud_servers import DATABASE, STORE, CloudBlobd, CloudRegistry, running_engines
 from .downloads import connections_text, fill_and_verify
 from .load import Sample
 from .memory import memory_while_busy
 from .report import GIB, Case, Goal, Row, number, size_text, verdict
 from .servers import Server
 from .uploads import on_empty_folder
+from .usage import memory_mib
 
 CPU_GOALS = [Goal(CloudRegistry.name, 0.7)]
 RATE_GOALS = [Goal(CloudRegistry.name, 3, by_rate=True)]
@@ -107,7 +108,7 @@ def memory(bench: Bench) -> list[Row]:
 
 def _busy(bench: Bench, server: Server, uploads: int) -> Row:
     with server.running(bench.scratch):
-        at_rest = server.process.memory_mib()
+        at_rest = memory_mib(server.process.pid)
         seconds = bench.size(8, 3)  # More might fill the store.
         # Longer than the block below takes: it ends the load.
         options = {"size": GIB, "connections": uploads, "seconds": 10 * seconds, "seed": 1}
@@ -131,7 +132,7 @@ def _store(bench: Bench, servers: list[Server]) -> Iterator[None]:
     if not servers:
         yield
         return
-    with cloud_engines.running(bench.scratch) as engines:
+    with running_engines(bench) as engines:
         for server in servers:
             server.engines = engines
         yield
@@ -140,7 +141,7 @@ def _store(bench: Bench, servers: list[Server]) -> Iterator[None]:
 def _with_what_is_behind(case: Case) -> list[Row]:
     """The case's rows, and below them the CPU of each engine meanwhile."""
     rows = case.rows()
-    for engine in (cloud_engines.STORE, cloud_engines.DATABASE):
+    for engine in (STORE, DATABASE):
         behind = Case(f"… CPU of {engine}", case.subject, case.per_gib, case.job)
         for server, samples in case.samples.items():
             if all(engine in sample.behind for sample in samples):

@@ -83,7 +83,7 @@ def fill(data: Path, count: int, sample: int) -> list[StoredFile]:
 
 def _make_bytes(data: Path, file: StoredFile):
     name = file.digest.hex()
-    folder = data / "blobs" / name[:2] / name[2:4]
+    folder = data / "blobs" / name[:2]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / name).open("wb") as bytes_on_disk:
         bytes_on_disk.truncate(file.size)

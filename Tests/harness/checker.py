@@ -6,8 +6,10 @@ from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
-from ledger import Ledger, Promise
-from server import Answer, Connection, Server, ServerFailed, Unanswered
+from harness.blobd import Server
+from harness.connection import Answer, Connection, Unanswered
+from harness.ledger import Ledger, Promise
+from harness.process import ServerFailed
 
 READY_LIMIT = 2.0  # seconds from the start of the process to readiness
 # Without grace, what nobody has any more goes at once, so that a wrong removal shows.
@@ -187,7 +189,7 @@ class Checker:
 def check_folder(blobd: Path, data: Path, log: Path, ledger: Ledger) -> list[str]:
     """Starts a server on a folder, checks it, and ends it."""
     try:
-        server = Server(blobd, data, log, settings=SETTINGS)
+        server = Server(blobd, data, log, options=SETTINGS)
     except ServerFailed as error:
         return [str(error)]
     try:

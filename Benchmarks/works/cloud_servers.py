@@ -1,39 +1,61 @@
-"""The servers that keep their bytes in an S3 store, each in a bucket of its own on the same one."""
+"""The servers that keep their bytes in an S3 store, each in a bucket of its own on the same one, and what they stand on:
+a Ceph with its gateway and a PostgreSQL, started for one work or measurement alone."""
 
 import contextlib
+import itertools
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from . import cloud_engines
+from harness import blobd, engines
+from harness.engines import Engines, Place
+from harness.s3 import ACCESS_KEY, SECRET_KEY
+
 from .bench import Bench, say
-from .cloud_engines import ACCESS_KEY, SECRET_KEY, STORE, Engines
-from .process import command_output
 from .servers import Blobd, Registry, Server
+from .usage import cpu_seconds
+
+STORE, DATABASE = "Ceph", "PostgreSQL"
+# The store frees nothing in time: this has room for what all servers of a work upload, copies included.
+STORE_GIB = 8
+NUMBERS = itertools.count(1)  # of places
 
 
 def installed(bench: Bench, *kinds: type[Server]) -> list[Server]:
     """The servers of these kinds that are there; none where an engine is missing."""
-    if cloud_engines.installed():
+    if engines.are_installed():
         return bench.servers(*kinds)
     say("Ceph or PostgreSQL is not there, and nothing on an S3 store is measured (Scripts/install-packages test)")
     return []
+
+
+@contextlib.contextmanager
+def running_engines(bench: Bench) -> Iterator[Engines]:
+    bench.scratch.chmod(0o711)  # PostgreSQL runs as another user when this is root
+    os.environ["CEPH_MEMORY_GIB"] = str(STORE_GIB)
+    with engines.running(bench.scratch) as both:
+        yield both
 
 
 class OnStore(Server):
     """Mixed into a server: its place on the engines, and what these do for it."""
 
     engines: Engines  # Set before it runs.
-    bucket: str
-    database: str
+    place: Place
 
     @contextlib.contextmanager
     def running(self, scratch: Path):
-        self.bucket, self.database = self.engines.new_place()
+        self.place = self.engines.new_place(f"place-{next(NUMBERS)}")
         self.headers = []
         with super().running(scratch):
             yield self
 
     def behind(self) -> dict[str, float]:
-        return self.engines.cpu()
+        """Of the gateway and its disk, and of the database."""
+        ceph = self.engines.ceph.folder / "run"
+        gateway_and_disk = [ceph / "client.rgw.a.pid", *ceph.glob("osd.*.pid")]
+        postmaster = self.engines.postgres.folder / "data/postmaster.pid"
+        return {STORE: sum(map(_cpu_of, gateway_and_disk)), DATABASE: _cpu_of(postmaster)}
 
 
 class CloudBlobd(OnStore, Blobd):
@@ -45,7 +67,8 @@ class CloudBlobd(OnStore, Blobd):
     def launch(self):
         if not self.headers:
             self.headers = [self.token("benchmark")]
-        self._serve("--config", str(self._configuration()))
+        token = self.headers[0].rpartition(" ")[2]
+        self._serve(settings=self.place.settings() | self.settings, token=token)
 
     def token(self, name: str, *options: str) -> str:
         """A new token, as a header. The first command makes the tables."""
@@ -53,17 +76,7 @@ class CloudBlobd(OnStore, Blobd):
 
     def run(self, *words: str) -> str:
         """Runs a command of blobd on this place, and returns what it printed."""
-        return command_output([self.executable, *words, "--config", self._configuration()], directory=self.directory)
-
-    def _configuration(self) -> Path:
-        """A file, for its secrets may be in no command line."""
-        file = self.directory / "blobd.yaml"
-        settings = self.settings | {
-            "storage": "cloud", "database": self.database, "s3-endpoint": self.engines.endpoint,
-            "s3-bucket": self.bucket, "s3-access-key": ACCESS_KEY, "s3-secret-key": SECRET_KEY,
-        }
-        file.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
-        return file
+        return blobd.run(Path(self.executable), *words, settings=self.place.settings() | self.settings)
 
 
 class CloudRegistry(OnStore, Registry):
@@ -76,10 +89,14 @@ class CloudRegistry(OnStore, Registry):
         return f"""
   redirect: {{disable: true}}
   s3:
-    regionendpoint: {self.engines.endpoint}
+    regionendpoint: {self.place.bucket.endpoint}
     region: us-east-1
-    bucket: {self.bucket}
+    bucket: {self.place.name}
     accesskey: {ACCESS_KEY}
     secretkey: {SECRET_KEY}
     secure: false
 """
+
+
+def _cpu_of(pid_file: Path) -> float:
+    return cpu_seconds(int(pid_file.read_text().split()[0]))

@@ -3,9 +3,9 @@
 import json
 from statistics import median
 
-from . import cloud_engines, cloud_servers
+from . import cloud_servers
 from .bench import Bench, say
-from .cloud_servers import CloudBlobd
+from .cloud_servers import CloudBlobd, running_engines
 from .report import Row, number, size_text
 
 SIZE = 4 << 10
@@ -18,7 +18,7 @@ def check(bench: Bench) -> list[Row]:
     blobs = bench.size(3000, 200)
     rates: dict[tuple[str, int], list[float]] = {one: [] for one in CHECKS}
     for node in cloud_servers.installed(bench, CloudBlobd):
-        with cloud_engines.running(bench.scratch) as engines:
+        with running_engines(bench) as engines:
             node.engines = engines
             with node.running(bench.scratch):
                 bench.load.run(node, "upload-small", size=SIZE, connections=CONNECTIONS, count=blobs, seed=1)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ledger import Promise
-from server import Answer, Connection
+from harness.connection import Answer, Connection
+from harness.ledger import Promise
 
 Note = Callable[[str, str, object], None]  # name, event, value
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.process import free_ports
+
 from .bench import Bench, say
 from .load import LoadFailed, Sample
-from .process import Process, free_port, machine_busy_seconds
 from .report import GIB, Case, Goal, Row, size_text
 from .servers import Blobd, Server
+from .usage import cpu_seconds, machine_busy_seconds
 
 BLOB, CURL, RCLONE = "blob", "curl and sha256sum", "rclone to its own WebDAV server"
 JOBS = 16
@@ -34,11 +36,9 @@ class WebDAV(Server):
     protocol = "webdav"
 
     def launch(self):
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         (self.directory / "data").mkdir()
-        self.process = Process([self.executable, "serve", "webdav", str(self.directory / "data"), "--addr",
-                                f"127.0.0.1:{self.port}"], self.directory)
-        self._wait_until_it_accepts()
+        self._run_on_port("serve", "webdav", str(self.directory / "data"), "--addr", f"127.0.0.1:{self.port}")
 
 
 def large(bench: Bench) -> list[Row]:
@@ -99,14 +99,14 @@ def _timed(server: Server, command: list[str], jobs: int, size: int) -> Sample:
     environment = {**os.environ, "BLOB_SERVER": f"http://127.0.0.1:{server.port}", "BLOB_TOKEN": token,
                    "XDG_STATE_HOME": str(server.directory), "XDG_CONFIG_HOME": str(server.directory)}
     before, busy = resource.getrusage(resource.RUSAGE_CHILDREN), machine_busy_seconds()
-    served, started = server.process.cpu_seconds(), time.monotonic()
+    served, started = cpu_seconds(server.process.pid), time.monotonic()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     seconds = time.monotonic() - started
     if done.returncode != 0:
         raise LoadFailed(f"{command[0]} ended with {done.returncode}: {done.stderr[-1000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    served = server.process.cpu_seconds() - served
+    served = cpu_seconds(server.process.pid) - served
     others = max(0.0, machine_busy_seconds() - busy - cpu - served) / (seconds * (os.cpu_count() or 1))
     return Sample(cpu=cpu, jobs=jobs, bytes=size, seconds=seconds, p99=0, others=others)
 

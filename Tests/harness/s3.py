@@ -8,8 +8,7 @@ import http.client
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import quote
 
-from engines import ACCESS_KEY, SECRET_KEY
-
+ACCESS_KEY, SECRET_KEY = "blobs", "blobs-secret-key"  # as Tests/engines/ceph-up makes them
 REGION = "us-east-1"
 NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 
@@ -19,6 +18,7 @@ class Bucket:
 
     def __init__(self, port: int, name: str):
         self._host = f"127.0.0.1:{port}"
+        self.endpoint = f"http://{self._host}"
         self._path = f"/{name}"
 
     def create(self):
@@ -41,26 +41,32 @@ class Bucket:
         page = ElementTree.fromstring(self._ask("GET", {"uploads": ""}))
         return [key.text for key in page.findall("s3:Upload/s3:Key", NAMESPACE)]
 
-    def _ask(self, method: str, query: dict[str, str]) -> bytes:
+    def put(self, key: str, body: bytes):
+        """An object, of whose key no character has to be encoded."""
+        self._ask("PUT", {}, key, body)
+
+    def _ask(self, method: str, query: dict[str, str], key: str = "", body: bytes = b"") -> bytes:
+        path = self._path + (f"/{key}" if key else "")
         words = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
         connection = http.client.HTTPConnection(self._host, timeout=60)
         try:
-            connection.request(method, self._path + (f"?{words}" if words else ""), headers=self._signed(method, words))
+            connection.request(method, path + (f"?{words}" if words else ""), body or None,
+                               self._signed(method, path, words, body))
             reply = connection.getresponse()
-            body = reply.read()
+            answer = reply.read()
         finally:
             connection.close()
         if reply.status != 200:
-            raise OSError(f"the store answers {method} {self._path} with {reply.status} {body[:200]}")
-        return body
+            raise OSError(f"the store answers {method} {path} with {reply.status} {answer[:200]}")
+        return answer
 
-    def _signed(self, method: str, query: str) -> dict[str, str]:
+    def _signed(self, method: str, path: str, query: str, body: bytes) -> dict[str, str]:
         time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        digest = hashlib.sha256(b"").hexdigest()
+        digest = hashlib.sha256(body).hexdigest()
         headers = {"host": self._host, "x-amz-content-sha256": digest, "x-amz-date": time}
         names = ";".join(headers)
         fields = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        request = "\n".join((method, self._path, query, fields, names, digest))
+        request = "\n".join((method, path, query, fields, names, digest))
         scope = f"{time[:8]}/{REGION}/s3/aws4_request"
         text = "\n".join(("AWS4-HMAC-SHA256", time, scope, hashlib.sha256(request.encode()).hexdigest()))
         key = f"AWS4{SECRET_KEY}".encode()

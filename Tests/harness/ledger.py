@@ -7,8 +7,6 @@ import random
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from journal import Entry, Kind
-
 
 @functools.lru_cache(maxsize=64)
 def content(key: str, size: int) -> bytes:
@@ -76,11 +74,8 @@ class Ledger:
     def __init__(self):
         self.promises: dict[str, Promise] = {}
 
-    def take(self, entry: Entry):
-        """Takes in an entry of the trace, if it is a mark."""
-        if entry.kind is not Kind.MARK:
-            return
-        mark = json.loads(entry.data)
+    def take(self, mark: dict):
+        """Takes in one mark of a client's."""
         name = mark["name"]
         if mark["event"] == "pause":
             return

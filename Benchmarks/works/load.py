@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .process import machine_busy_seconds
 from .servers import Server
+from .usage import cpu_seconds, machine_busy_seconds
 
 SOURCES = Path(__file__).resolve().parent.parent
 TIMEOUT = 900  # Seconds after which a run is taken for hung.
@@ -67,10 +67,10 @@ class Load:
 
     def measure(self, server: Server, mode: str, **options) -> Sample:
         """Runs to the end, with the server's CPU time read before and after."""
-        started, busy, own, cpu = time.monotonic(), machine_busy_seconds(), _own_cpu(), server.process.cpu_seconds()
+        started, busy, own, cpu = time.monotonic(), machine_busy_seconds(), _own_cpu(), cpu_seconds(server.process.pid)
         behind = server.behind()
         report = self.run(server, mode, **options)
-        cpu = server.process.cpu_seconds() - cpu
+        cpu = cpu_seconds(server.process.pid) - cpu
         behind = {name: seconds - behind[name] for name, seconds in server.behind().items()}
         others = machine_busy_seconds() - busy - cpu - sum(behind.values()) - (_own_cpu() - own)
         elapsed = time.monotonic() - started

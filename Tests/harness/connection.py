@@ -1,46 +1,15 @@
-"""One blobd process, with or without the shim, and one client's connection to it or to what stands before several."""
+"""One client's connection to a server of blobd, or to what stands before several."""
 
 import contextlib
 import json
-import os
-import re
-import signal
 import socket
-import subprocess
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
-START_LIMIT = 30.0  # seconds after which a start has failed
-READY = re.compile(rb"is ready on http://127\.0\.0\.1:(\d+)\s")
-
-
-class ServerFailed(Exception):
-    """A server did not start, or ended on its own."""
+from harness.blobd import Server
 
 
 class Unanswered(Exception):
     """A request got no whole answer: the server or the connection went away."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What the shim is told; see shim/interference.c."""
-
-    library: Path
-    root: Path
-    control: Path | None = None
-    trace: Path | None = None
-
-    def variables(self) -> dict[str, str]:
-        named = {"LD_PRELOAD": self.library, "DURABILITY_ROOT": self.root, "DURABILITY_CONTROL": self.control,
-                 "DURABILITY_TRACE": self.trace}
-        return {name: str(path) for name, path in named.items() if path is not None}
-
-
-def clean_environment() -> dict[str, str]:
-    """A setting that the caller's shell happens to export must not change what is tested."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BLOBD_")}
 
 
 @dataclass(frozen=True)
@@ -49,70 +18,6 @@ class Door:
 
     port: int
     token: str
-
-
-class Server:
-    """A running server. Its output is in `log`, so that a failure can be looked at."""
-
-    def __init__(self, blobd: Path, data: Path, log: Path, shim: Environment | None = None, settings=(),
-                 variables: dict[str, str] | None = None, port: int = 0, token: str = ""):
-        """`variables`: of the environment. Without a `token`, it is the first one, which the server leaves in `data`."""
-        environment = clean_environment() | (shim.variables() if shim else {}) | (variables or {})
-        self.data = data
-        self.log = log
-        started = time.monotonic()
-        with log.open("wb") as output:
-            # With setpriv, a test that is killed leaves no server behind.
-            self._child = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", str(blobd), "serve", "--data", str(data),
-                 "--listen", f"127.0.0.1:{port}", "--min-free-space", "0", "--log-level", "warning", *settings],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
-        self.port = 0
-        while not self.port:
-            if found := READY.search(log.read_bytes()):
-                self.port = int(found[1])
-            elif self._child.poll() is not None or time.monotonic() > started + START_LIMIT:
-                self.kill()
-                raise ServerFailed(f"blobd did not start (status {self._child.returncode}): {self.said()}")
-            else:
-                time.sleep(0.002)
-        self.start_seconds = time.monotonic() - started
-        try:
-            self.token = token or (data / "admin-token").read_text().strip()
-        except FileNotFoundError as error:
-            self.kill()
-            raise ServerFailed("the file with the first token is gone") from error
-
-    @property
-    def has_ended(self) -> bool:
-        return self._child.poll() is not None
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")[-1500:]
-
-    def pause(self):
-        """SIGSTOP: everything stays as it is, and its connections stay open, until it goes on or is killed."""
-        self._child.send_signal(signal.SIGSTOP)
-
-    def go_on(self):
-        self._child.send_signal(signal.SIGCONT)
-
-    def kill(self):
-        """kill -9, and waits for the end."""
-        self._child.kill()
-        self._child.wait()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether the server ended by itself in this time."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(seconds)
-        return self.has_ended
-
-    def stop(self):
-        """SIGTERM, and SIGKILL to one that does not heed it."""
-        self._child.terminate()
-        if not self.wait(10):
-            self.kill()
 
 
 @dataclass(frozen=True)
