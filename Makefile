@@ -3,16 +3,12 @@
 SWIFT ?= swift
 ARGS ?=
 SWIFT_FILES = Sources Tests Package.swift
-# They keep both cores busy for minutes: beside them, others would miss their deadlines.
-LONG_TESTS = LocalBackendTests.RaceTests|ModelSequenceTests|FaultyNetworkTests|KilledTests
-# They need a real S3 service and a real PostgreSQL.
-ENGINE_TESTS = S3ClientTests|PostgresPoolTests|CloudBackendTests|EndToEndTests.(Migrate|Node)Tests
-# It builds a package of its own, with all that BlobClient needs: five minutes of both cores.
-LIBRARY_TESTS = EndToEndTests.LibraryTests
-# What clients see of a server is the same on every storage.
-STORAGE_TESTS = EndToEndTests.(Append|Complete|CutConnection|Download|File|FileName|Guard|Initiate|OrderOfChecks|Range|RunningAppend|UploadUnknown)Tests
+# Of swift build, for the debug build.
+BUILD_FLAGS ?=
+# The executable that durability and cluster break; make test gives them the debug build.
+BLOBD ?= .build/release/blobd
 
-.PHONY: help run build release test durability cluster lint format bench nightly clean
+.PHONY: help run build release test durability cluster lint format bench nightly clean .build/release/blobd .build/debug/blobd
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +18,7 @@ run: release ## build in release mode and serve; the data go to ./data
 
 build: ## build everything in debug mode, tests too
 	@Scripts/install-packages build
-	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error $(BUILD_FLAGS)
 
 release: ## build both executables, and the man page and completions of blob in .build/share
 	@Scripts/install-packages build
@@ -30,22 +26,20 @@ release: ## build both executables, and the man page and completions of blob in 
 	$(SWIFT) build -c release --product blob --static-swift-stdlib
 	Scripts/make-manual .build/release/blob .build/share
 
-test: build ## run all tests, generated requests against the API's description, then durability and cluster
+test: build ## run all tests on the debug build, then tell what each stage took
 	@Scripts/install-packages test
-	$(SWIFT) test --skip-build --disable-xctest --skip '$(LONG_TESTS)|$(ENGINE_TESTS)|$(LIBRARY_TESTS)'
-	$(SWIFT) test --skip-build --disable-xctest --filter '$(LONG_TESTS)'
-	Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(ENGINE_TESTS)'
-	E2E_STORAGE=cloud Tests/engines/run $(SWIFT) test --skip-build --disable-xctest --filter '$(STORAGE_TESTS)'
-	Tests/schemathesis/run
-	$(MAKE) durability
-	$(MAKE) cluster
+	Tests/run
 
-durability: release ## take the power away, kill it, let its disk fail: nothing may be lost
-	Tests/durability/run $(ARGS)
+durability: $(BLOBD) ## take the power away, kill it, let its disk fail: nothing may be lost
+	Tests/durability/run --blobd $(BLOBD) $(ARGS)
 
-cluster: release ## break nodes, their S3 store and their database: nothing may be lost
+cluster: $(BLOBD) ## break nodes, their S3 store and their database: nothing may be lost
 	@Scripts/install-packages test
-	Tests/cluster/run $(ARGS)
+	Tests/cluster/run --blobd $(BLOBD) $(ARGS)
+
+.build/release/blobd: release
+
+.build/debug/blobd: build
 
 lint: ## check format, lengths and what is forbidden
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
@@ -59,12 +53,13 @@ bench: release ## measure beside nginx and docker-registry
 	Benchmarks/install-peers
 	Benchmarks/run $(ARGS)
 
-nightly: test bench ## everything that takes long
+nightly: test bench ## everything that takes long, on the release build where that may differ
 	Tests/real-files/run
 	Tests/real-files/awkward
 	Tests/engines/run Tests/real-files/migrate
-	$(SWIFT) test --skip-build --disable-xctest --filter '$(LIBRARY_TESTS)'
-	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest --filter FaultyNetworkTests
+	$(SWIFT) test --skip-build --disable-xctest --filter EndToEndTests.LibraryTests
+	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest \
+		--filter 'FaultyNetworkTests|ModelSequenceTests|LocalBackendTests.RaceTests'
 	Tests/thread-sanitizer/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000 --backup-states 1000
 	Tests/cluster/run --failovers 200 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
