@@ -95,6 +95,17 @@ struct DownloadTests {
         }
     }
 
+    @Test("a store that does not compare ETags sends nothing of another object")
+    func uncompared() async throws {
+        try await withCanned([Self.object, Self.object]) { store, bucket in
+            let error = await #expect(throws: S3Error.self) { try await bucket.get("a", eTag: "\"f\"") }
+            #expect(error?.kind == .preconditionFailed)
+            #expect(store.seen.map { $0.headers.first(name: "If-Match") } == ["\"f\""])
+            let download = try await bucket.get("a", eTag: "\"e\"")
+            #expect(download.info.eTag == "\"e\"")
+        }
+    }
+
     @Test("a reply that is not what was asked for is refused", arguments: ["Content-Range", "ETag", "Last-Modified"])
     func lacking(_ header: String) async throws {
         var reply = Self.object

@@ -30,6 +30,27 @@ struct EngineTests {
         }
     }
 
+    @Test("an object is read by the ETag that its put or its completion told, and no other one under its key")
+    func onlyThisObject() async throws {
+        try await withBucket { bucket, prefix in
+            let (key, bytes) = (prefix + "object", Sample.bytes(1000))
+            let first = try await bucket.put(key, Sample.buffers(bytes))
+            let upload = try await bucket.createMultipartUpload(key)
+            let whole = try await bucket.get(key, eTag: first)
+            #expect(whole.info.eTag == first)
+            let sent = try await bucket.uploadPart(upload, number: 1, Sample.buffers(bytes))
+            let second = try await bucket.completeMultipartUpload(upload, parts: [sent])
+            let part = try await bucket.get(key, range: 5..<10, eTag: second)
+            #expect(part.info.eTag == second)
+            for range in [nil, 5..<10] as [Range<Int64>?] {
+                let error = await #expect(throws: S3Error.self) {
+                    try await bucket.get(key, range: range, eTag: first)
+                }
+                #expect(error?.kind == .preconditionFailed)
+            }
+        }
+    }
+
     @Test("a range that holds nothing is refused", arguments: [-1..<5, 5..<5, 100..<101, 5000..<6000])
     func emptyRange(_ range: Range<Int64>) async throws {
         try await withBucket { bucket, prefix in
