@@ -137,12 +137,13 @@ struct Copying {
 
     /// Tries again while the database or the bucket is away.
     private func persistently<Value>(_ work: () async throws(BlobError) -> Value) async throws(BlobError) -> Value {
-        for attempt in 0..<6 {
+        let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
+        for failures in 1...7 {
             do throws(BlobError) {
                 return try await work()
             } catch  where error.code == .unavailable && !Task.isCancelled {
                 logger.warning("the target is away; trying again", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: .seconds(1 << attempt))
+                try? await Task.sleep(for: backoff.pause(afterFailures: failures))
             }
         }
         return try await work()
