@@ -65,7 +65,7 @@ public final class BlobServiceClient: Sendable {
     /// Page after page of the caller's files, from the query's first to the last.
     ///
     /// Where the server has cursors, every file that is there throughout is listed exactly once, whatever comes and
-    /// goes meanwhile. Others are asked to skip what was listed: a file may be missed, or come twice.
+    /// goes meanwhile. Others are asked to skip those that were listed: a file may be missed, or come twice.
     public func filePages(_ query: FileQuery = FileQuery()) -> FilePages {
         FilePages(client: self, query: query)
     }

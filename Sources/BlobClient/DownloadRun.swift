@@ -4,20 +4,20 @@ import AsyncHTTPClient
 import BlobCore
 import NIOCore
 
-/// Asks for what is missing until all is here, and compares it with its digest.
+/// Asks for missing bytes until all are here, and compares them with their digest.
 ///
 /// With several streams, it asks for the next pieces in requests of their own while one comes, and takes them in their
 /// order: what is here is always the beginning, and the memory for the others is bounded.
 struct DownloadRun {
     private let calls: Calls
     private let digest: BlobDigest
-    /// What is asked for, where that is not all.
+    /// The range that is asked for, where that is not all.
     private let part: Range<Int64>?
     /// Of the bytes that are here, from the part's first on.
     private var received: CountingDigest
     private let tell: @Sendable (TransferEvent) -> Void
     private let write: @Sendable (ByteBuffer) async throws -> Void
-    /// Drops what is here; `nil` where it cannot be dropped.
+    /// Drops the bytes that are here; `nil` where they cannot be dropped.
     private let clear: (@Sendable () async throws -> Void)?
     private let streams: Int
     private var attempts: Attempts

@@ -72,7 +72,7 @@ private final class PartialFile: Sendable {
 
     init(of blob: BlobDigest, for target: FilePath) throws {
         self.target = target
-        // With what is added to it, it has to stay a name: at most 255 bytes.
+        // With its suffix it has to stay a name: at most 255 bytes.
         var start = (target.lastComponent?.string ?? "")[...]
         while start.utf8.count > 200 { start.removeLast() }
         let name = ".\(start).\(blob.hex.prefix(16)).part"

@@ -113,6 +113,6 @@ public enum StartingOver: Sendable, Equatable {
     case fileChanged
     /// The server has forgotten the upload, or lost its bytes.
     case uploadLost
-    /// What the server holds is not what was sent.
+    /// The server holds other bytes than were sent.
     case wrongDigest
 }

@@ -59,7 +59,7 @@ extension Transport {
         throw BlobClientError.unexpectedAnswer("it sends a download on more than \(Self.redirectionLimit) times")
     }
 
-    /// Where an answer sends to. What is said about it leaves its query out, which may hold a signature.
+    /// Where an answer sends to. Messages about it leave its query out, which may hold a signature.
     static func target(of location: String?, from address: URL) throws(BlobClientError) -> URL {
         guard let location, let url = URL(string: location, relativeTo: address)?.absoluteURL, let origin = Origin(url),
             url.user == nil

@@ -33,7 +33,7 @@ public struct UploadJournal: Sendable {
         self.directory = directory
     }
 
-    /// What earlier runs have left, the oldest first. What is being worked on is left out.
+    /// The uploads that earlier runs have left, the oldest first, without those that are being worked on.
     public func entries() -> [Entry] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         return names.filter { $0.hasSuffix(Self.suffix) }
@@ -166,7 +166,7 @@ final class JournalRecord: Sendable {
         return try? JSONDecoder().decode(Contents.self, from: line)
     }
 
-    // MARK: What is noted
+    // MARK: Notes
 
     /// What an earlier run began and that is still to be had.
     var upload: UploadID? { contents.withLock { $0?.upload.flatMap { UploadID(parsing: $0) } } }

@@ -25,7 +25,7 @@ public struct UploadOptions: Sendable, Equatable {
 /// The last piece goes with the completion when it is small, so that a small file takes two requests. Whatever the
 /// server says on the way: at the end its file has the digest of the bytes that were read, or there is an error.
 struct UploadRun {
-    /// What is to be done next.
+    /// The next step.
     private enum Phase {
         case begin
         /// The server's view is asked for: something broke.
@@ -250,7 +250,7 @@ struct UploadRun {
 
     /// - Parameters:
     ///   - isLoss: whether bytes were lost that had been safe. Otherwise the tries that led here are counted already.
-    ///   - error: what is thrown when that has happened too often.
+    ///   - error: thrown when that has happened too often.
     private mutating func startOver(
         _ reason: StartingOver, isLoss: Bool = true,
         or error: any Error = BlobClientError.unexpectedAnswer("its offsets are not those of this file")

@@ -224,7 +224,7 @@ final class FileSource: UploadSource {
     }
 }
 
-/// Bytes that come once. What is not safe on the server yet is kept in memory.
+/// Bytes that come once. Those that are not safe on the server yet are kept in memory.
 final class StreamSource: UploadSource {
     private struct State {
         var digest = CountingDigest()

@@ -9,7 +9,7 @@ public struct FileName: Hashable, Sendable {
 
     /// Reads a name as clients send it: a directory part before `/` or `\` is dropped.
     ///
-    /// - Throws: ``BlobError/Code/validationFailed`` when what is left is empty, too long, `.` or `..`, or holds a
+    /// - Throws: ``BlobError/Code/validationFailed`` when the rest is empty, too long, `.` or `..`, or holds a
     ///   control character.
     public init(parsing text: String) throws(BlobError) {
         guard text.utf8.count <= Self.maximumByteCount else {

@@ -32,7 +32,7 @@ public enum HTTPDate {
         (fields.tm_mday, fields.tm_mon, fields.tm_year) = (numbers[0], CInt(month), numbers[1] - 1900)
         (fields.tm_hour, fields.tm_min, fields.tm_sec) = (numbers[2], numbers[3], numbers[4])
         let date = Date(timeIntervalSince1970: TimeInterval(timegm(&fields)))
-        // What was no time has become another one.
+        // A text that is no time has become another one.
         return self.text(date).split(separator: " ").dropFirst().elementsEqual(words.dropFirst()) ? date : nil
     }
 

@@ -5,7 +5,7 @@ import BlobStorage
 import HTTPServerCore
 import HTTPTypes
 
-/// One operation: a method, a path, who may, and what is done.
+/// One operation: a method, a path, who may, and a handler.
 ///
 /// Nobody may who was not let in: an endpoint that is open to everybody says so.
 public struct Endpoint: Sendable {
@@ -28,7 +28,7 @@ public struct Endpoint: Sendable {
     let path: PathPattern
     /// The operation's name in the log and the metrics.
     let operation: String
-    /// Whether it changes what is kept, and is refused while nothing may be.
+    /// Whether it changes the store, and is refused while that is read-only.
     let isChange: Bool
     let handler: Handler
     /// Asked first.

@@ -9,7 +9,7 @@ import HTTPTypes
 protocol Filter: Sendable {
     /// Lets a request pass, before anything is known of what it asks for.
     ///
-    /// - Throws: what is answered instead.
+    /// - Throws: the error to answer with.
     func admit(_ request: Request) throws(BlobError)
 
     /// Completes an answer on its way out.

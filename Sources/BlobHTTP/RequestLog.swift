@@ -1,4 +1,4 @@
-// What is told about each request after it: a line in the log, and the metrics.
+// A line in the log for each request, and the metrics of all.
 
 import BlobCore
 import BlobStorage
@@ -65,7 +65,7 @@ public final class RequestLog: Sendable {
         return metadata
     }
 
-    /// The name of what is no operation.
+    /// The name for requests that ask for no operation.
     private static let unknownOperation = "unknown"
 
     /// In bytes. Longer than the path of any route; what a client makes up beyond it says nothing.

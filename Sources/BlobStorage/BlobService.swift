@@ -1,4 +1,4 @@
-// The rules of downloads: which blob, its bytes, and what is remembered of both.
+// The rules of downloads: which blob, its bytes, and the memory of both.
 
 public import BlobCore
 import Dispatch
@@ -97,7 +97,7 @@ public final class BlobService: Sendable {
         DispatchQueue.global(qos: .utility).async { withExtendedLifetime(dropped) {} }
     }
 
-    /// Lets go of what is remembered of a blob.
+    /// Forgets a blob.
     public func forget(_ digest: BlobDigest) {
         // The files are closed after the lock is released: closing may block.
         let forgotten = memory.withLock { memory in
@@ -111,14 +111,14 @@ public final class BlobService: Sendable {
 /// Two generations instead of a list in the order of use: a use costs one look, and what was not used while half the
 /// capacity passed by is dropped at once.
 extension BlobService.Memory {
-    /// The blob, and what is remembered no longer.
+    /// The blob, and those that are remembered no longer.
     mutating func find(_ digest: BlobDigest, capacity: Int) -> (OpenBlob?, dropped: [BlobDigest: OpenBlob]) {
         if let found = recent[digest] { return (found, [:]) }
         guard let found = older.removeValue(forKey: digest) else { return (nil, [:]) }
         return (found, insert(found, for: digest, capacity: capacity))
     }
 
-    /// - Returns: what is remembered no longer.
+    /// - Returns: the blobs that are remembered no longer.
     mutating func insert(_ opened: OpenBlob, for digest: BlobDigest, capacity: Int) -> [BlobDigest: OpenBlob] {
         var dropped: [BlobDigest: OpenBlob] = [:]
         if recent.count >= capacity / 2 {

@@ -16,7 +16,7 @@ public protocol ByteStore: Sendable {
 
     /// Opens a published blob.
     ///
-    /// What was opened can be read to its end even when the blob is removed meanwhile.
+    /// An opened blob can be read to its end even when it is removed meanwhile.
     /// - Throws: ``BlobError/Code/blobUnknown`` when its bytes are not here, ``BlobError/Code/unavailable``.
     func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent
 
@@ -29,7 +29,7 @@ public protocol ByteStore: Sendable {
     /// when none are held.
     func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)?
 
-    /// Removes what is held of an upload. Without effect on one that is not held.
+    /// Removes all bytes of an upload. Without effect on one that is not held.
     func discard(_ id: UploadID) async throws(BlobError)
 
     /// Removes a blob's bytes. Without effect on one that is not held.
@@ -62,7 +62,7 @@ public protocol ByteStore: Sendable {
     /// leave those out.
     func heldBlobs(beginningWith byte: UInt8) async throws(BlobError) -> [BlobDigest]
 
-    /// Lets go of what was left behind and no other call can name.
+    /// Lets go of left-overs that no other call can name.
     ///
     /// - Returns: how many such things there were.
     func sweep() async throws(BlobError) -> Int

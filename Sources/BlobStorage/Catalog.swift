@@ -104,7 +104,7 @@ public protocol Catalog: Sendable {
     /// Up to `limit` blobs of which damage is suspected.
     func suspectedBlobs(limit: Int) async throws(BlobError) -> [BlobRecord]
 
-    /// Records what is known of a blob's bytes, until an upload of the same bytes is completed, which makes it sound.
+    /// Records the condition of a blob's bytes, until an upload of the same bytes is completed, which makes it sound.
     /// A suspicion is nothing new of a blob that is known to be damaged.
     /// A catalog that knows places takes damaged bytes out of service in the same transaction: they are opened no more.
     ///
@@ -119,7 +119,7 @@ public protocol Catalog: Sendable {
     /// The open uploads after `id`, or from the first, in an order that stays the same; up to `limit`.
     func openUploads(after id: UploadID?, limit: Int) async throws(BlobError) -> [Upload]
 
-    /// What is wrong with the rows themselves, a line for each; takes as long as reading all of them.
+    /// The faults of the rows themselves, a line for each; takes as long as reading all of them.
     func faults() async throws(BlobError) -> [String]
 
     // MARK: Reclaiming

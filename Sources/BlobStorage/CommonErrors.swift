@@ -8,7 +8,7 @@ extension BlobError {
         .uploadUnknown, "There is no such upload. It may have been completed, cancelled or expired: start a new one."
     )
 
-    /// What was acknowledged of an upload is not all there any more, or may not be.
+    /// Acknowledged bytes of an upload are not there any more, or may not be.
     public static let uploadFailed = BlobError(
         .uploadFailed, "The storage lost bytes of this upload; it cannot be completed. Start a new one."
     )

@@ -51,7 +51,7 @@ extension FileCursor: CustomStringConvertible {
     private static let longestText = (2 + numberByteCount + FileName.maximumByteCount + 2) / 3 * 4
 
     /// Reads the wire form; `nil` for anything that ``description`` would not have written. A cursor may come from
-    /// anybody: it names a place, and gives no right to see what is there.
+    /// anybody: it names a place, and gives no right to see anything there.
     public init?(parsing text: String) {
         guard text.utf8.count <= Self.longestText else { return nil }
         guard let bytes = Base64URL.bytes(text), bytes.count > 2 + Self.numberByteCount,

@@ -1,4 +1,4 @@
-// Lists of files: what is asked for, and the page that answers.
+// Lists of files: the question, and the page that answers.
 
 public import BlobCore
 

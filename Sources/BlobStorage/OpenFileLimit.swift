@@ -30,7 +30,7 @@ public enum OpenFileLimit {
     private static let mostWithConnections = count.map { $0 - $0 / 4 } ?? .max
     private static let mostWithBlobs = count.map { $0 - $0 / 8 } ?? .max
 
-    /// What is in the way of a further connection; `nil` where enough files are left. The kernel gives out the lowest
+    /// The obstacle to a further connection; `nil` where enough files are left. The kernel gives out the lowest
     /// free number, which tells how many are taken.
     public static var obstacleForConnection: String? {
         let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)

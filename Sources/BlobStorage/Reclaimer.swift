@@ -173,7 +173,7 @@ public final class Reclaimer: Sendable {
 }
 
 extension Reclaimed {
-    /// What was let go of, by the names of the metric and the log.
+    /// The numbers of things let go of, by the names of the metric and the log.
     fileprivate var counts: [(kind: String, count: Int)] {
         [("uploads", uploads), ("files", files), ("blobs", blobs), ("orphans", orphans)]
     }

@@ -122,7 +122,7 @@ public struct Blob: Equatable, Sendable {
     }
 }
 
-/// What is known of a blob's bytes.
+/// The condition of a blob's bytes, as far as it is known.
 public enum BlobCondition: Int64, CaseIterable, Sendable {
     /// As they were published, as far as anybody knows.
     case sound
@@ -193,7 +193,7 @@ public struct Statistics: Equatable, Sendable {
     }
 }
 
-/// What was removed because its time had come.
+/// The rows that were removed because their time had come.
 public struct ExpiredRows: Equatable, Sendable {
     public var uploads: Set<UploadID>
     public var fileCount: Int

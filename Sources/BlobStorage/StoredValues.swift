@@ -47,7 +47,7 @@ extension Set<Scope> {
 }
 
 extension FileQuery {
-    /// The LIKE pattern of all names and paths that hold a text, with `\` before what is meant literally.
+    /// The LIKE pattern of all names and paths that hold a text, with `\` before characters that are meant literally.
     ///
     /// - Returns: `nil` when none can hold it. Databases read a pattern to its first NUL or refuse it, and refuse
     ///   endless ones.

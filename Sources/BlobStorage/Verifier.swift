@@ -1,4 +1,4 @@
-// Finds out whether blobs are still what was uploaded, and takes those out of the way that are not.
+// Finds out whether blobs still have the bytes that were uploaded, and takes those out of the way that have not.
 
 public import BlobCore
 public import Logging

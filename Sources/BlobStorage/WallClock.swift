@@ -27,7 +27,7 @@ public final class SteadyClock: WallClock {
     private struct Anchor {
         var wall: Date
         var steady: Duration
-        /// What was logged of a jump, so that it is logged once.
+        /// The jump that was logged, so that it is logged once.
         var reportedJump: TimeInterval = 0
     }
 

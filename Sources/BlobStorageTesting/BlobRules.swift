@@ -30,7 +30,7 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case removeCanBeRepeated
     /// Removing a blob that is not held has no effect.
     case removeOfUnknownBlobHasNoEffect
-    /// What was opened can be read to its end after the blob was removed.
+    /// An opened blob can be read to its end after it was removed.
     case openedBlobOutlivesItsRemoval
     /// A removed blob can be published again.
     case removedBlobCanComeBack
@@ -173,7 +173,7 @@ extension ByteStoreTrial {
                 try await writer.write([ByteBuffer(bytes: content[acknowledged...])])
                 try await writer.publish(as: BlobDigest(of: content))
             }
-            // Published, but the row was never advanced: the upload goes on from what was acknowledged.
+            // Published, but the row was never advanced: the upload goes on from the acknowledged bytes.
             _ = try await append(Array(other[acknowledged...]), to: upload)
             #expect(try await bytes(ofBlobHolding: content) == content)
             _ = try await append(other, to: upload)

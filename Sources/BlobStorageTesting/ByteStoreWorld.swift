@@ -6,7 +6,7 @@ import NIOCore
 
 import struct Foundation.Date
 
-/// The model of a byte store under test, and what has been done so far.
+/// The model of a byte store under test, and the operations so far.
 struct ByteStoreWorld {
     /// The same upload, open for writing in both.
     private struct Writers {
@@ -15,7 +15,7 @@ struct ByteStoreWorld {
     }
 
     private var model = InMemoryByteStore()
-    /// As the catalog has them: never further than what was flushed.
+    /// As the catalog has them: never further than the last flush.
     private(set) var uploads: [Upload]
     private(set) var digests: [BlobDigest] = []
     private var writers: [UploadID: Writers] = [:]

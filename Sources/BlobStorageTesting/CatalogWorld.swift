@@ -1,4 +1,4 @@
-// The world of the random test of catalogs: the model, and what has been done so far.
+// The world of the random test of catalogs: the model, and the operations so far.
 
 import BlobCore
 import BlobStorage
@@ -165,7 +165,7 @@ extension CatalogWorld {
 // MARK: Comparing
 
 extension CatalogWorld {
-    /// Compares all that can be seen of what is remembered.
+    /// Compares all that both catalogs show.
     mutating func compareEverything(with backend: some Catalog) async throws {
         let key = try await backend.secret()
         if let secret { try compare("the key", expected: secret, actual: key) }

@@ -20,9 +20,9 @@ public enum ClaimRule: String, CaseIterable, Sendable {
     case advancePutsTheExpiryOff
     /// Advancing announces the new offset when it says so, and else leaves the announced one.
     case advanceAnnouncesWhenItSaysSo
-    /// What was announced between two advances of one claim stays announced.
+    /// An announcement between two advances of one claim stays.
     case advanceKeepsWhatWasAnnouncedMeanwhile
-    /// What was announced is never taken back by an older announcement.
+    /// An announcement is never taken back by an older one.
     case announcementsOnlyRise
     /// An advance by an old claim is refused and changes nothing, as often as it is tried.
     case oldClaimCannotAdvance

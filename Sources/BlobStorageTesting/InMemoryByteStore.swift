@@ -45,7 +45,7 @@ public final class InMemoryByteStore: ByteStore {
         self.capacity = capacity
     }
 
-    /// The store that a new process finds. What is done to the old one, or by its writers, from now on is lost.
+    /// The store that a new process finds. Changes of the old one, and its writers', are lost from now on.
     ///
     /// - Parameter losingUnflushed: whether bytes that were never flushed are gone, as after a power loss, or still
     ///   there, as after `kill -9`.

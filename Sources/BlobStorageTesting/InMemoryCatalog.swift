@@ -39,7 +39,7 @@ public final class InMemoryCatalog: Catalog {
         self.clock = clock
     }
 
-    /// The catalog that a new process finds: the same rows. What is done to the old one from now on is lost.
+    /// The catalog that a new process finds: the same rows. Changes of the old one are lost from now on.
     public func restarted() -> InMemoryCatalog {
         InMemoryCatalog(rows.withLock { $0 }, clock: clock)
     }

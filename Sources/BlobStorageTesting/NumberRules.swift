@@ -18,7 +18,7 @@ public enum NumberRule: String, CaseIterable, Sendable {
     case sharedBlobCountsForEachFile
     /// Each subject's usage is their own.
     case usageIsPerSubject
-    /// What has expired counts until it is removed: it still takes up space.
+    /// Expired rows count until they are removed: they still take up space.
     case expiredRowsCountUntilRemoved
     /// A dying blob counts until it is removed.
     case dyingBlobCountsUntilRemoved

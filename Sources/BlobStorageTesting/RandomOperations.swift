@@ -95,7 +95,7 @@ public struct RandomOperations: Sendable {
 
 /// A backend did something else than the model.
 public struct Divergence: Error, CustomStringConvertible {
-    /// What was done last, the newest at the end.
+    /// The last operations, the newest at the end.
     public let operations: [String]
     public let seed: UInt64
     public let difference: Difference

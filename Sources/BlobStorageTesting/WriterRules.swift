@@ -33,7 +33,7 @@ public enum WriterRule: String, CaseIterable, Sendable {
     case manySmallBuffersArrive
     /// Large buffers arrive whole.
     case largeBuffersArrive
-    /// What is expected is a hint: more, fewer or no bytes may come.
+    /// The expected number is a hint: more, fewer or no bytes may come.
     case expectationIsAHint
     /// A store that knows its room refuses an expectation beyond it, and keeps what it holds.
     case impossibleExpectationIsRefused

@@ -23,7 +23,7 @@ enum BlobRows {
 }
 
 extension Database {
-    /// Records what is known of a blob's bytes, if they are those of this content; `nil`: if it has none.
+    /// Records the condition of a blob's bytes, if they are those of this content; `nil`: if it has none.
     func setCondition(
         _ condition: BlobCondition, of digest: BlobDigest, at content: StoredContent?
     ) async throws(BlobError) -> Bool {

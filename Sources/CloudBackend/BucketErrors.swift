@@ -18,7 +18,7 @@ extension CloudByteStore {
         }
     }
 
-    /// Lets go of the parts of an object that is not to be. What is left of it is found by the search for strays.
+    /// Lets go of the parts of an object that is not to be. Any left are found by the search for strays.
     func abandon(_ upload: S3MultipartUpload) async {
         try? await bucket.abortMultipartUpload(upload)
     }

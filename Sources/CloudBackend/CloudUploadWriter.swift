@@ -9,7 +9,7 @@ import PostgresPool
 ///
 /// Memory is bounded: no more than ``PartBudget/partsPerUpload`` parts are held, the one that is collected included. A
 /// segment is one part, but they grow with the upload, so that a huge one is not in too many of them. Segments count in
-/// their order: what was sent past one that could not be stored is given up.
+/// their order: those past one that could not be stored are given up.
 actor CloudUploadWriter: UploadWriter {
     private let id: UploadID
     private let epoch: Int64
@@ -77,7 +77,7 @@ actor CloudUploadWriter: UploadWriter {
         send(closing: true)
         for segment in sent { await segment.waitForEnd() }
         noteFailure()
-        // What is stored of a whole that is not is recorded by the flush that follows.
+        // Parts that are stored of a whole that is not are recorded by the flush that follows.
         try tellFailure()
         let stored = storedSegments()
         try await store.change(
@@ -108,7 +108,7 @@ actor CloudUploadWriter: UploadWriter {
         }
     }
 
-    /// Sends what was collected, if anything.
+    /// Sends the collected bytes, if any.
     ///
     /// - Parameter closing: whether the segment is to count as soon as it is stored, however small it is.
     private func send(closing: Bool) {

@@ -58,7 +58,8 @@ extension CloudByteStore {
         }
     }
 
-    /// Reads what is there, be it replaced: only its bytes tell whether it is as good. Where it is, its ETag is kept.
+    /// Reads the object that is there, be it replaced: its bytes alone tell whether it is as good. If so, its ETag is
+    /// kept.
     public func measure(
         _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {

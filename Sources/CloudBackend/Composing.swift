@@ -58,7 +58,7 @@ extension CloudByteStore {
     private func add(_ pieces: [Piece], as number: Int, to upload: S3MultipartUpload) async throws(S3Error) -> S3Part {
         if pieces.count == 1, let piece = pieces.first {
             let part = try await bucket.copyPart(upload, number: number, from: piece.key, range: piece.requestedRange)
-            // Not every store compares when it copies. What was replaced before this stays so.
+            // Not every store compares when it copies. An object that was replaced before this stays so.
             if let eTag = piece.eTag, try await bucket.head(piece.key)?.eTag != eTag {
                 throw S3Error(.preconditionFailed, message: "the object was replaced before it was copied")
             }

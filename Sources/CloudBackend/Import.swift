@@ -180,7 +180,7 @@ extension CloudCatalog {
 }
 
 extension PostgresValue {
-    /// 0 for what has no time.
+    /// 0 for no time.
     fileprivate static func times(_ dates: [Date?]) -> PostgresValue {
         .integers(dates.map { $0.map { Timestamp($0).milliseconds } ?? 0 })
     }

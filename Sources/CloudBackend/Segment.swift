@@ -70,7 +70,7 @@ final class SentSegment {
 
     var age: Duration { begin.duration(to: .now) }
 
-    /// Sends more of it. What is not the last part has at least 5 MiB, as S3 wants it.
+    /// Sends more of it. All parts but the last have at least 5 MiB, as S3 wants it.
     func add(_ part: CollectedPart, progress: UploadProgress, isLast: Bool) {
         size += Int64(part.byteCount)
         self.progress = progress
@@ -133,7 +133,7 @@ final class SentSegment {
     /// Its parts that hold memory.
     var partsUnderWay: [Sending<S3Part>] { parts.filter { $0.outcome == nil } }
 
-    /// Returns when what was sent of it is there or failed, and all of it when it was closed.
+    /// Returns when all sent parts are there or failed, and the whole of it when it was closed.
     func waitForEnd(isolation: isolated (any Actor)? = #isolation) async {
         for part in parts { _ = await part.result }
         _ = await completion?.result

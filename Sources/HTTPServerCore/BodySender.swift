@@ -25,7 +25,7 @@ struct BodySender {
 
     /// Up to this size, copying bytes out of the page cache costs less than setting up a `sendfile`.
     private static let smallByteCount: Int64 = 64 * 1024
-    /// What is read from a file at a time where its bytes must pass through TLS or HTTP/2.
+    /// The size of a read from a file whose bytes must pass through TLS or HTTP/2.
     static let chunkByteCount = 256 * 1024
 
     /// Gets a body ready to be sent.

@@ -44,7 +44,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         machine = ConnectionMachine(isHTTP2: configuration.isHTTP2)
     }
 
-    // MARK: What happens
+    // MARK: Events
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
@@ -104,7 +104,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    // MARK: What is done about it
+    // MARK: Actions
 
     /// - Parameter error: what a body that ends here ends with.
     private func handle(_ event: ConnectionMachine.Event, _ error: any Error = ChannelError.eof) {

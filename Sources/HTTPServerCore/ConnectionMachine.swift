@@ -72,7 +72,7 @@ struct ConnectionMachine {
         case head(HTTPRequest)
         /// The request is worked on, or its answer is being sent.
         case handling(Handling)
-        /// The answer was sent before the whole body arrived; what is left of it is thrown away. Then another request
+        /// The answer was sent before the whole body arrived; the rest of it is thrown away. Then another request
         /// may follow, or the connection ends.
         case discarding(byteCount: Int, keepsAlive: Bool)
         case ended
@@ -92,7 +92,7 @@ struct ConnectionMachine {
         }
     }
 
-    /// What is read of a body that nobody wants, before the connection is closed.
+    /// The most that is read of a body that nobody wants, before the connection is closed.
     static let mostDiscardedBytes = 16 * 1024 * 1024
     /// So few bytes that reading them costs less than a new connection.
     static let littleByteCount: Int64 = 64 * 1024
@@ -104,7 +104,7 @@ struct ConnectionMachine {
         self.isHTTP2 = isHTTP2
     }
 
-    // MARK: What holds
+    // MARK: State
 
     var isIdle: Bool { if case .idle = state { true } else { false } }
 
@@ -122,7 +122,7 @@ struct ConnectionMachine {
         }
     }
 
-    // MARK: What happens
+    // MARK: Events
 
     mutating func handle(_ event: Event) -> Action {
         switch event {

@@ -15,7 +15,7 @@ final class Exchange {
 
     var body: RequestBody { request.body }
 
-    /// What has not come of the body that was announced; `nil` where its length was not.
+    /// The bytes of the announced body that have not come; `nil` where its length was not told.
     var rest: Int64? { body.length.map { $0 - bytesIn } }
 
     /// A consumer waits for a chunk that has begun: it gets what came within a moment.

@@ -1,4 +1,4 @@
-// Listens, sets up connections, and stops without losing what is under way.
+// Listens, sets up connections, and stops without losing running requests.
 
 import Glibc
 public import Logging

@@ -16,7 +16,7 @@ public struct Request: Sendable {
     public let peer: Peer?
     /// Whether it came over TLS.
     public let isSecure: Bool
-    /// What is told of it in the log.
+    /// For the log and the metrics.
     public let record: RequestRecord
     /// Of the connection.
     public let eventLoop: (any EventLoop)?

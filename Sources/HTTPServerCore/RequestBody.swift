@@ -143,7 +143,7 @@ public final class RequestBody: Sendable {
         return waits && !isChunk
     }
 
-    /// Lets a waiting consumer have what is there.
+    /// Lets a waiting consumer have the bytes that are there.
     func deliver() {
         let woken = state.withLock { $0.wake(chunkByteCount) }
         if let (consumer, taken) = woken { consumer.resume(returning: taken) }

@@ -1,4 +1,4 @@
-// What is told about each request after it.
+// The record of each request, for the log and the metrics.
 
 public import HTTPTypes
 public import Logging
@@ -12,7 +12,7 @@ public struct Peer: Sendable {
     public let text: String
 }
 
-/// What is told of a request in the log and the metrics, written down by whoever learns of it.
+/// The facts about a request that the log and the metrics tell, noted by whoever learns of them.
 public final class RequestRecord: Sendable {
     /// What the request failed for.
     public struct Failure: Sendable {
@@ -47,7 +47,7 @@ public final class RequestRecord: Sendable {
         (self.id, self.method, self.path, self.peer) = (id, method, path, peer)
     }
 
-    /// What was asked for; `nil` until that is known.
+    /// The operation that was asked for; `nil` until that is known.
     public var operation: String? {
         get { notes.withLock { $0.operation } }
         set { notes.withLock { $0.operation = newValue } }

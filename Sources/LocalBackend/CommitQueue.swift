@@ -61,7 +61,7 @@ final class CommitQueue: Sendable {
         return try result.get()
     }
 
-    /// Lets what was asked before finish, then closes the connection.
+    /// Lets earlier calls finish, then closes the connection.
     func close() async {
         state.withLock { $0.isClosed = true }
         await withCheckedContinuation { continuation in

@@ -8,7 +8,7 @@ import SystemPackage
 
 /// A row that no version of this program would have written.
 struct DamagedRow: Error {
-    /// The table, or what is wrong in it.
+    /// The table, or its fault.
     let name: String
 
     init(of name: String) {

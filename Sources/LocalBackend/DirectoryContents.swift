@@ -179,7 +179,7 @@ private enum CatalogHeader {
             return
         }
         let application = header[68..<72].reduce(0) { $0 << 8 | Int($1) }
-        // Of a new catalog, all but the first page may be in the log still. What is damaged is told when it is opened.
+        // Of a new catalog, all but the first page may be in the log still. Damage is told when it is opened.
         let pageSize = Int(header[16]) << 8 | Int(header[17])
         let mayBeNew = application == 0 && (status.st_size <= (pageSize == 1 ? 65_536 : pageSize) || Self.hasLog(path))
         guard header.starts(with: "SQLite format 3\0".utf8), application != Schema.applicationID, !mayBeNew else {

@@ -14,7 +14,7 @@ struct Disk: Sendable {
 
     // MARK: Durability
 
-    /// Makes a file's bytes durable, and what is needed to read them back.
+    /// Makes a file's bytes durable, and the metadata without which they cannot be read back.
     ///
     /// - Throws: ``BlobError/Code/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call
     ///   the next sync a success, so the file is never trusted again.
@@ -74,7 +74,7 @@ struct Disk: Sendable {
         return (written, nil)
     }
 
-    /// What the kernel takes with one call: UIO_MAXIOV of readv(2).
+    /// The most parts that the kernel takes with one call: UIO_MAXIOV of readv(2).
     private static let mostParts = 1024
 
     private static func drop(_ byteCount: Int, from parts: inout ArraySlice<iovec>) {
@@ -90,7 +90,7 @@ struct Disk: Sendable {
 
     /// Copies the first bytes of one file into another, or all of them.
     ///
-    /// - Returns: the digest of what was copied.
+    /// - Returns: the digest of the copied bytes.
     @discardableResult
     func copy(
         _ count: Int64? = nil, from source: CInt, to target: CInt, of path: FilePath

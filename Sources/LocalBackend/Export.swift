@@ -40,7 +40,7 @@ extension LocalCatalog {
 }
 
 extension LocalByteStore {
-    /// Opens what is held of an upload; `nil` when nothing is. Bytes past the upload's offset were never acknowledged.
+    /// Opens the bytes of an upload; `nil` when none are held. Bytes past the upload's offset were never acknowledged.
     public func openUpload(_ id: UploadID) async throws(BlobError) -> BlobFile? {
         try await openFile(at: directory.uploads.appending(id.description))
     }

@@ -12,11 +12,11 @@ public import SystemPackage
 public struct BackupSummary: Equatable, Sendable {
     public var blobs: Int64 = 0
     public var bytes: Int64 = 0
-    /// Of these, what had to be copied; the rest was there already or shares its bytes by a hard link.
+    /// Of these, the bytes that had to be copied; the rest was there already or shares its bytes by a hard link.
     public var copiedBytes: Int64 = 0
     /// Blobs whose bytes are not what their digest says, or gone. Their rows are kept, marked as damaged.
     public var damaged: [BlobDigest] = []
-    /// What is in a backup and was not put there by blobd. It stays.
+    /// Things in a backup that blobd has not put there. They stay.
     public var foreign: [FilePath] = []
 
     public init() {}
@@ -233,7 +233,7 @@ public struct LocalBackup: Sendable {
 
     /// Removes blobs that the backup's catalog does not name.
     ///
-    /// - Returns: what is not blobd's, and stays.
+    /// - Returns: the names that are not blobd's, and stay.
     private func removeUnnamed(in backup: DataDirectory) throws(BlobError) -> [FilePath] {
         var foreign: [FilePath] = []
         try database {

@@ -35,7 +35,7 @@ public final class LocalByteStore: ByteStore {
 
     public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         try await onThread { () throws(BlobError) in
-            // To complete what is there takes no room, and may make some.
+            // To complete an upload takes no room, and may make some.
             if expecting != 0 { try self.checkFreeSpace(expecting: expecting ?? 0) }
             let file = try UploadFile(upload, in: self.directory, disk: self.disk)
             return LocalUploadWriter(file: file, upload: upload, store: self)

@@ -26,7 +26,7 @@ public final class LocalCatalog: Catalog {
     let clock: any WallClock
     private let commits: CommitQueue
     private let lookups: ReaderPool
-    /// One thread for what has to look at every row, so that it cannot keep lookups waiting.
+    /// One thread for calls that look at every row, so that they cannot keep lookups waiting.
     private let scans: ReaderPool
     private let key: [UInt8]
     private let errors: DatabaseErrors

@@ -67,7 +67,8 @@ final class UploadFile: Sendable {
         return Glibc.open(path.string, O_RDWR | O_CLOEXEC | O_NOFOLLOW | creating, 0o600)
     }
 
-    /// What has not taken another file's place yet. Beside the upload's file, so that it is discarded with that.
+    /// The name of a file that has not taken another's place yet. It lies beside the upload's file, so that it is
+    /// discarded with that.
     private var temporary: FilePath { FilePath(path.string + Self.replacementSuffix) }
 
     private func cut(_ state: inout State, at offset: Int64) throws(BlobError) {

@@ -3,7 +3,7 @@
 import CLibpq
 import Glibc
 
-/// A URL that libpq can read, and what is added to it.
+/// A URL that libpq can read, and the parameters that are added to it.
 struct ConnectionTarget: Sendable {
     private let url: String
     private let keywords: [String]
@@ -31,7 +31,7 @@ struct ConnectionTarget: Sendable {
         let settings = [
             ("fallback_application_name", "blobd"),
             ("connect_timeout", "\(max(2, rest > 0 ? seconds + 1 : seconds))"),
-            // Milliseconds until the kernel gives up a peer that does not acknowledge what was sent.
+            // Milliseconds until the kernel gives up a peer that does not acknowledge the bytes sent.
             ("tcp_user_timeout", "10000"),
             ("dbname", url),
             ("client_encoding", "UTF8"),

@@ -73,7 +73,7 @@ final class ConnectionWorker {
             try connection.runScript("COMMIT", timeout: .seconds(10))
             return value
         } catch {
-            // The server undoes what was not committed.
+            // The server undoes changes that were not committed.
             self.connection = nil
             throw error
         }

@@ -23,7 +23,7 @@ public struct PostgresError: Error, Equatable, Sendable {
         case conflict
         /// The server refused the statement for another reason, which ``PostgresError/sqlState`` tells.
         case rejected
-        /// A value is not what was asked for. What the statement changed is changed.
+        /// A value is of another kind than was asked for. The statement's changes stand.
         case unexpectedValue
     }
 

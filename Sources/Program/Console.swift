@@ -6,7 +6,7 @@ public enum Console {
     /// Lets what follows take the place of a terminal's last line.
     public static let lineStart = "\r\u{1B}[K"
 
-    /// Puts lines on standard output, which carries only what was asked for, at once.
+    /// Puts lines on standard output, which carries results alone, at once.
     ///
     /// - Throws: when they cannot be written: whoever asked for a result must not believe to have it.
     public static func tell(_ text: String, ending: String = "\n") throws(OutputFailure) {

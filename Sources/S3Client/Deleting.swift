@@ -6,9 +6,9 @@ import NIOCore
 import NIOHTTP1
 
 extension S3Bucket {
-    /// Deletes objects, a thousand with each request. What is not there counts as deleted.
+    /// Deletes objects, a thousand with each request. One that is not there counts as deleted.
     ///
-    /// - Returns: what could not be deleted, and why. What is missing here is gone for good.
+    /// - Returns: the keys that could not be deleted, and why. All others are gone for good.
     /// - Throws: when a whole request failed. Some objects may be gone already; calling again does no harm.
     public func delete(_ keys: [String]) async throws(S3Error) -> [String: S3Error] {
         var failures: [String: S3Error] = [:]
@@ -45,7 +45,7 @@ extension S3Bucket {
         }
     }
 
-    /// Every key has to be named as deleted; what is not named is not known to be gone.
+    /// Every key has to be named as deleted; one that is not named is not known to be gone.
     private static func failures(among keys: [String], in reply: S3Reply) throws(S3Error) -> [String: S3Error] {
         let document = try Documents.decode(DeletionReply.self, from: reply.body)
         let requestID = reply.headers.first(name: "x-amz-request-id")

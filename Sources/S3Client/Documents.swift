@@ -1,4 +1,4 @@
-// The XML that S3 speaks: what is sent, and what is read.
+// The XML that S3 speaks, both ways.
 
 import Foundation
 import NIOCore
@@ -73,7 +73,7 @@ enum Documents {
         body.isEmpty ? "empty" : "'\(String(decoding: body.prefix(80), as: UTF8.self))'"
     }
 
-    // MARK: What is sent
+    // MARK: Requests
 
     static func deletion(of keys: [String]) -> ByteBuffer {
         let objects = keys.map { "<Object><Key>\(escaped($0))</Key></Object>" }.joined()
@@ -101,7 +101,7 @@ enum Documents {
     }
 }
 
-// MARK: - What is read
+// MARK: - Replies
 
 struct ErrorReply: ReplyDocument {
     static let root = "Error"

@@ -1,4 +1,4 @@
-// What is in the bucket, page by page.
+// The objects of a bucket, page by page.
 
 import BlobCore
 public import Foundation
@@ -21,7 +21,7 @@ public struct S3Entry: Sendable, Hashable {
 }
 
 extension S3Bucket {
-    /// Lists objects. A page holds what was acknowledged before the call began, as far as the store keeps its word.
+    /// Lists objects. A page holds all that were acknowledged before the call, as far as the store keeps its word.
     ///
     /// - Parameters:
     ///   - prefix: of the keys; empty for all.

@@ -59,7 +59,7 @@ public final class S3Bucket: Sendable {
     /// dropped, it takes one of the connections.
     ///
     /// - Parameters:
-    ///   - range: of bytes; what is behind the object's end is left out.
+    ///   - range: of bytes; any behind the object's end are left out.
     ///   - eTag: of the object that is meant; `nil` for whatever is there.
     /// - Throws: ``S3Error`` of the kind `notFound`; `invalidRange` when the range is empty or begins behind the end;
     ///   `preconditionFailed` when another object is there than the one that is meant.
@@ -118,7 +118,7 @@ public final class S3Bucket: Sendable {
     /// such an object.
     ///
     /// - Parameters:
-    ///   - expiresIn: 1 second to 7 days; what is less or more is taken for the nearest of them.
+    ///   - expiresIn: 1 second to 7 days; less or more is taken for the nearest of them.
     ///   - responseHeaders: what the store's reply is to carry in place of the object's own, such as
     ///     `Content-Disposition`, `Content-Type`, `Cache-Control`, `Expires`, `Content-Language`, `Content-Encoding`.
     public func presignedURL(

@@ -1,4 +1,4 @@
-// What the owner of a bucket chooses, and what is checked about it before anything is asked of the store.
+// The choices of a bucket's owner, and their checks before anything is asked of the store.
 
 import BlobCore
 import Foundation

@@ -122,7 +122,7 @@ extension S3Download {
         }
     }
 
-    /// Compares the head of a reply with what was asked for.
+    /// Compares the head of a reply with the request.
     ///
     /// - Returns: what the object is, which bytes of it come, and where from.
     static func check(

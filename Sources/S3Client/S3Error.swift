@@ -34,7 +34,7 @@ public struct S3Error: Error, Sendable, Hashable {
         case invalidRange
         /// The object is no longer the one that was begun to be read.
         case preconditionFailed
-        /// What arrived at the store is not what was announced.
+        /// The store received other bytes than were announced.
         case checksumMismatch
         /// This machine's clock and the store's are too far apart.
         case clockSkewed

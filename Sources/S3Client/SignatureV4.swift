@@ -6,7 +6,7 @@ import Crypto
 import Foundation
 import Synchronization
 
-/// What is signed of a request, but for what the signature itself adds.
+/// The signed part of a request, but for the signature's own headers.
 struct SignableRequest: Sendable {
     var method: String
     /// Percent-encoded once.

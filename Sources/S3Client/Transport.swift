@@ -188,7 +188,7 @@ final class Transport: Sendable {
         return reply
     }
 
-    /// What is wrong with a reply; `nil` when it is a success, or a body that only its reader can judge.
+    /// The fault of a reply; `nil` when it is a success, or a body that only its reader can judge.
     private func refusal(_ reply: S3Reply) -> S3Error? {
         let isError = Documents.isError(reply.body)
         guard !(200..<300).contains(reply.status) || isError else { return nil }

@@ -49,7 +49,7 @@ enum DownloadTarget: Equatable, Sendable {
 }
 
 struct Downloads: Sendable {
-    /// One blob, and what is known of the file that it was found by.
+    /// One blob, and the file that it was found by, as far as that is known.
     struct Item: Sendable {
         /// What the command line calls it, or its name.
         var label: String
@@ -76,7 +76,7 @@ struct Downloads: Sendable {
         (self.range, self.reporter) = (range, reporter)
     }
 
-    // MARK: What is meant
+    // MARK: The meaning of arguments
 
     /// - Throws: what keeps the word from naming a blob.
     func item(_ reference: BlobReference, _ label: String, takesNewest: Bool) async throws -> Item {

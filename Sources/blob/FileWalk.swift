@@ -26,7 +26,7 @@ struct FileWalk: Sequence, IteratorProtocol {
         var isNamed: Bool { place == nil }
     }
 
-    /// What is still to be looked at, the next one last.
+    /// The entries still to be looked at, the next one last.
     private var steps: [Step]
     private let isRecursive: Bool
 

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM: what is on its way is put in order first.
+// SIGINT and SIGTERM: running transfers are put in order first.
 
 import Dispatch
 import Glibc

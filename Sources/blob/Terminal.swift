@@ -11,7 +11,7 @@ enum Terminal {
         var rows: Int
     }
 
-    /// What was set before input was hidden.
+    /// The terminal's settings before input was hidden.
     private static let shown = Mutex<termios?>(nil)
 
     static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
@@ -25,7 +25,7 @@ enum Terminal {
         return Size(columns: Int(size.ws_col), rows: Int(size.ws_row))
     }
 
-    /// Until ``showInput()``, what is typed is not shown.
+    /// Until ``showInput()``, typed characters are not shown.
     static func hideInput() {
         var settings = termios()
         guard tcgetattr(STDIN_FILENO, &settings) == 0 else { return }

@@ -6,7 +6,7 @@ import NIOPosix
 import Synchronization
 import SystemPackage
 
-/// What is not sent, because the caller has it on the server.
+/// Files that are not sent, because the caller has them on the server.
 enum Sparing: Sendable {
     case nothing
     /// A file of a folder whose bytes the caller has there under the same path.
@@ -180,7 +180,7 @@ private final class Walk: Sendable {
     }
 }
 
-/// What has been told once, and need not be again.
+/// Remarks that were made once, and need not be made again.
 private final class Told: Sendable {
     enum Matter { case changedName, longPath }
 

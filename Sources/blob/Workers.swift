@@ -15,7 +15,7 @@ final class WorkQueue<Item: Sendable>: Sendable {
 
 extension TransferReporter {
     /// Has so many workers do what there is on a server. They end when nothing is left, when the task is cancelled, and
-    /// when an error was reported that every further item would meet; what is on its way then is cancelled.
+    /// when an error was reported that every further item would meet; running ones are cancelled then.
     func work<Item: Sendable>(
         jobs: Int, next: @escaping @Sendable () async -> Item?, _ work: @escaping @Sendable (Item) async -> Void
     ) async {

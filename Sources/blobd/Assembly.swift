@@ -46,7 +46,7 @@ struct Assembly {
             do {
                 try Console.tell(welcome(on: address, tls: tls, firstToken: firstToken).text)
             } catch {
-                // Serving is what was asked for; where standard output goes is no reason to stop.
+                // The server was asked to serve; where standard output goes is no reason to stop.
                 logger.warning("the address was not told", metadata: ["error": "\(error)"])
             }
         }
@@ -124,7 +124,7 @@ struct Assembly {
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
         )
-        // A little more than the listener takes for itself, for what is left to do after it.
+        // A little more than the listener takes for itself, for the steps that follow it.
         configuration.maximumGracefulShutdownDuration = settings.shutdownTimeout + .seconds(5)
         return ServiceGroup(configuration: configuration)
     }

@@ -17,7 +17,7 @@ struct Check {
     let jobs: Int
     let report: CheckReport
 
-    /// - Parameter examine: looks at one blob, and does what has to be done when it is damaged.
+    /// - Parameter examine: looks at one blob, and acts on damage.
     /// - Returns: whether everything is well.
     func run(
         examining examine: @escaping @Sendable (BlobRecord, Pace) async throws(BlobError) -> Verdict
@@ -38,7 +38,7 @@ struct Check {
         return report.end()
     }
 
-    /// What is done beside a running server, which alone may change what it serves: damage is marked, and the server
+    /// The examination beside a running server, which alone may change what it serves: damage is marked, and the server
     /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
         let first = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace).verdict
@@ -51,7 +51,7 @@ struct Check {
         return verdict
     }
 
-    /// Whether the server has still to look at what was suspected.
+    /// Whether the server has suspected blobs still to look at.
     func isWaitingForTheServer() async throws(BlobError) -> Bool {
         try await !catalog.suspectedBlobs(limit: 1).isEmpty
     }

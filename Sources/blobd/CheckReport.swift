@@ -30,7 +30,7 @@ final class CheckReport: Sendable {
     private let state = Mutex(State())
     private let failure = Mutex<OutputFailure?>(nil)
 
-    /// - Parameter write: takes what is told, and what ends it.
+    /// - Parameter write: takes a text and its terminator.
     init(
         style: Style,
         write: @escaping @Sendable (String, String) throws(OutputFailure) -> Void = {

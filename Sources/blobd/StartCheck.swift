@@ -18,7 +18,7 @@ struct StartCheck {
     let settings: Settings
     let logger: Logger
 
-    /// What was found, each a sentence.
+    /// The findings, each a sentence.
     struct Findings: Equatable {
         /// What would keep the server from starting.
         var problems: [String] = []

@@ -27,7 +27,7 @@ struct Storage {
 
     /// - Parameters:
     ///   - grace: how long a blob without files is kept.
-    ///   - closing: lets what was begun finish, and lets go of everything.
+    ///   - closing: lets pending work finish, and lets go of everything.
     init(
         catalog: any Catalog, bytes: any ByteStore, clock: any WallClock, threads: NIOThreadPool, grace: Duration,
         logger: Logger, chores: [Chore] = [],
@@ -46,7 +46,7 @@ struct Storage {
         verifier = Verifier(catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: logger)
     }
 
-    /// Lets what was begun finish, and lets go of everything.
+    /// Lets pending work finish, and lets go of everything.
     func close() async throws { try await closing() }
 }
 
@@ -70,7 +70,7 @@ extension Storage {
     /// - Parameters:
     ///   - beginsGeneration: whether this is a start of the server.
     ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
-    /// - Throws: when what is in the directory cannot be used.
+    /// - Throws: when the directory's contents cannot be used.
     static func local(
         in directory: DataDirectory, beginsGeneration: Bool = false, freeSpaceFloor: Int64, grace: Duration,
         logger: Logger

@@ -79,7 +79,7 @@ extension Response {
 }
 
 extension BlobContent {
-    /// A range of what is on this machine; `nil` where it is not.
+    /// A range of bytes that are on this machine; `nil` where they are not.
     fileprivate func body(_ range: Range<Int64>) -> Response.Body? {
         switch self {
         case .buffer(let buffer):

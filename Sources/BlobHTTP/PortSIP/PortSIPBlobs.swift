@@ -26,7 +26,7 @@ public struct PortSIPBlobs: Surface {
         return [
             Endpoint(.post, uploads, "initiate", for: .upload, isChange: true, initiate),
             Endpoint(.post, uploads + "/{id}/append", "append", for: .upload, isChange: true, append),
-            // To ask for an upload's status records what was told.
+            // To ask for an upload's status records the offset that was told.
             Endpoint(.get, uploads + "/{id}/status", "status", for: .upload, isChange: true, status),
             Endpoint(.post, uploads + "/{id}/complete", "complete", for: .upload, isChange: true, complete),
             Endpoint(.post, uploads + "/{id}/destroy", "destroy", for: .upload, isChange: true, destroy),

@@ -1,4 +1,4 @@
-// The reference's uploads: what headers and queries mean, and what is answered.
+// The reference's uploads: headers and queries in, answers out.
 
 import BlobCore
 import BlobStorage

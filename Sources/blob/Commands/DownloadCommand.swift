@@ -135,7 +135,7 @@ struct DownloadCommand: AsyncParsableCommand {
     }
 }
 
-/// What is to come from one server.
+/// The downloads from one server.
 private struct Share: Sendable {
     let choice: ServerChoice
     var references: [(label: String, reference: BlobReference)] = []

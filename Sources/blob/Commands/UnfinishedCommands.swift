@@ -54,7 +54,7 @@ struct UploadState: Encodable {
     var server: String
     var path: String?
     var size: Int64?
-    /// What is safe on the server.
+    /// The bytes that are safe on the server.
     var offset: Int64?
     var expires: Date?
     var updated: Date?
@@ -192,7 +192,7 @@ struct ResumeCommand: AsyncParsableCommand {
         try reporter.succeedOrThrow()
     }
 
-    /// What is to be finished. A path without an unfinished upload is reported as failed.
+    /// The uploads to finish. A path without an unfinished upload is reported as failed.
     private func chosen(_ reporter: TransferReporter) throws -> [UploadJournal.Entry] {
         let entries = UploadJournal.standard.entries()
         guard !paths.isEmpty else { return entries }
@@ -244,7 +244,7 @@ struct ResumeCommand: AsyncParsableCommand {
     }
 }
 
-/// - Throws: `ValidationError` for what is no id of an upload.
+/// - Throws: `ValidationError` for a word that is no id of an upload.
 private func uploadID(_ text: String) throws -> UploadID {
     guard let id = UploadID(parsing: text) else {
         throw ValidationError("'\(DisplayText.safe(text))' is no id of an upload, which 'blob status' tells.")

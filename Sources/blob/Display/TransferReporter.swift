@@ -125,7 +125,7 @@ final class TransferReporter: Sendable {
         state.withLock { $0.board.rename(id, label) }
     }
 
-    /// Shows what is done before bytes move.
+    /// Shows the work that comes before bytes move.
     func remark(_ remark: String, on id: Int) {
         state.withLock { $0.board.remark(remark, on: id) }
     }

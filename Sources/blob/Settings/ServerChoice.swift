@@ -38,7 +38,7 @@ struct GivenSettings: Sendable {
         return try choice(address)
     }
 
-    /// The server at an address that the journal holds. What was given for another server is not sent there.
+    /// The server at an address that the journal holds. Tokens that were given for another server are not sent there.
     func choice(at address: String) throws -> ServerChoice {
         if let chosen = try chosenAddress(), ServerAddress.normalized(chosen) == ServerAddress.normalized(address) {
             return try choice(chosen)

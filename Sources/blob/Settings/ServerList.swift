@@ -98,7 +98,7 @@ enum ServerAddress {
 
     static func isAddress(_ text: String) -> Bool { text.contains("://") }
 
-    /// Whether what is sent there can be read on the way.
+    /// Whether requests can be read on their way there.
     static func isOpen(_ address: String) -> Bool {
         guard let parts = URLComponents(string: address), parts.scheme?.lowercased() == "http" else { return false }
         return !["127.0.0.1", "localhost", "::1", "[::1]"].contains(parts.host?.lowercased() ?? "")

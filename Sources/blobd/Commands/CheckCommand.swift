@@ -69,7 +69,7 @@ struct CheckCommand: AsyncParsableCommand {
     /// - Returns: whether everything is well.
     private func check(_ report: CheckReport) async throws -> Bool {
         let effective = try Settings.effective(flags: dataFlags.given)
-        // What is found is told on standard output; the storage would tell it again.
+        // Findings go to standard output; the storage would tell them again.
         let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
         defer { log.drain() }
         let (data, logger): (String, Logger) = (effective.value(.data), Logger(label: "blobd"))
@@ -87,7 +87,7 @@ struct CheckCommand: AsyncParsableCommand {
             let visited = try VisitedStorage(at: data, logger: logger)
             let check = check(visited.catalog, visited.bytes, jobs: jobs ?? 1, report)
             let isWell = try await check.run(examining: check.suspect)
-            // When this ends, the server serves none of what was found.
+            // When this ends, the server serves none of the damaged blobs.
             if !isWell { wake(server) }
             while try await check.isWaitingForTheServer(), try blobd.server(of: data) != nil {
                 try await Task.sleep(for: .milliseconds(200))

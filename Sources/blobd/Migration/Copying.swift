@@ -46,7 +46,7 @@ struct Copying {
         }
     }
 
-    /// Copies what was acknowledged of an open upload.
+    /// Copies the acknowledged bytes of an open upload.
     ///
     /// - Returns: `false` when fewer bytes are held than that, or others.
     func copy(_ original: Upload) async throws(BlobError) -> Bool {

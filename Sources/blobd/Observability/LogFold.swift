@@ -27,7 +27,7 @@ final class LogFold: Sendable {
 
     /// - Parameters:
     ///   - later: runs something once, after a time.
-    ///   - write: takes what is to be written; must not log.
+    ///   - write: takes finished lines; must not log.
     init(
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         later: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> Void = { delay, body in
@@ -56,7 +56,7 @@ final class LogFold: Sendable {
         if isNew == true { later(Self.window) { self.end(key) } }
     }
 
-    /// Tells at once what was counted so far.
+    /// Tells the counts so far at once.
     func flush() {
         let keys = repetitions.withLock { $0.keys.sorted { $0.lexicographicallyPrecedes($1) } }
         for key in keys { end(key) }

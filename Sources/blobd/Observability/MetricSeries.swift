@@ -77,7 +77,7 @@ final class HistogramSeries: MetricSeries, TimerHandler, RecorderHandler {
     ]
 
     private struct State {
-        /// For each bound, and for what is above the last, the values that are in no smaller one.
+        /// For each bound, and for all above the last, the number of values that are in no smaller one.
         var counts: [Int64]
         var sum = 0.0
     }

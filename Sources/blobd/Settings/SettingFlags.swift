@@ -43,7 +43,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
     @Option(.idleTimeout) var idleTimeout: GivenSetting?
 
-    /// What was given on the command line.
+    /// The values given on the command line.
     var given: [Setting: String] {
         let options = [
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
@@ -67,7 +67,7 @@ struct DataFlags: ParsableArguments {
     @Option(.data) var data: GivenSetting?
     @Option(.config) var config: GivenSetting?
 
-    /// What was given on the command line.
+    /// The values given on the command line.
     var given: [Setting: String] {
         var given: [Setting: String] = [:]
         for case let option? in [data, config] { given[option.setting] = option.text }

@@ -77,7 +77,7 @@ struct EffectiveSettings: Sendable {
         self.entries = entries
     }
 
-    /// What is known of a setting; `nil` when it was not given and has no default.
+    /// A setting's value and its source; `nil` when it was not given and has no default.
     subscript(setting: Setting) -> Entry? { entries[setting] }
 
     /// The first value that a source has, or the default.

@@ -171,7 +171,7 @@ enum S3AddressingChoice: String, SettingChoice {
     case virtualHost = "virtual-host"
 }
 
-/// Which pages may embed what is downloaded, by the header of that name.
+/// Which pages may embed downloads, by the header of that name.
 enum CrossOriginResourcePolicy: String, SettingChoice {
     case sameSite = "same-site"
     case sameOrigin = "same-origin"

@@ -34,7 +34,7 @@ enum CatalogSettings: Sendable {
 }
 
 extension EffectiveSettings {
-    /// - Parameter needed: what has to be given for the storage 'cloud'.
+    /// - Parameter needed: the settings that the storage 'cloud' cannot do without.
     fileprivate func storage(needing needed: [Setting]) throws(SettingsError) -> StorageKind {
         let kind = value(.storage, as: StorageKind.self)
         let problems =
@@ -62,7 +62,7 @@ struct DatabaseSettings: Sendable {
 
     static let needed: [Setting] = [.database]
 
-    /// - Parameter effective: has what is needed.
+    /// - Parameter effective: the settings in effect, with all that are needed.
     fileprivate init(_ effective: EffectiveSettings) {
         url = effective.value(.database, as: SecretText.self).text
         connections = effective.value(.databaseConnections)
@@ -93,7 +93,7 @@ struct CloudSettings: Sendable {
             .s3CertificateAuthority, .restoreWindow, .redirectDownloads,
         ]
 
-    /// - Parameter effective: has what is needed.
+    /// - Parameter effective: the settings in effect, with all that are needed.
     fileprivate init(_ effective: EffectiveSettings) {
         database = DatabaseSettings(effective)
         endpoint = effective.optionalValue(.s3Endpoint).map { (url: ServiceURL) in url.url }

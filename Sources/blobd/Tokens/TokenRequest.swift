@@ -6,7 +6,7 @@ import Foundation
 
 /// A token to be made, each part checked.
 struct TokenRequest: Equatable {
-    /// What is wrong with a request, and what would be right.
+    /// The fault of a request, and the remedy.
     struct Invalid: Error, Equatable, CustomStringConvertible {
         let description: String
     }
