@@ -78,7 +78,8 @@ struct DownloadTests {
             let digest = stub.model.publish(bytes)
             try await client.download(digest, to: folder.path + "/target") { log.note($0) }
             #expect(try folder.read("target") == bytes)
-            #expect(log.starts == [0, Int64(count)])
+            // A machine that is busy for longer than the limit makes the rest of it seem silent, too.
+            #expect(log.starts.prefix(2) == [0, Int64(count)])
         }
     }
 
