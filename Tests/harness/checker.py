@@ -62,7 +62,10 @@ class Checker:
                                     PortSIP_Upload_Token=promise.token, **headers)
 
     def _expect_ready(self):
-        answer = self._connection.ask("GET", "/ready")
+        # The stores are asked at most once a second: one that could not be reached a moment ago may be back.
+        deadline = time.monotonic() + READY_LIMIT
+        while (answer := self._connection.ask("GET", "/ready")).status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
         if answer.status != 200:
             self.losses.append(f"not ready: {answer.text()}")
         if self._server.start_seconds > READY_LIMIT:
