@@ -39,26 +39,47 @@ actor LocalUploadWriter: UploadWriter {
         try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
     }
 
+    /// What is hashed and then written at a time: so few bytes that they are in the core's cache when they are copied,
+    /// and so many that the small frames of HTTP/2 do not cost a system call each.
+    private static let groupByteCount = 128 * 1024
+
     private static func write(
         _ buffers: [ByteBuffer], to file: UploadFile, from start: UploadProgress
     ) -> (UploadProgress, BlobError?) {
         var progress = start
+        var (group, byteCount) = ([ByteBuffer](), 0)
+        for (index, buffer) in buffers.enumerated() {
+            group.append(buffer)
+            byteCount += buffer.readableBytes
+            guard byteCount >= groupByteCount || index == buffers.count - 1 else { continue }
+            if let error = write(group, to: file, from: &progress) { return (progress, error) }
+            (group, byteCount) = ([], 0)
+        }
+        return (progress, nil)
+    }
+
+    /// - Returns: the error when not all bytes were written.
+    private static func write(
+        _ group: [ByteBuffer], to file: UploadFile, from progress: inout UploadProgress
+    ) -> BlobError? {
         // Hashing first brings the bytes into this core's cache while it computes; copying them first would wait for
         // memory.
-        for buffer in buffers { buffer.withUnsafeReadableBytes { progress.digest.update($0) } }
-        let (count, error) = file.write(buffers, at: start.offset)
+        var digest = progress.digest
+        for buffer in group { buffer.withUnsafeReadableBytes { digest.update($0) } }
+        let (count, error) = file.write(group, at: progress.offset)
         progress.offset += Int64(count)
-        if error != nil {
-            progress.digest = start.digest
-            var left = count
-            for buffer in buffers {
-                let written = min(left, buffer.readableBytes)
-                buffer.withUnsafeReadableBytes {
-                    progress.digest.update(UnsafeRawBufferPointer(rebasing: $0[..<written]))
-                }
-                left -= written
-            }
+        guard error != nil else {
+            progress.digest = digest
+            return nil
         }
-        return (progress, error)
+        var left = count
+        for buffer in group {
+            let written = min(left, buffer.readableBytes)
+            buffer.withUnsafeReadableBytes {
+                progress.digest.update(UnsafeRawBufferPointer(rebasing: $0[..<written]))
+            }
+            left -= written
+        }
+        return error
     }
 }
