@@ -28,7 +28,7 @@ public final class BlobFile: Sendable {
     ///
     /// - Throws: an `IOError` when the process is out of descriptors.
     public func makeHandle() throws -> NIOFileHandle {
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        let copy = OpenFileLimit.admitted(fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
         guard copy >= 0 else { throw IOError(errnoCode: errno, reason: "fcntl(F_DUPFD_CLOEXEC)") }
         return NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)
     }

@@ -8,6 +8,9 @@ import Glibc
 /// (libdispatch does, to count its threads). Whoever can open connections until nothing is left would stop the server.
 /// So connections are taken while a quarter of all files is left, and blobs are opened while an eighth is; the rest is
 /// for what opens few: the catalog, the log, the runtime.
+///
+/// The kernel gives out the lowest free number. A connection or a blob whose number is beyond its share is one too
+/// many; while none of them has such a number, those are free for the others, whatever is open below.
 public enum OpenFileLimit {
     /// What limit a system call has met, and how it is raised; `nil` for any other error number.
     public static func advice(for code: CInt) -> String? {
@@ -30,8 +33,8 @@ public enum OpenFileLimit {
     private static let mostWithConnections = count.map { $0 - $0 / 4 } ?? .max
     private static let mostWithBlobs = count.map { $0 - $0 / 8 } ?? .max
 
-    /// The obstacle to a further connection; `nil` where enough files are left. The kernel gives out the lowest
-    /// free number, which tells how many are taken.
+    /// The obstacle to a further connection; `nil` where the next one will have a number of the connections' share. It
+    /// holds for one: behind it there may be no other number that is free.
     public static var obstacleForConnection: String? {
         let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
         guard lowest >= 0 else { return advice(for: errno) }

@@ -10,7 +10,8 @@ struct FewDescriptorsTests {
 
     @Test("more connections than files never end the process, and all are served in their turn")
     func connections() async throws {
-        try await Self.withServer { child, port, request in
+        try await Self.withServer { child, port, token in
+            let request = Request.files().with(["Authorization": "Bearer \(token)"])
             // Twice as many as there are files: all are in the kernel's queue, and a part of them is taken.
             var connections: [HTTPConnection] = []
             defer { connections.forEach { $0.close() } }
@@ -20,11 +21,17 @@ struct FewDescriptorsTests {
                 child.errors.soFar.split(separator: "\n").first { $0.contains("a connection could not be taken") }
             }
             #expect(told.contains("all \(Self.limit) files") && told.contains("LimitNOFILE"), "\(told)")
-            // Those that were taken are served; each that ends makes room for one that waits.
+            // Those that were taken are served; each that ends makes room for one that waits, and for no more.
             while !connections.isEmpty {
                 let connection = connections.removeFirst()
                 #expect(try await connection.receive().status == 200)
+                let answered = try connections.count { try $0.hasNews() }
                 connection.close()
+                guard answered < connections.count else { continue }
+                try await eventually("another is taken", every: .milliseconds(5)) {
+                    try connections.count { try $0.hasNews() } > answered ? true : nil
+                }
+                #expect(try Self.fileCount(of: child.pid) < Self.limit * 7 / 8)
             }
             child.signal(SIGTERM)
             #expect(try await child.waitForEnd() == .code(0))
@@ -35,7 +42,12 @@ struct FewDescriptorsTests {
         }
     }
 
-    /// - Parameter body: is given the server, its port, and a request that asks the catalog.
+    /// How many files a process has open.
+    private static func fileCount(of pid: pid_t) throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
+    }
+
+    /// - Parameter body: is given the server, its port, and its administrator's token.
     private static func withServer(_ body: (ChildProcess, Int, String) async throws -> Void) async throws {
         let folder = try TemporaryFolder()
         // Connections stay, however slowly this goes on.
@@ -48,6 +60,6 @@ struct FewDescriptorsTests {
         _ = try await child.output.line { $0.contains("token revoke admin") }
         let token = String(decoding: try folder.read("data/admin-token"), as: UTF8.self)
             .trimmingCharacters(in: .whitespacesAndNewlines)
-        try await body(child, port, "GET /api/files HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\n\r\n")
+        try await body(child, port, token)
     }
 }
