@@ -7,12 +7,12 @@ public import NIOCore
 ///
 /// A byte store knows no owners, names or times. What a crash leaves behind in it without a row is garbage.
 public protocol ByteStore: Sendable {
-    /// Opens a claimed upload for writing at its offset. Bytes held past the offset were never acknowledged and go.
+    /// Opens a leased upload for writing at its offset. Bytes held past the offset were never acknowledged and go.
     ///
     /// - Parameter expecting: the number of bytes to come, where known, so that a full store can refuse them early.
     /// - Throws: ``BlobError/Code/uploadFailed`` when fewer bytes are held than were acknowledged,
     ///   ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
-    func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter
+    func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter
 
     /// Opens a published blob.
     ///
@@ -103,6 +103,19 @@ public struct MeasuredBytes: Equatable, Sendable {
     }
 }
 
+/// How far an upload's bytes are durable.
+public struct DurableBytes: Equatable, Sendable {
+    /// Of these bytes.
+    public let digest: RunningDigest
+    /// Why bytes that were taken are not among them and never will be; `nil` where none are missed.
+    public let shortfall: BlobError?
+
+    public init(_ digest: RunningDigest, shortfall: BlobError? = nil) {
+        self.digest = digest
+        self.shortfall = shortfall
+    }
+}
+
 /// Writes one upload's bytes in order. One caller at a time. What it holds open goes with it.
 public protocol UploadWriter: Sendable {
     /// Takes the next bytes, which need not be durable when it returns.
@@ -113,28 +126,28 @@ public protocol UploadWriter: Sendable {
     /// Makes everything that could be written durable, also after an error of ``write(_:)``, and tells how far it goes.
     ///
     /// - Throws: ``BlobError/Code/uploadFailed`` when the storage reports that it lost bytes: nothing written to this
-    ///   upload may be trusted or tried again. Other errors, when bytes that were taken cannot be written after all;
-    ///   the next call tells how far the bytes go that could.
-    func flush() async throws(BlobError) -> UploadProgress
+    ///   upload may be trusted or tried again. Other errors, when nobody can tell now how far durable bytes go.
+    func flush() async throws(BlobError) -> DurableBytes
 
     /// Makes bytes durable as far as that does not hold up those to come, and tells how far they go.
     ///
     /// - Throws: as ``flush()``.
-    func checkpoint() async throws(BlobError) -> UploadProgress
+    func checkpoint() async throws(BlobError) -> DurableBytes
 
-    /// How far the bytes go that were taken, durable or not.
-    func progress() async -> UploadProgress
+    /// The digest of the bytes that were taken, durable or not.
+    func taken() async -> RunningDigest
 
     /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
     /// what is published already puts these bytes in the place of those, which are the same unless they were damaged.
     /// Bytes of the upload that were flushed stay its own until they are discarded.
     ///
-    /// - Throws: as ``flush()``.
+    /// - Throws: ``BlobError/Code/uploadFailed``, as ``flush()``. Other errors, when not all bytes that were taken can
+    ///   be published; ``flush()`` then tells how far those go that are durable.
     func publish(as digest: BlobDigest) async throws(BlobError)
 }
 
 extension UploadWriter {
-    public func checkpoint() async throws(BlobError) -> UploadProgress { try await flush() }
+    public func checkpoint() async throws(BlobError) -> DurableBytes { try await flush() }
 }
 
 /// A blob's bytes, opened, and how best to send them.

@@ -32,44 +32,44 @@ public protocol Catalog: Sendable {
     /// The upload, in whatever state; `nil` when it is unknown or expired.
     func upload(_ id: UploadID) async throws(BlobError) -> Upload?
 
-    /// Takes the right to write: raises the epoch, so that no earlier claim can move the offset any more.
+    /// Takes the right to write: raises the epoch, so that no earlier lease can move the offset any more.
     ///
-    /// A completed upload is returned as it is. One of another owner is as unknown as one that never was, and stays as
-    /// it is.
+    /// An upload of another owner is as unknown as one that never was, and stays as it is.
     /// - Throws: ``BlobError/Code/uploadUnknown``, ``BlobError/Code/uploadFailed``.
-    func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload
+    func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Claimed
 
-    /// Moves a claimed upload's offset to bytes that are durable already, and puts its expiry off.
+    /// Moves a leased upload's offset to bytes that are durable already, and puts its expiry off.
     ///
     /// - Parameters:
-    ///   - upload: the upload as claimed or last advanced; its epoch and offset must still be the row's.
+    ///   - lease: its epoch and offset must still be the row's.
+    ///   - digest: of all bytes that are durable.
     ///   - announcing: whether the client is about to be told the new offset.
-    /// - Returns: the upload as it is now.
+    /// - Returns: the lease of the upload as it is now.
     /// - Throws: ``BlobError/Code/uploadSuperseded`` when a newer claim was made or the offset moved,
     ///   ``BlobError/Code/uploadUnknown`` when it is gone.
     func advance(
-        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
-    ) async throws(BlobError) -> Upload
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+    ) async throws(BlobError) -> Lease
 
     /// Records that the client is about to be told `offset`. Without effect on an upload that is not there, and on one
     /// whose client was told a higher offset.
     func announce(_ offset: Int64, of id: UploadID) async throws(BlobError)
 
-    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed since its epoch was
-    /// this: who was overtaken knows nothing of what the upload holds now.
-    func fail(_ id: UploadID, epoch: Int64) async throws(BlobError)
+    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed since: who was
+    /// overtaken knows nothing of what the upload holds now.
+    func fail(_ lease: Lease) async throws(BlobError)
 
-    /// Turns a claimed upload into a file, in one transaction: upload completed, blob live (a dying one is revived),
+    /// Turns a leased upload into a file, in one transaction: upload completed, blob live (a dying one is revived),
     /// file recorded under a new id.
     ///
     /// - Parameters:
-    ///   - upload: as claimed or last advanced; its epoch and offset must still be the row's.
-    ///   - progress: all bytes of the blob, published under their digest already.
+    ///   - lease: its epoch and offset must still be the row's.
+    ///   - digest: of all bytes of the blob, published under it already.
     ///   - expires: until when the upload's row stays, so that a lost answer can be repeated.
     ///   - fileExpires: when the file goes; `nil` for a permanent one.
     /// - Throws: ``BlobError/Code/uploadSuperseded``, ``BlobError/Code/uploadUnknown``.
     func complete(
-        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File
 
     /// Removes an upload of this owner that is not completed.

@@ -7,13 +7,15 @@ import NIOCore
 ///
 /// Memory is bounded: one chunk is received while the one before it is hashed and written.
 actor Reception {
-    /// As far as the catalog knows it.
-    private(set) var upload: Upload
+    /// Of the upload as far as the catalog knows it.
+    private(set) var lease: Lease
     nonisolated let writer: any UploadWriter
-    private let service: UploadService
+    private let catalog: any Catalog
+    private let losses: LostUploads
+    private let limits: UploadLimits
+    private var quota: Int64?
     /// The number of bytes that a guard announced.
     private let rangeLength: Int64?
-    private var quota: Int64?
     private let activity: UploadTurns.Activity
     private var received: Int64 = 0
     /// How far the bytes go that the writer took.
@@ -28,15 +30,17 @@ actor Reception {
     private static let checkpointInterval = Duration.seconds(2)
 
     init(
-        upload: Upload, writer: any UploadWriter, service: UploadService, rangeLength: Int64?, quota: Int64?,
-        activity: UploadTurns.Activity
+        lease: Lease, writer: any UploadWriter, catalog: any Catalog, losses: LostUploads, limits: UploadLimits,
+        quota: Int64?, rangeLength: Int64?, activity: UploadTurns.Activity
     ) {
-        self.upload = upload
-        taken = upload.offset
+        self.lease = lease
+        taken = lease.offset
         self.writer = writer
-        self.service = service
-        self.rangeLength = rangeLength
+        self.catalog = catalog
+        self.losses = losses
+        self.limits = limits
         self.quota = quota
+        self.rangeLength = rangeLength
         self.activity = activity
     }
 
@@ -48,7 +52,7 @@ actor Reception {
                 if let refusal { throw refusal }
             }
             if let rangeLength, rangeLength != received {
-                throw BlobError.lengthMismatch(rangeLength, body: received, offset: upload.offset)
+                throw BlobError.lengthMismatch(rangeLength, body: received, offset: lease.offset)
             }
         } catch {
             let upload = try await keep(announcing: error.tellsOffset)
@@ -59,33 +63,36 @@ actor Reception {
     /// Makes everything that arrived durable and records it. Where the store cannot take all of it after all, what it
     /// took is recorded before the error is thrown.
     func keep(announcing: Bool) async throws(BlobError) -> Upload {
-        let progress: UploadProgress
-        do throws(BlobError) {
-            progress = try await writing { writer throws(BlobError) in try await writer.flush() }
-        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
-            let held = try await writing { writer throws(BlobError) in try await writer.flush() }
-            throw error.telling(try await record(held, announcing: announcing).offset)
-        }
-        return try await record(progress, announcing: announcing)
+        try await record(
+            try await losses.recording(of: lease) { [writer] () throws(BlobError) in try await writer.flush() },
+            announcing: announcing
+        )
+        return lease.upload
     }
 
-    /// Runs a step of the writer that tells how far bytes are durable.
-    private func writing(
-        _ step: @Sendable (any UploadWriter) async throws(BlobError) -> UploadProgress
-    ) async throws(BlobError) -> UploadProgress {
-        try await service.recordingLoss(of: upload) { [writer] () throws(BlobError) in try await step(writer) }
+    /// Publishes all that arrived. Where the store cannot take all of it after all, what it took is recorded before the
+    /// error is thrown.
+    func publish(as digest: BlobDigest) async throws(BlobError) {
+        do throws(BlobError) {
+            try await losses.recording(of: lease) { [writer] () throws(BlobError) in
+                try await writer.publish(as: digest)
+            }
+        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
+            throw error.telling(try await keep(announcing: true).offset)
+        }
     }
 
     /// Records how far bytes are durable.
-    private func record(_ progress: UploadProgress, announcing: Bool) async throws(BlobError) -> Upload {
+    private func record(_ durable: DurableBytes, announcing: Bool) async throws(BlobError) {
         unchecked = 0
         lastCheckpoint = .now
-        if progress.offset != upload.offset || announcing && upload.announced != upload.offset {
-            upload = try await service.catalog.advance(
-                upload, to: progress, expires: service.expiry, announcing: announcing
+        let isAnnounced = !announcing || lease.upload.announced == durable.digest.count
+        if durable.digest.count != lease.offset || !isAnnounced {
+            lease = try await catalog.advance(
+                lease, to: durable.digest, expires: limits.expiry, announcing: announcing
             )
         }
-        return upload
+        if let shortfall = durable.shortfall { throw shortfall.telling(lease.offset) }
     }
 
     private func next(of body: IncomingBody) async throws(BlobError) -> [ByteBuffer]? {
@@ -105,21 +112,24 @@ actor Reception {
     /// - Returns: the error when that is not all.
     private func write(_ chunk: [ByteBuffer]) async throws(BlobError) -> BlobError? {
         let count = chunk.reduce(0) { $0 + Int64($1.readableBytes) }
-        let sizeLeft = service.settings.maximumBlobSize - taken
-        let quotaLeft = quota.map { $0 - (taken - upload.offset) } ?? .max
+        let sizeLeft = limits.settings.maximumBlobSize - taken
+        let quotaLeft = quota.map { $0 - (taken - lease.offset) } ?? .max
         let allowed = max(0, min(sizeLeft, quotaLeft, count))
         received += allowed
         taken += allowed
         unchecked += allowed
         guard allowed == count else {
             try await writer.write(Self.prefix(allowed, of: chunk))
-            return sizeLeft <= quotaLeft ? .tooLarge(service.settings.maximumBlobSize) : .quotaUsedUp
+            return sizeLeft <= quotaLeft ? .tooLarge(limits.settings.maximumBlobSize) : .quotaUsedUp
         }
         try await writer.write(chunk)
         if unchecked >= Self.checkpointByteCount || lastCheckpoint.duration(to: .now) >= Self.checkpointInterval {
-            let held = try await writing { writer throws(BlobError) in try await writer.checkpoint() }
-            _ = try await record(held, announcing: false)
-            quota = try await service.remainingQuota(of: upload.owner, expecting: 0)
+            try await record(
+                try await losses.recording(of: lease) { [writer] () throws(BlobError) in try await writer.checkpoint()
+                },
+                announcing: false
+            )
+            quota = try await limits.remainingQuota(of: lease.upload.owner, expecting: 0)
         }
         return nil
     }
@@ -132,19 +142,9 @@ actor Reception {
             return slice
         }
     }
-
-    /// - Throws: ``BlobError/Code/tooLarge`` when the bytes to come would make the blob too large.
-    static func checkSize(_ offset: Int64, adding count: Int64, limit: Int64) throws(BlobError) {
-        let (size, overflow) = offset.addingReportingOverflow(count)
-        guard !overflow, size <= limit else { throw .tooLarge(limit) }
-    }
 }
 
 extension BlobError {
-    fileprivate static func tooLarge(_ limit: Int64) -> BlobError {
-        BlobError(.tooLarge, "The largest blob that is taken here has \(limit) bytes.")
-    }
-
     fileprivate static let quotaUsedUp = BlobError(
         .quotaExceeded, "The quota is used up. What had arrived was kept: delete files, then go on."
     )

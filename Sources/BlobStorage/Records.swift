@@ -16,19 +16,19 @@ public struct Upload: Equatable, Sendable {
     public let id: UploadID
     public let owner: Subject
     public let name: FileName?
+    /// Whether its file is to be a temporary one.
     public let isTemporary: Bool
     /// Where the file lay in the folder that it came from, if its uploader told.
     public let path: RelativePath?
     public var expires: Date
-    /// The fencing number: every claim raises it, and only the holder of the highest moves the offset.
-    public var epoch: Int64
-    /// Durable bytes so far.
-    public var offset: Int64
     /// The offset that the client was last told.
     public var announced: Int64
-    /// The digest of the bytes up to ``offset``.
+    /// The digest of the durable bytes so far.
     public var digest: RunningDigest
     public var state: State
+
+    /// The number of durable bytes so far.
+    public var offset: Int64 { digest.count }
 
     /// An upload that holds nothing yet.
     public init(
@@ -40,23 +40,9 @@ public struct Upload: Equatable, Sendable {
         self.isTemporary = isTemporary
         self.path = path
         self.expires = expires
-        epoch = 0
-        offset = 0
         announced = 0
         digest = RunningDigest()
         state = .open
-    }
-}
-
-/// How far an upload's bytes have come.
-public struct UploadProgress: Equatable, Sendable {
-    public var offset: Int64
-    /// The digest of the bytes up to ``offset``.
-    public var digest: RunningDigest
-
-    public init(offset: Int64, digest: RunningDigest) {
-        self.offset = offset
-        self.digest = digest
     }
 }
 
@@ -67,23 +53,23 @@ public struct File: Equatable, Sendable {
     public let owner: Subject
     public let name: FileName
     public let size: Int64
-    public let isTemporary: Bool
     /// Where it lay in the folder that it came from, if its uploader told. Shown and searched, and nothing else.
     public let path: RelativePath?
     public let created: Date
     /// When a temporary file goes; `nil` for a permanent one.
     public let expires: Date?
 
+    public var isTemporary: Bool { expires != nil }
+
     public init(
-        id: FileID, digest: BlobDigest, owner: Subject, name: FileName, size: Int64, isTemporary: Bool,
-        path: RelativePath? = nil, created: Date, expires: Date?
+        id: FileID, digest: BlobDigest, owner: Subject, name: FileName, size: Int64, path: RelativePath? = nil,
+        created: Date, expires: Date?
     ) {
         self.id = id
         self.digest = digest
         self.owner = owner
         self.name = name
         self.size = size
-        self.isTemporary = isTemporary
         self.path = path
         self.created = created
         self.expires = expires

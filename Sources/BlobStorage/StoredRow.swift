@@ -64,10 +64,8 @@ extension Upload {
             name: try row.optionalText(2).map(FileName.init(trusted:)), isTemporary: try row.flag(3),
             path: try row.optionalText(14).map(RelativePath.init(trusted:)), expires: try row.time(4)
         )
-        epoch = try row.integer(5)
-        offset = try row.integer(6)
         announced = try row.integer(7)
-        guard let digest = RunningDigest(encoded: try row.bytes(8)), digest.count == offset else {
+        guard let digest = RunningDigest(encoded: try row.bytes(8)), digest.count == (try row.integer(6)) else {
             throw Row.damaged("uploads")
         }
         self.digest = digest
@@ -83,15 +81,28 @@ extension Upload {
         guard let id = FileID(value: try row.integer(10)) else { throw Row.damaged("uploads") }
         let digest = try row.digest(11)
         return File(
-            id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset,
-            isTemporary: isTemporary, path: path, created: try row.time(12), expires: try row.optionalTime(13)
+            id: id, digest: digest, owner: owner, name: name ?? FileName(digest), size: offset, path: path,
+            created: try row.time(12), expires: try row.optionalTime(13)
         )
+    }
+}
+
+extension Claimed {
+    /// - Parameter row: of ``Upload/columns(offset:)``, as it is after the claim.
+    /// - Returns: `nil` for an upload that has failed.
+    public init?<Row: StoredRow>(row: Row) throws(Row.ReadingError) {
+        let upload = try Upload(row: row)
+        switch upload.state {
+        case .open: self = .open(Lease(to: upload, epoch: try row.integer(5)))
+        case .completed(let file): self = .completed(file)
+        case .failed: return nil
+        }
     }
 }
 
 extension File {
     /// The columns that ``init(row:from:)`` reads.
-    public static let columns = "id, digest, owner, name, size, temporary, created, expires, path"
+    public static let columns = "id, digest, owner, name, size, created, expires, path"
 
     /// - Parameter start: the column of the id, which the others follow.
     public init<Row: StoredRow>(row: Row, from start: Int = 0) throws(Row.ReadingError) {
@@ -99,9 +110,8 @@ extension File {
         self.init(
             id: id, digest: try row.digest(start + 1), owner: Subject(try row.text(start + 2)),
             name: FileName(trusted: try row.text(start + 3)), size: try row.integer(start + 4),
-            isTemporary: try row.flag(start + 5),
-            path: try row.optionalText(start + 8).map(RelativePath.init(trusted:)), created: try row.time(start + 6),
-            expires: try row.optionalTime(start + 7)
+            path: try row.optionalText(start + 7).map(RelativePath.init(trusted:)), created: try row.time(start + 5),
+            expires: try row.optionalTime(start + 6)
         )
     }
 }

@@ -1,34 +1,7 @@
 // The rules of uploads: start, fill, look, complete, cancel.
 
 public import BlobCore
-import Foundation
 public import NIOCore
-import Synchronization
-
-/// The limits and lifetimes of uploads.
-public struct UploadSettings: Sendable {
-    /// The largest blob, in bytes.
-    public var maximumBlobSize: Int64
-    /// Open uploads that one subject may have.
-    public var maximumOpenUploads: Int
-    /// Bytes that one subject may take up with files and open uploads; `nil` for no limit.
-    public var quota: Int64?
-    /// How long an unfinished upload lives after its last byte.
-    public var uploadLifetime: Duration
-    /// How long a temporary file lives after its completion.
-    public var temporaryLifetime: Duration
-
-    public init(
-        maximumBlobSize: Int64, maximumOpenUploads: Int, quota: Int64?, uploadLifetime: Duration,
-        temporaryLifetime: Duration
-    ) {
-        self.maximumBlobSize = maximumBlobSize
-        self.maximumOpenUploads = maximumOpenUploads
-        self.quota = quota
-        self.uploadLifetime = uploadLifetime
-        self.temporaryLifetime = temporaryLifetime
-    }
-}
 
 /// A request's bytes as they arrive.
 public struct IncomingBody: Sendable {
@@ -51,15 +24,11 @@ public struct IncomingBody: Sendable {
 
 /// Receives blobs. Every offset that it returns or puts into an error is durable.
 public final class UploadService: Sendable {
-    let catalog: any Catalog
-    let bytes: any ByteStore
-    let settings: UploadSettings
-    let clock: any WallClock
+    private let catalog: any Catalog
+    private let bytes: any ByteStore
+    private let limits: UploadLimits
     private let turns = UploadTurns()
-    /// Uploads of which the store lost bytes, and whose rows do not say so yet, each with the epoch of the writer that
-    /// met it. Forgotten when the process ends: an upload is reopened at its row's offset, everything before that
-    /// outlasted a sync, and the rest is cut.
-    private let lost = Mutex<[UploadID: Int64]>([:])
+    private let losses: LostUploads
     private let locks: BlobLocks
     private let blobs: BlobService
     private let silenceLimit: Duration
@@ -74,8 +43,8 @@ public final class UploadService: Sendable {
         self.bytes = bytes
         self.blobs = blobs
         self.locks = locks
-        self.settings = settings
-        self.clock = clock
+        limits = UploadLimits(settings: settings, catalog: catalog, clock: clock)
+        losses = LostUploads(catalog: catalog)
         self.silenceLimit = silenceLimit
     }
 
@@ -86,11 +55,11 @@ public final class UploadService: Sendable {
     public func initiate(
         owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil
     ) async throws(BlobError) -> Upload {
-        _ = try await remainingQuota(of: owner, expecting: 1)
+        _ = try await limits.remainingQuota(of: owner, expecting: 1)
         let upload = Upload(
-            id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, path: path, expires: expiry
+            id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, path: path, expires: limits.expiry
         )
-        try await catalog.create(upload, openUploadLimit: settings.maximumOpenUploads)
+        try await catalog.create(upload, openUploadLimit: limits.settings.maximumOpenUploads)
         return upload
     }
 
@@ -125,14 +94,13 @@ public final class UploadService: Sendable {
     ) async throws(BlobError) -> Upload {
         try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
             await Result.catching { () throws(BlobError) in
-                var upload = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
-                guard case .open = upload.state else { throw .uploadUnknown }
+                let claimed = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
+                guard case .open(let lease) = claimed else { throw .uploadUnknown }
                 guard body.length != 0 else {
-                    try await self.catalog.announce(upload.offset, of: id)
-                    upload.announced = upload.offset
-                    return upload
+                    try await self.catalog.announce(lease.offset, of: id)
+                    return lease.upload
                 }
-                let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
+                let reception = try await self.reception(of: lease, guarded: guarded, body: body, activity: activity)
                 try await reception.receive(body)
                 return try await reception.keep(announcing: true)
             }
@@ -149,11 +117,14 @@ public final class UploadService: Sendable {
     ) async throws(BlobError) -> File {
         try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
             await Result.catching { () throws(BlobError) in
-                let upload = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
-                if case .completed(let file) = upload.state { return try Self.repeating(file, digest: digest) }
-                let reception = try await self.reception(of: upload, guarded: guarded, body: body, activity: activity)
-                try await reception.receive(body)
-                return try await self.publish(reception, digest: digest)
+                switch try await self.claim(id, of: caller, guarded: guarded, length: body.length) {
+                case .completed(let file): return try Self.repeating(file, digest: digest)
+                case .open(let lease):
+                    let reception = try await self.reception(
+                        of: lease, guarded: guarded, body: body, activity: activity)
+                    try await reception.receive(body)
+                    return try await self.publish(reception, digest: digest)
+                }
             }
         }
     }
@@ -175,92 +146,57 @@ public final class UploadService: Sendable {
     /// that it was told.
     private func claim(
         _ id: UploadID, of caller: Subject, guarded: AppendGuard?, length: Int64?
-    ) async throws(BlobError) -> Upload {
-        try await failLost(id)
-        let upload = try await catalog.claim(id, of: caller)
-        guard case .open = upload.state else { return upload }
+    ) async throws(BlobError) -> Claimed {
+        try await losses.record(id)
+        let claimed = try await catalog.claim(id, of: caller)
+        guard case .open(let lease) = claimed else { return claimed }
         do throws(BlobError) {
-            try AppendGuard.check(guarded, against: upload, length: length)
+            try AppendGuard.check(guarded, against: lease.upload, length: length)
         } catch {
-            if upload.announced != upload.offset { try await catalog.announce(upload.offset, of: id) }
+            if lease.upload.announced != lease.offset { try await catalog.announce(lease.offset, of: id) }
             throw error
         }
-        return upload
+        return claimed
     }
 
     private func reception(
-        of upload: Upload, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
+        of lease: Lease, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
     ) async throws(BlobError) -> Reception {
         let expected = body.length ?? guarded?.length
-        if let expected { try Reception.checkSize(upload.offset, adding: expected, limit: settings.maximumBlobSize) }
-        let quota = try await remainingQuota(of: upload.owner, expecting: expected ?? 0)
-        let writer = try await recordingLoss(of: upload) { () throws(BlobError) in
-            try await bytes.writer(for: upload, expecting: expected)
+        if let expected { try limits.checkSize(lease.offset, adding: expected) }
+        let quota = try await limits.remainingQuota(of: lease.upload.owner, expecting: expected ?? 0)
+        let writer = try await losses.recording(of: lease) { () throws(BlobError) in
+            try await bytes.writer(for: lease, expecting: expected)
         }
         return Reception(
-            upload: upload, writer: writer, service: self, rangeLength: guarded?.length, quota: quota,
-            activity: activity
+            lease: lease, writer: writer, catalog: catalog, losses: losses, limits: limits, quota: quota,
+            rangeLength: guarded?.length, activity: activity
         )
-    }
-
-    /// Runs a step of the byte store, and records it when the store lost bytes of the upload: nothing of it may be
-    /// trusted after that.
-    func recordingLoss<Value: Sendable>(
-        of upload: Upload, _ step: @Sendable () async throws(BlobError) -> Value
-    ) async throws(BlobError) -> Value {
-        do throws(BlobError) {
-            return try await step()
-        } catch {
-            if error.code == .uploadFailed {
-                lost.withLock { $0[upload.id] = upload.epoch }
-                try await failLost(upload.id)
-            }
-            throw error
-        }
-    }
-
-    /// Marks an upload failed if the store lost bytes of it. The disk that lost them may have refused to record it at
-    /// first.
-    private func failLost(_ id: UploadID) async throws(BlobError) {
-        guard let epoch = lost.withLock({ $0[id] }) else { return }
-        try await catalog.fail(id, epoch: epoch)
-        lost.withLock { $0[id] = nil }
     }
 
     /// Compares, publishes, commits; in this order, so that no row ever names bytes that are not there.
     private func publish(_ reception: Reception, digest: BlobDigest?) async throws(BlobError) -> File {
-        let progress = await reception.writer.progress()
-        let computed = progress.digest.digest
+        let taken = await reception.writer.taken()
+        let computed = taken.digest
         if let digest, digest != computed {
             _ = try await reception.keep(announcing: true)
             throw BlobError(
                 .digestInvalid,
                 "The bytes have another digest than \(digest). They are kept: append what is missing, or start anew.",
-                detail: .content(digest: computed, size: progress.offset)
+                detail: .content(digest: computed, size: taken.count)
             )
         }
-        let upload = await reception.upload
-        let fileExpires =
-            upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
+        let lease = await reception.lease
         let file = try await locks.holding(computed) { () throws(BlobError) in
-            try await publishBytes(of: reception, as: computed)
-            return try await catalog.complete(upload, with: progress, expires: expiry, fileExpires: fileExpires)
+            try await reception.publish(as: computed)
+            return try await catalog.complete(
+                lease, with: taken, expires: limits.expiry, fileExpires: limits.fileExpiry(of: lease.upload)
+            )
         }
         blobs.forget(computed)
         // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
-        try? await bytes.discard(upload.id)
+        try? await bytes.discard(lease.id)
         return file
-    }
-
-    /// Publishes; where the store cannot take all bytes after all, what it took is recorded before the error is thrown.
-    private func publishBytes(of reception: Reception, as digest: BlobDigest) async throws(BlobError) {
-        do throws(BlobError) {
-            try await recordingLoss(of: reception.upload) { () throws(BlobError) in
-                try await reception.writer.publish(as: digest)
-            }
-        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
-            throw error.telling(try await reception.keep(announcing: true).offset)
-        }
     }
 
     private static func repeating(_ file: File, digest: BlobDigest?) throws(BlobError) -> File {
@@ -272,21 +208,6 @@ public final class UploadService: Sendable {
         }
         return file
     }
-
-    /// The bytes that the subject may still add; `nil` for any number.
-    func remainingQuota(of owner: Subject, expecting count: Int64) async throws(BlobError) -> Int64? {
-        guard let quota = settings.quota else { return nil }
-        let remaining = quota - (try await catalog.usage(of: owner).bytes)
-        guard count <= max(0, remaining) else {
-            throw BlobError(
-                .quotaExceeded,
-                "The quota of \(quota) bytes has \(max(0, remaining)) left. Delete files, or ask for a larger quota."
-            )
-        }
-        return remaining
-    }
-
-    var expiry: Date { clock.now.addingTimeInterval(settings.uploadLifetime.timeInterval) }
 }
 
 extension Result where Failure == BlobError {
@@ -296,12 +217,5 @@ extension Result where Failure == BlobError {
         } catch {
             return .failure(error)
         }
-    }
-}
-
-extension Duration {
-    /// In seconds.
-    var timeInterval: TimeInterval {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }

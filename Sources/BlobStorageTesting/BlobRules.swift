@@ -97,7 +97,7 @@ extension ByteStoreTrial {
     fileprivate func unpublishedBlobIsUnknown() async throws {
         let content = bytes(1000)
         await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
-        _ = try await append(content, to: newUpload())
+        _ = try await append(content, to: .sample())
         await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
         try await publish(bytes(1000, seed: 2))
         await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
@@ -105,7 +105,7 @@ extension ByteStoreTrial {
 
     fileprivate func zeroBytesAreABlob() async throws {
         let digest = BlobDigest(of: [])
-        try await writing(to: newUpload()) { try await $0.publish(as: digest) }
+        try await writing(to: .sample()) { try await $0.publish(as: digest) }
         let opened = try await store.open(digest)
         #expect(opened.size == 0)
         #expect(try await opened.bytes() == [])
@@ -113,13 +113,13 @@ extension ByteStoreTrial {
 
     fileprivate func publishFlushesFirst() async throws {
         let content = bytes(5000)
-        try await writing(to: newUpload()) { writer in
+        try await writing(to: .sample()) { writer in
             try await writer.write([ByteBuffer(bytes: content[..<2000])])
             _ = try await writer.flush()
             try await writer.write([ByteBuffer(bytes: content[2000...])])
             try await writer.publish(as: BlobDigest(of: content))
             #expect(try await bytes(ofBlobHolding: content) == content)
-            #expect(try await writer.flush() == UploadProgress(of: content))
+            #expect(try await writer.flush() == DurableBytes(RunningDigest(of: content)))
         }
     }
 
@@ -151,7 +151,7 @@ extension ByteStoreTrial {
         let (content, more) = (bytes(5000), bytes(100, seed: 2))
         let upload = try await publish(content)
         #expect(try await store.heldUploads() == [upload.id])
-        #expect(try await progress(of: upload) == UploadProgress(of: content))
+        #expect(try await held(of: upload) == RunningDigest(of: content))
         let longer = try await append(more, to: upload)
         #expect(try await bytes(of: longer) == content + more)
     }
@@ -167,7 +167,7 @@ extension ByteStoreTrial {
     fileprivate func uploadCannotChangeItsBlob() async throws {
         let (content, other) = (bytes(5000), bytes(5000, seed: 2))
         for acknowledged in [0, 2500, 5000] {
-            var upload = newUpload()
+            var upload = Lease.sample()
             upload = try await append(Array(content[..<acknowledged]), to: upload)
             try await writing(to: upload) { writer in
                 try await writer.write([ByteBuffer(bytes: content[acknowledged...])])
@@ -297,7 +297,7 @@ extension ByteStoreTrial {
     }
 
     fileprivate func heldBytesOfAnUploadAreCounted() async throws {
-        let upload = try await append(bytes(5000), to: newUpload())
+        let upload = try await append(bytes(5000), to: .sample())
         #expect(try await store.heldByteCount(of: upload.id) == 5000)
         _ = try await append(bytes(100), to: upload)
         #expect(try await store.heldByteCount(of: upload.id) == 5100)

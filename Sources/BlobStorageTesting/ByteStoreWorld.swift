@@ -4,8 +4,6 @@ import BlobCore
 import BlobStorage
 import NIOCore
 
-import struct Foundation.Date
-
 /// The model of a byte store under test, and the operations so far.
 struct ByteStoreWorld {
     /// The same upload, open for writing in both.
@@ -16,7 +14,7 @@ struct ByteStoreWorld {
 
     private var model = InMemoryByteStore()
     /// As the catalog has them: never further than the last flush.
-    private(set) var uploads: [Upload]
+    private(set) var uploads: [Lease]
     private(set) var digests: [BlobDigest] = []
     private var writers: [UploadID: Writers] = [:]
     private var discarded: [UploadID] = []
@@ -28,12 +26,10 @@ struct ByteStoreWorld {
     }
 
     /// Identities are counted, so that a seed gives the same ones again.
-    private mutating func newUpload() -> Upload {
+    private mutating func newUpload() -> Lease {
         number += 1
         var generator = SplitMix64(seed: number)
-        return Upload(
-            id: UploadID(using: &generator), owner: .ann, name: nil, isTemporary: false, expires: .distantFuture
-        )
+        return .sample(UploadID(using: &generator))
     }
 
     /// A backend that was killed keeps unflushed bytes, one that lost its power may not; no row speaks of them.
@@ -56,8 +52,9 @@ extension ByteStoreWorld {
         case .write(let index, let count, let buffers, let seed):
             try await write(Self.buffers(buffers, holding: count, seed: seed), to: uploads[index])
         case .flush(let index, let recording):
-            guard let progress = try await progress(of: uploads[index], { try await $0.flush() }) else { return }
-            if recording { uploads[index] = uploads[index].advanced(to: progress) }
+            let upload = uploads[index]
+            guard let durable = try await digest(of: upload, { try await $0.flush().digest }) else { return }
+            if recording { uploads[index] = upload.advanced(to: durable) }
         case .publish(let index): try await publish(uploads[index], in: backend)
         case .close(let index): writers[uploads[index].id] = nil
         case .discard(let index):
@@ -75,35 +72,35 @@ extension ByteStoreWorld {
         }
     }
 
-    private mutating func open(_ upload: Upload, in backend: some ByteStore) async throws {
+    private mutating func open(_ upload: Lease, in backend: some ByteStore) async throws {
         writers[upload.id] = nil
         writers[upload.id] = Writers(
             model: try model.writer(for: upload, expecting: nil),
             backend: try await backend.writer(for: upload, expecting: nil)
         )
-        _ = try await progress(of: upload) { await $0.progress() }
+        _ = try await digest(of: upload) { await $0.taken() }
     }
 
-    private func write(_ buffers: [ByteBuffer], to upload: Upload) async throws {
+    private func write(_ buffers: [ByteBuffer], to upload: Lease) async throws {
         guard let open = writers[upload.id] else { return }
         try await open.model.write(buffers)
         try await open.backend.write(buffers)
     }
 
-    /// What a call to both writers tells of the progress; `nil` when the upload is not open.
-    private func progress(
-        of upload: Upload, _ call: (any UploadWriter) async throws -> UploadProgress
-    ) async throws -> UploadProgress? {
+    /// The digest that a call to both writers tells; `nil` when the upload is not open.
+    private func digest(
+        of upload: Lease, _ call: (any UploadWriter) async throws -> RunningDigest
+    ) async throws -> RunningDigest? {
         guard let open = writers[upload.id] else { return nil }
         let (expected, actual) = (try await call(open.model), try await call(open.backend))
-        try compare("the offset of \(upload.id)", expected: expected.offset, actual: actual.offset)
-        try compare("the digest of \(upload.id)", expected: expected.digest.digest, actual: actual.digest.digest)
+        try compare("the number of bytes of \(upload.id)", expected: expected.count, actual: actual.count)
+        try compare("the digest of \(upload.id)", expected: expected.digest, actual: actual.digest)
         return actual
     }
 
-    private mutating func publish(_ upload: Upload, in backend: some ByteStore) async throws {
+    private mutating func publish(_ upload: Lease, in backend: some ByteStore) async throws {
         guard let open = writers[upload.id] else { return }
-        let digest = await open.model.progress().digest.digest
+        let digest = await open.model.taken().digest
         try await open.model.publish(as: digest)
         try await open.backend.publish(as: digest)
         // Nothing is written after publishing: the upload is completed, or opened anew.

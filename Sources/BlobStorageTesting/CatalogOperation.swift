@@ -15,7 +15,7 @@ enum CatalogOperation: Sendable {
     case advance(claim: Int, adding: String, lifetime: Duration, announcing: Bool)
     case complete(claim: Int, adding: String, lifetime: Duration)
     case announce(UploadID, Int64)
-    case fail(UploadID)
+    case fail(claim: Int)
     case destroy(UploadID, owner: Subject)
     /// The file is named by its identity in the model.
     case destroyFile(FileID, owner: Subject?)
@@ -84,9 +84,16 @@ extension CatalogOperation {
         let id = world.isLive(picked) ? picked : unknown
         return switch Int.random(in: 0..<7, using: &generator) {
         case 0..<3: .announce(id, Int64.random(in: 0...20, using: &generator))
-        case 3: .fail(id)
+        case 3: fail(in: world, &generator) ?? .announce(unknown, 1)
         default: .destroy(picked, owner: owner(of: picked, in: world, &generator))
         }
+    }
+
+    private static func fail(in world: CatalogWorld, _ generator: inout SplitMix64) -> CatalogOperation? {
+        guard let claim = claim(in: world, using: &generator), world.isLive(world.claims[claim].model.id) else {
+            return nil
+        }
+        return .fail(claim: claim)
     }
 
     private static func claim(

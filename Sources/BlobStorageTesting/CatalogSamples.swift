@@ -1,7 +1,7 @@
-// Uploads and files that hold a text, for the tests of any catalog.
+// Uploads and files that hold a text, for the tests of any catalog, and leases without one.
 
 public import BlobCore
-public import BlobStorage
+@_spi(Catalogs) public import BlobStorage
 public import struct Foundation.Date
 
 extension Catalog {
@@ -23,17 +23,37 @@ extension Catalog {
     public func add(
         _ text: String, named name: String = "report.pdf", owner: Subject = Subject("ann"), expires: Date? = nil
     ) async throws(BlobError) -> File {
-        let upload = try await claim(try await start(name, owner: owner).id, of: owner)
-        return try await complete(upload, with: UploadProgress(of: text), expires: upload.expires, fileExpires: expires)
+        let lease = try await lease(of: try await start(name, owner: owner))
+        return try await complete(
+            lease, with: RunningDigest(of: text.utf8), expires: lease.upload.expires, fileExpires: expires)
+    }
+
+    /// Claims an upload for its owner.
+    ///
+    /// - Throws: ``BlobError/Code/uploadUnknown``, also when it is completed.
+    public func lease(of upload: Upload) async throws(BlobError) -> Lease {
+        guard case .open(let lease) = try await claim(upload.id, of: upload.owner) else { throw .uploadUnknown }
+        return lease
     }
 }
 
-extension UploadProgress {
-    /// The progress of an upload that holds all of a text.
-    public init(of text: String) {
-        var digest = RunningDigest()
-        var text = text
-        text.withUTF8 { digest.update(UnsafeRawBufferPointer($0)) }
-        self.init(offset: Int64(text.utf8.count), digest: digest)
+extension RunningDigest {
+    /// The digest of all of these bytes.
+    public init(of bytes: some Collection<UInt8>) {
+        self.init()
+        Array(bytes).withUnsafeBytes { update($0) }
+    }
+}
+
+extension Lease {
+    /// That of an upload that holds nothing yet, as a catalog would hand it to a byte store.
+    public static func sample(_ id: UploadID = UploadID()) -> Lease {
+        Lease(
+            to: Upload(id: id, owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture), epoch: 1)
+    }
+
+    /// That of the upload when a catalog has recorded its durable bytes.
+    public func advanced(to digest: RunningDigest) -> Lease {
+        advanced(to: digest, expires: upload.expires, announced: upload.announced)
     }
 }

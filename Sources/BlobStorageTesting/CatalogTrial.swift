@@ -24,11 +24,6 @@ struct CatalogTrial: Sendable {
         return upload
     }
 
-    /// Claims an upload for its owner.
-    func claim(_ upload: Upload) async throws(BlobError) -> Upload {
-        try await catalog.claim(upload.id, of: upload.owner)
-    }
-
     /// Starts an upload and completes it with a text.
     ///
     /// - Parameter lifetime: how long the file lives; `nil` for a permanent one.
@@ -37,27 +32,40 @@ struct CatalogTrial: Sendable {
         lifetime: Duration? = nil
     ) async throws -> File {
         let upload = try await start(name, owner: owner, isTemporary: lifetime != nil, path: path)
-        return try await complete(try await claim(upload), with: text, lifetime: lifetime)
+        return try await complete(try await catalog.lease(of: upload), with: text, lifetime: lifetime)
     }
 
-    /// Completes a claimed upload with a text. Its answer can be repeated for an hour.
-    func complete(_ upload: Upload, with text: String, lifetime: Duration? = nil) async throws -> File {
+    /// Completes a leased upload with a text. Its answer can be repeated for an hour.
+    func complete(_ lease: Lease, with text: String, lifetime: Duration? = nil) async throws -> File {
         try await catalog.complete(
-            upload, with: UploadProgress(of: text), expires: clock.time(in: .seconds(3600)),
+            lease, with: RunningDigest(of: text.utf8), expires: clock.time(in: .seconds(3600)),
             fileExpires: lifetime.map { clock.time(in: $0) }
         )
     }
 
-    /// Advances a claimed upload to hold a text, its expiry put off to an hour from now.
-    func advance(_ upload: Upload, to text: String, announcing: Bool = false) async throws -> Upload {
+    /// Advances a leased upload to hold a text, its expiry put off to an hour from now.
+    func advance(_ lease: Lease, to text: String, announcing: Bool = false) async throws -> Lease {
         try await catalog.advance(
-            upload, to: UploadProgress(of: text), expires: clock.time(in: .seconds(3600)), announcing: announcing
+            lease, to: RunningDigest(of: text.utf8), expires: clock.time(in: .seconds(3600)), announcing: announcing
         )
     }
 
     /// The upload's row, which must be there.
     func row(_ upload: Upload, sourceLocation: SourceLocation = #_sourceLocation) async throws -> Upload {
         try #require(try await catalog.upload(upload.id), sourceLocation: sourceLocation)
+    }
+
+    func row(_ lease: Lease, sourceLocation: SourceLocation = #_sourceLocation) async throws -> Upload {
+        try await row(lease.upload, sourceLocation: sourceLocation)
+    }
+
+    /// Starts an upload and claims it.
+    func claimNew(
+        _ name: String? = "report.pdf", owner: Subject = .ann, isTemporary: Bool = false,
+        path: String? = nil, lifetime: Duration = .seconds(3600)
+    ) async throws -> Lease {
+        try await catalog.lease(
+            of: try await start(name, owner: owner, isTemporary: isTemporary, path: path, lifetime: lifetime))
     }
 }
 

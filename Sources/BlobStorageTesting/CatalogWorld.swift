@@ -7,10 +7,10 @@ import struct Foundation.Date
 
 /// The model of a catalog under test, and the names under which its rows can be found in both.
 struct CatalogWorld {
-    /// An upload as claimed or advanced, perhaps long ago.
+    /// The leases of one claim, as they were made or advanced, perhaps long ago.
     struct Claim: Sendable {
-        let model: Upload
-        let backend: Upload
+        let model: Lease
+        let backend: Lease
     }
 
     let clock: ManualClock
@@ -63,7 +63,10 @@ extension CatalogWorld {
         case .complete(let claim, let text, let lifetime):
             try await complete(claims[claim], adding: text, for: lifetime, in: backend)
         case .announce(let id, let offset): try await both(backend) { try await $0.announce(offset, of: id) }
-        case .fail(let id): try await both(backend) { try await $0.fail(id, epoch: .max) }
+        case .fail(let claim):
+            let claim = claims[claim]
+            try model.fail(claim.model)
+            try await backend.fail(claim.backend)
         case .destroy(let id, let owner): try await both(backend) { try await $0.destroy(id, of: owner) }
         case .destroyFile(let id, let owner): try await destroyFile(id, of: owner, in: backend)
         case .list(let query): try await compareList(query, with: backend)
@@ -105,42 +108,47 @@ extension CatalogWorld {
     private mutating func claim(_ id: UploadID, of owner: Subject, in backend: any Catalog) async throws {
         let expected = try await Outcome { try model.claim(id, of: owner) }
         let actual = try await Outcome { try await backend.claim(id, of: owner) }
+        // By how much a claim raises the epoch is the backend's choice.
+        try compare("the claim", expected: expected.map(\.upload), actual: actual.map(\.upload))
         try compare(
-            "the claim", expected: expected, actual: try actual.map { try inModelTerms($0, like: expected.value) }
-        )
-        remember(expected, actual)
+            "the file", expected: expected.map(\.file), actual: try actual.map { try $0.file.map(inModelTerms) })
+        if case .open(let model)? = expected.value, case .open(let backend)? = actual.value {
+            Self.remember(Claim(model: model, backend: backend), in: &claims)
+        }
     }
 
     private mutating func advance(
         _ claim: Claim, adding text: String, for lifetime: Duration, announcing: Bool, in backend: any Catalog
     ) async throws {
-        let (progress, expires) = (claim.model.progress(adding: text), clock.time(in: lifetime))
+        let (digest, expires) = (claim.model.upload.digest(adding: text), clock.time(in: lifetime))
         let expected = try await Outcome {
-            try model.advance(claim.model, to: progress, expires: expires, announcing: announcing)
+            try model.advance(claim.model, to: digest, expires: expires, announcing: announcing)
         }
         let actual = try await Outcome {
-            try await backend.advance(claim.backend, to: progress, expires: expires, announcing: announcing)
+            try await backend.advance(claim.backend, to: digest, expires: expires, announcing: announcing)
         }
         try compare(
-            "the advanced upload", expected: lenient(expected, of: claim),
-            actual: try lenient(actual, of: claim).map { try inModelTerms($0, like: expected.value) }
+            "the advanced upload", expected: lenient(expected, of: claim).map(\.upload),
+            actual: lenient(actual, of: claim).map(\.upload)
         )
-        remember(expected, actual)
+        if let model = expected.value, let backend = actual.value {
+            Self.remember(Claim(model: model, backend: backend), in: &claims)
+        }
     }
 
     private mutating func complete(
         _ claim: Claim, adding text: String, for lifetime: Duration, in backend: any Catalog
     ) async throws {
-        let progress = claim.model.progress(adding: text)
-        let expires = claim.model.isTemporary ? clock.time(in: lifetime) : nil
+        let digest = claim.model.upload.digest(adding: text)
+        let expires = claim.model.upload.isTemporary ? clock.time(in: lifetime) : nil
         // Before the call: a completion that succeeds closes the upload.
         let wasOpen = isOpen(claim)
         let kept = clock.time(in: lifetime)
         let expected = try await Outcome {
-            try model.complete(claim.model, with: progress, expires: kept, fileExpires: expires)
+            try model.complete(claim.model, with: digest, expires: kept, fileExpires: expires)
         }
         let actual = try await Outcome {
-            try await backend.complete(claim.backend, with: progress, expires: kept, fileExpires: expires)
+            try await backend.complete(claim.backend, with: digest, expires: kept, fileExpires: expires)
         }
         if let file = expected.value, let other = actual.value {
             modelIDs[other.id] = file.id
@@ -172,7 +180,7 @@ extension CatalogWorld {
         secret = key
         for id in uploads {
             let expected = try model.upload(id)
-            let actual = try await backend.upload(id).map { try inModelTerms($0, like: expected) }
+            let actual = try await backend.upload(id).map(inModelTerms)
             try compare("the upload \(id)", expected: expected, actual: actual)
         }
         for id in files {
@@ -237,16 +245,14 @@ extension CatalogWorld {
         }
         return File(
             id: id, digest: file.digest, owner: file.owner, name: file.name, size: file.size,
-            isTemporary: file.isTemporary, path: file.path, created: file.created, expires: file.expires
+            path: file.path, created: file.created, expires: file.expires
         )
     }
 
-    /// The upload with its file's identity in the model, and the epoch of the model's: by how much a claim raises it is
-    /// the backend's choice.
-    private func inModelTerms(_ upload: Upload, like expected: Upload?) throws -> Upload {
+    /// The upload with its file's identity in the model.
+    private func inModelTerms(_ upload: Upload) throws -> Upload {
         var upload = upload
         if case .completed(let file) = upload.state { upload.state = .completed(try inModelTerms(file)) }
-        if let expected { upload.epoch = expected.epoch }
         return upload
     }
 
@@ -271,11 +277,6 @@ extension CatalogWorld {
 // MARK: Remembering
 
 extension CatalogWorld {
-    private mutating func remember(_ expected: Outcome<Upload>, _ actual: Outcome<Upload>) {
-        guard let model = expected.value, let backend = actual.value, model.state == .open else { return }
-        Self.remember(Claim(model: model, backend: backend), in: &claims)
-    }
-
     private static func remember<Element>(_ element: Element, in elements: inout [Element]) {
         elements.append(element)
         if elements.count > memory { elements.removeFirst() }
@@ -283,10 +284,20 @@ extension CatalogWorld {
 }
 
 extension Upload {
-    /// How far the upload will have come with a text at its end.
-    fileprivate func progress(adding text: String) -> UploadProgress {
-        var progress = UploadProgress(offset: offset + Int64(text.utf8.count), digest: digest)
-        Array(text.utf8).withUnsafeBytes { progress.digest.update($0) }
-        return progress
+    /// The digest of its bytes with a text at their end.
+    fileprivate func digest(adding text: String) -> RunningDigest {
+        var digest = digest
+        Array(text.utf8).withUnsafeBytes { digest.update($0) }
+        return digest
+    }
+}
+
+extension Claimed {
+    fileprivate var upload: Upload? {
+        if case .open(let lease) = self { lease.upload } else { nil }
+    }
+
+    fileprivate var file: File? {
+        if case .completed(let file) = self { file } else { nil }
     }
 }

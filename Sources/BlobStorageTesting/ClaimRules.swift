@@ -10,7 +10,7 @@ public enum ClaimRule: String, CaseIterable, Sendable {
     case claimRaisesTheEpoch
     /// Nobody but its owner claims or destroys an upload; whoever tries changes nothing.
     case ownerAloneClaims
-    /// A completed upload is claimed as it is, its epoch unchanged.
+    /// A claim of a completed upload tells the file that it became, as often as it is tried.
     case claimOfCompletedUploadReturnsIt
     /// Advancing moves the offset and the running digest, which goes on from there.
     case advanceMovesOffsetAndDigest
@@ -57,47 +57,40 @@ public enum ClaimRule: String, CaseIterable, Sendable {
 
 extension CatalogTrial {
     fileprivate func claimRaisesTheEpoch() async throws {
-        var upload = try await start()
+        let upload = try await start()
+        var epoch: Int64 = 0
         for _ in 0..<3 {
-            var claimed = try await claim(upload)
-            #expect(claimed.epoch > upload.epoch)
-            #expect(try await row(upload) == claimed)
-            let epoch = claimed.epoch
-            claimed.epoch = upload.epoch
-            #expect(claimed == upload)
-            upload.epoch = epoch
+            let lease = try await catalog.lease(of: upload)
+            #expect(lease.epoch > epoch)
+            #expect(lease.upload == upload)
+            #expect(try await row(upload) == upload)
+            epoch = lease.epoch
         }
     }
 
     fileprivate func ownerAloneClaims() async throws {
-        let upload = try await start(owner: .bob)
-        let claimed = try await claim(upload)
+        let lease = try await claimNew(owner: .bob)
         for stranger in [Subject.ann, Subject("Bob"), Subject("")] {
-            await expectError(.uploadUnknown) { _ = try await catalog.claim(upload.id, of: stranger) }
-            await expectError(.uploadUnknown) { try await catalog.destroy(upload.id, of: stranger) }
+            await expectError(.uploadUnknown) { _ = try await catalog.claim(lease.id, of: stranger) }
+            await expectError(.uploadUnknown) { try await catalog.destroy(lease.id, of: stranger) }
         }
-        #expect(try await row(upload) == claimed)
-        let completed = try await claim(try await start(owner: .bob))
+        #expect(try await advance(lease, to: "text").epoch == lease.epoch)
+        let completed = try await claimNew(owner: .bob)
         _ = try await complete(completed, with: "text")
         await expectError(.uploadUnknown) { _ = try await catalog.claim(completed.id, of: .ann) }
-        try await catalog.destroy(upload.id, of: .bob)
+        try await catalog.destroy(lease.id, of: .bob)
     }
 
     fileprivate func claimOfCompletedUploadReturnsIt() async throws {
-        let claimed = try await claim(try await start())
-        let file = try await complete(claimed, with: "text")
-        for _ in 0..<2 {
-            let again = try await claim(claimed)
-            #expect(again.state == .completed(file))
-            #expect(again.epoch == claimed.epoch)
-            #expect(again == (try await row(claimed)))
-        }
+        let lease = try await claimNew()
+        let file = try await complete(lease, with: "text")
+        for _ in 0..<2 { #expect(try await catalog.claim(lease.id, of: .ann) == .completed(file)) }
     }
 
     fileprivate func advanceMovesOffsetAndDigest() async throws {
-        let claimed = try await claim(try await start())
-        _ = try await advance(claimed, to: "first")
-        var stored = try await row(claimed)
+        let lease = try await claimNew()
+        _ = try await advance(lease, to: "first")
+        var stored = try await row(lease)
         #expect(stored.offset == 5)
         #expect(stored.digest.digest == BlobDigest(ofText: "first"))
         // A block of SHA-256 has 64 bytes: the state in the middle of one must survive too.
@@ -107,20 +100,20 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceReturnsTheUploadAsItIsNow() async throws {
-        let claimed = try await claim(try await start())
-        let once = try await advance(claimed, to: "one", announcing: true)
-        #expect(once == (try await row(claimed)))
+        let lease = try await claimNew()
+        let once = try await advance(lease, to: "one", announcing: true)
+        #expect(once.upload == (try await row(lease)))
         let twice = try await advance(once, to: "one two")
-        #expect(twice == (try await row(claimed)))
-        #expect((twice.epoch, twice.offset, twice.announced) == (claimed.epoch, 7, 3))
+        #expect(twice.upload == (try await row(lease)))
+        #expect((twice.epoch, twice.offset, twice.upload.announced) == (lease.epoch, 7, 3))
     }
 
     fileprivate func advancePutsTheExpiryOff() async throws {
-        let claimed = try await claim(try await start(lifetime: .seconds(60)))
+        let lease = try await claimNew(lifetime: .seconds(60))
         clock.advance(by: .seconds(59))
         let upload = try await catalog.advance(
-            claimed, to: UploadProgress(of: "text"), expires: clock.time(in: .seconds(60)), announcing: false
-        )
+            lease, to: RunningDigest(of: "text".utf8), expires: clock.time(in: .seconds(60)), announcing: false
+        ).upload
         #expect(upload.expires == clock.time(in: .seconds(60)))
         clock.advance(by: .seconds(59))
         #expect(try await catalog.removeExpired(limit: 10).uploads == [])
@@ -131,78 +124,76 @@ extension CatalogTrial {
     }
 
     fileprivate func advanceAnnouncesWhenItSaysSo() async throws {
-        let claimed = try await claim(try await start())
-        let silent = try await advance(claimed, to: "one", announcing: false)
-        #expect(silent.announced == 0)
+        let lease = try await claimNew()
+        let silent = try await advance(lease, to: "one", announcing: false)
+        #expect(silent.upload.announced == 0)
         let announced = try await advance(silent, to: "one two", announcing: true)
-        #expect(announced.announced == 7)
+        #expect(announced.upload.announced == 7)
         let silentAgain = try await advance(announced, to: "one two three", announcing: false)
-        #expect(silentAgain.announced == 7)
-        #expect(try await row(claimed).announced == 7)
+        #expect(silentAgain.upload.announced == 7)
+        #expect(try await row(lease).announced == 7)
     }
 
     fileprivate func advanceKeepsWhatWasAnnouncedMeanwhile() async throws {
-        let upload = try await advance(try await claim(try await start()), to: "one")
-        try await catalog.announce(3, of: upload.id)
-        let advanced = try await advance(upload, to: "one two")
-        #expect(advanced.announced == 3)
-        #expect(try await row(upload).announced == 3)
+        let lease = try await advance(try await claimNew(), to: "one")
+        try await catalog.announce(3, of: lease.id)
+        let advanced = try await advance(lease, to: "one two")
+        #expect(advanced.upload.announced == 3)
+        #expect(try await row(lease).announced == 3)
     }
 
     fileprivate func announcementsOnlyRise() async throws {
-        let upload = try await advance(try await claim(try await start()), to: "one two", announcing: true)
+        let lease = try await advance(try await claimNew(), to: "one two", announcing: true)
         // A status that was read before the advance tells the catalog after it.
-        try await catalog.announce(3, of: upload.id)
-        #expect(try await row(upload).announced == 7)
+        try await catalog.announce(3, of: lease.id)
+        #expect(try await row(lease).announced == 7)
     }
 
     fileprivate func oldClaimCannotAdvance() async throws {
-        let old = try await claim(try await start())
-        let new = try await claim(old)
+        let old = try await claimNew()
+        let new = try await catalog.lease(of: old.upload)
         for _ in 0..<2 { await expectError(.uploadSuperseded) { _ = try await advance(old, to: "old") } }
-        #expect(try await row(old) == new)
+        #expect(try await row(old) == new.upload)
         let advanced = try await advance(new, to: "new")
         await expectError(.uploadSuperseded) { _ = try await advance(old, to: "old") }
-        #expect(try await row(old) == advanced)
+        #expect(try await row(old) == advanced.upload)
     }
 
     fileprivate func advanceComparesTheOffset() async throws {
-        let claimed = try await claim(try await start())
-        let advanced = try await advance(claimed, to: "one")
-        await expectError(.uploadSuperseded) { _ = try await advance(claimed, to: "another one") }
-        #expect(try await row(claimed) == advanced)
+        let lease = try await claimNew()
+        let advanced = try await advance(lease, to: "one")
+        await expectError(.uploadSuperseded) { _ = try await advance(lease, to: "another one") }
+        #expect(try await row(lease) == advanced.upload)
     }
 
     fileprivate func completedUploadCannotAdvance() async throws {
-        let upload = try await advance(try await claim(try await start()), to: "text")
-        let file = try await complete(upload, with: "text")
-        await expectRefusal { _ = try await advance(upload, to: "text and more") }
-        let completed = try await row(upload)
-        await expectRefusal { _ = try await advance(completed, to: "text and more") }
-        #expect(try await row(upload) == completed)
+        let lease = try await advance(try await claimNew(), to: "text")
+        let file = try await complete(lease, with: "text")
+        let completed = try await row(lease)
+        await expectRefusal { _ = try await advance(lease, to: "text and more") }
+        #expect(try await row(lease) == completed)
         #expect(completed.state == .completed(file))
     }
 
     fileprivate func concurrentClaimsGetDifferentEpochs() async throws {
         let upload = try await start()
-        let claims = try await concurrently(64) { _ in try await claim(upload) }.map { try $0.get() }
-        #expect(Set(claims.map(\.epoch)).count == 64)
-        let last = try #require(claims.max { $0.epoch < $1.epoch })
-        #expect(try await row(upload) == last)
-        for claim in claims where claim.epoch != last.epoch {
-            await expectError(.uploadSuperseded) { _ = try await advance(claim, to: "old") }
+        let leases = try await concurrently(64) { _ in try await catalog.lease(of: upload) }.map { try $0.get() }
+        #expect(Set(leases.map(\.epoch)).count == 64)
+        let last = try #require(leases.max { $0.epoch < $1.epoch })
+        for lease in leases where lease.epoch != last.epoch {
+            await expectError(.uploadSuperseded) { _ = try await advance(lease, to: "old") }
         }
-        #expect(try await row(upload) == last)
+        #expect(try await row(upload) == last.upload)
         #expect(try await advance(last, to: "new").offset == 3)
     }
 
     fileprivate func concurrentAdvancesOfOneClaimHaveOneWinner() async throws {
-        let claimed = try await claim(try await start())
+        let lease = try await claimNew()
         let results = await concurrently(16) { number in
-            try await advance(claimed, to: String(repeating: "x", count: number + 1))
+            try await advance(lease, to: String(repeating: "x", count: number + 1))
         }
         let winners = results.compactMap { try? $0.get() }
         #expect(winners.count == 1)
-        #expect(try await row(claimed) == winners.first)
+        #expect(try await row(lease) == winners.first?.upload)
     }
 }

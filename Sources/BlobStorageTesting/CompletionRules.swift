@@ -68,31 +68,27 @@ public enum CompletionRule: String, CaseIterable, Sendable {
 }
 
 extension CatalogTrial {
-    private func claimNew(_ name: String? = "report.pdf", isTemporary: Bool = false) async throws -> Upload {
-        try await claim(try await start(name, isTemporary: isTemporary))
-    }
-
     fileprivate func completeRecordsTheFile() async throws {
-        let upload = try await claim(try await start("report.pdf", path: "2026/may/تقرير.pdf"))
+        let lease = try await claimNew("report.pdf", path: "2026/may/تقرير.pdf")
         clock.advance(by: .milliseconds(125))
-        let file = try await complete(upload, with: "text")
+        let file = try await complete(lease, with: "text")
         let expected = File(
             id: file.id, digest: BlobDigest(ofText: "text"), owner: .ann, name: FileName(trusted: "report.pdf"),
-            size: 4, isTemporary: false, path: RelativePath(trusted: "2026/may/تقرير.pdf"), created: clock.now,
+            size: 4, path: RelativePath(trusted: "2026/may/تقرير.pdf"), created: clock.now,
             expires: nil
         )
         #expect(file == expected)
-        // A lost answer is repeated from the upload's row.
-        #expect(try await row(upload).state == .completed(expected))
+        // A lost answer is repeated from the lease's row.
+        #expect(try await row(lease).state == .completed(expected))
         #expect(try await catalog.file(file.id) == expected)
         #expect(try await catalog.files(FileQuery()) == FilePage(count: 1, items: [expected]))
     }
 
     fileprivate func completeMakesTheBlobLive() async throws {
         let digest = BlobDigest(ofText: "text")
-        let upload = try await advance(try await claimNew(), to: "text")
+        let lease = try await advance(try await claimNew(), to: "text")
         #expect(try await catalog.blob(digest) == nil)
-        let file = try await complete(upload, with: "text")
+        let file = try await complete(lease, with: "text")
         #expect(try await catalog.blob(digest) == Blob(digest: digest, size: 4, name: file.name, expires: nil))
         #expect(try await catalog.dyingBlobs(for: .zero, limit: 10) == [])
     }
@@ -119,51 +115,51 @@ extension CatalogTrial {
     }
 
     fileprivate func completeTakesBytesPastTheOffset() async throws {
-        let upload = try await advance(try await claimNew(), to: "text")
-        let file = try await complete(upload, with: "text and more")
+        let lease = try await advance(try await claimNew(), to: "text")
+        let file = try await complete(lease, with: "text and more")
         #expect(file.size == 13)
         #expect(file.digest == BlobDigest(ofText: "text and more"))
         #expect(try await catalog.blob(file.digest)?.size == 13)
     }
 
     private func expectToTell(
-        _ file: File, _ upload: Upload, sourceLocation: SourceLocation = #_sourceLocation
+        _ file: File, _ lease: Lease, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        #expect(try await catalog.upload(upload.id)?.state == .completed(file), sourceLocation: sourceLocation)
-        #expect(try await claim(upload).state == .completed(file), sourceLocation: sourceLocation)
+        #expect(try await catalog.upload(lease.id)?.state == .completed(file), sourceLocation: sourceLocation)
+        #expect(try await catalog.claim(lease.id, of: .ann) == .completed(file), sourceLocation: sourceLocation)
     }
 
     fileprivate func completedUploadTellsItsFileUntilItExpires() async throws {
-        let upload = try await claim(try await start(lifetime: .seconds(60)))
-        let file = try await complete(upload, with: "text")
-        try await expectToTell(file, upload)
+        let lease = try await claimNew(lifetime: .seconds(60))
+        let file = try await complete(lease, with: "text")
+        try await expectToTell(file, lease)
         // Completing puts the expiry off to an hour from then.
         clock.advance(by: .seconds(3599))
         #expect(try await catalog.removeExpired(limit: 10).uploads == [])
-        try await expectToTell(file, upload)
+        try await expectToTell(file, lease)
         clock.advance(by: .seconds(1))
-        #expect(try await catalog.upload(upload.id) == nil)
-        await expectError(.uploadUnknown) { _ = try await claim(upload) }
-        #expect(try await catalog.removeExpired(limit: 10).uploads == [upload.id])
+        #expect(try await catalog.upload(lease.id) == nil)
+        await expectError(.uploadUnknown) { _ = try await catalog.lease(of: lease.upload) }
+        #expect(try await catalog.removeExpired(limit: 10).uploads == [lease.id])
         #expect(try await catalog.file(file.id) == file)
     }
 
     fileprivate func tellsItsFileAfterItWasDestroyed() async throws {
-        let upload = try await claimNew()
-        let file = try await complete(upload, with: "text")
+        let lease = try await claimNew()
+        let file = try await complete(lease, with: "text")
         try await catalog.destroyFile(file.id, of: .ann)
-        try await expectToTell(file, upload)
+        try await expectToTell(file, lease)
         #expect(try await catalog.removeBlob(file.digest, dyingFor: .zero))
-        try await expectToTell(file, upload)
+        try await expectToTell(file, lease)
     }
 
     fileprivate func tellsItsFileAfterItExpired() async throws {
-        let upload = try await claimNew(isTemporary: true)
-        let file = try await complete(upload, with: "text", lifetime: .seconds(60))
+        let lease = try await claimNew(isTemporary: true)
+        let file = try await complete(lease, with: "text", lifetime: .seconds(60))
         clock.advance(by: .seconds(60))
-        try await expectToTell(file, upload)
+        try await expectToTell(file, lease)
         #expect(try await catalog.removeExpired(limit: 10).uploads == [])
-        try await expectToTell(file, upload)
+        try await expectToTell(file, lease)
     }
 
     /// Expects that nothing was completed.
@@ -175,9 +171,9 @@ extension CatalogTrial {
 
     fileprivate func oldClaimCannotComplete() async throws {
         let old = try await claimNew()
-        let new = try await claim(old)
+        let new = try await catalog.lease(of: old.upload)
         await expectError(.uploadSuperseded) { _ = try await complete(old, with: "text") }
-        #expect(try await row(old) == new)
+        #expect(try await row(old) == new.upload)
         try await expectNoFile()
         _ = try await complete(new, with: "text")
     }
@@ -186,39 +182,38 @@ extension CatalogTrial {
         let claimed = try await claimNew()
         let advanced = try await advance(claimed, to: "te")
         await expectError(.uploadSuperseded) { _ = try await complete(claimed, with: "text") }
-        #expect(try await row(claimed) == advanced)
+        #expect(try await row(claimed) == advanced.upload)
         try await expectNoFile()
         _ = try await complete(advanced, with: "text")
     }
 
     fileprivate func completeHappensOnce() async throws {
-        let upload = try await claimNew()
-        let file = try await complete(upload, with: "text")
-        let completed = try await row(upload)
-        await expectRefusal { _ = try await complete(upload, with: "text") }
-        await expectRefusal { _ = try await complete(completed, with: "text") }
-        #expect(try await row(upload) == completed)
+        let lease = try await claimNew()
+        let file = try await complete(lease, with: "text")
+        let completed = try await row(lease)
+        await expectRefusal { _ = try await complete(lease, with: "text") }
+        #expect(try await row(lease) == completed)
         #expect(try await catalog.files(FileQuery()) == FilePage(count: 1, items: [file]))
     }
 
     fileprivate func concurrentCompletesHaveOneWinner() async throws {
-        let upload = try await claimNew()
-        let results = await concurrently(32) { number in try await complete(upload, with: "text \(number)") }
+        let lease = try await claimNew()
+        let results = await concurrently(32) { number in try await complete(lease, with: "text \(number)") }
         let winners = results.compactMap { try? $0.get() }
         #expect(winners.count == 1)
         #expect(try await catalog.files(FileQuery()).items == winners)
-        #expect(try await row(upload).state == winners.first.map(Upload.State.completed))
+        #expect(try await row(lease).state == winners.first.map(Upload.State.completed))
         #expect(try await catalog.statistics().blobs == 1)
     }
 
     fileprivate func concurrentAdvanceAndCompleteHaveOneWinner() async throws {
         for _ in 0..<8 {
-            let upload = try await claimNew()
+            let lease = try await claimNew()
             let results = await concurrently(2) { number in
                 if number == 0 {
-                    _ = try await advance(upload, to: "te")
+                    _ = try await advance(lease, to: "te")
                 } else {
-                    _ = try await complete(upload, with: "text")
+                    _ = try await complete(lease, with: "text")
                 }
             }
             #expect(results.count(where: \.isSuccess) == 1)

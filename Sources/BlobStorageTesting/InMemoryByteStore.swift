@@ -59,18 +59,18 @@ public final class InMemoryByteStore: ByteStore {
         return InMemoryByteStore(state, capacity: capacity)
     }
 
-    public func writer(for upload: Upload, expecting: Int64?) throws(BlobError) -> any UploadWriter {
+    public func writer(for lease: Lease, expecting: Int64?) throws(BlobError) -> any UploadWriter {
         try state.withLock { state throws(BlobError) in
-            var held = state.uploads[upload.id] ?? HeldUpload()
-            guard let offset = Int(exactly: upload.offset), offset <= held.bytes.count else {
+            var held = state.uploads[lease.id] ?? HeldUpload()
+            guard let offset = Int(exactly: lease.offset), offset <= held.bytes.count else {
                 throw BlobError(.uploadFailed, "Bytes of this upload are lost.")
             }
             held.bytes.removeLast(held.bytes.count - offset)
             held.durableCount = min(held.durableCount, offset)
-            state.uploads[upload.id] = held
+            state.uploads[lease.id] = held
             if let expecting, let capacity, expecting > Int64(capacity - state.byteCount) { throw .full }
         }
-        return InMemoryUploadWriter(upload, store: self)
+        return InMemoryUploadWriter(lease.upload, store: self)
     }
 
     public func open(_ digest: BlobDigest) throws(BlobError) -> BlobContent {
@@ -143,12 +143,12 @@ public final class InMemoryByteStore: ByteStore {
 private final class InMemoryUploadWriter: UploadWriter {
     private let id: UploadID
     private let store: InMemoryByteStore
-    private let taken: Mutex<UploadProgress>
+    private let digest: Mutex<RunningDigest>
 
     init(_ upload: Upload, store: InMemoryByteStore) {
         id = upload.id
         self.store = store
-        taken = Mutex(UploadProgress(offset: upload.offset, digest: upload.digest))
+        digest = Mutex(upload.digest)
     }
 
     func write(_ buffers: [ByteBuffer]) throws(BlobError) {
@@ -157,21 +157,16 @@ private final class InMemoryUploadWriter: UploadWriter {
                 guard state.byteCount + buffer.readableBytes <= store.capacity ?? .max else { throw .full }
                 held.bytes.append(contentsOf: buffer.readableBytesView)
             }
-            taken.withLock { taken in
-                buffer.withUnsafeReadableBytes { taken.digest.update($0) }
-                taken.offset += Int64(buffer.readableBytes)
-            }
+            digest.withLock { digest in buffer.withUnsafeReadableBytes { digest.update($0) } }
         }
     }
 
-    func flush() throws(BlobError) -> UploadProgress {
+    func flush() throws(BlobError) -> DurableBytes {
         try change { _, held in held.durableCount = held.bytes.count }
-        return progress()
+        return DurableBytes(taken())
     }
 
-    func progress() -> UploadProgress {
-        taken.withLock { $0 }
-    }
+    func taken() -> RunningDigest { digest.withLock { $0 } }
 
     func publish(as digest: BlobDigest) throws(BlobError) {
         try change { state, held in

@@ -1,7 +1,7 @@
 // The model of a catalog: the shortest readable answer to "what should happen?".
 
 public import BlobCore
-public import BlobStorage
+@_spi(Catalogs) public import BlobStorage
 public import struct Foundation.Date
 private import Synchronization
 
@@ -11,12 +11,17 @@ private import Synchronization
 public final class InMemoryCatalog: Catalog {
     fileprivate struct Rows {
         var secret = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
-        var uploads: [UploadID: Upload] = [:]
+        var uploads: [UploadID: UploadRow] = [:]
         var files: [FileID: File] = [:]
         var blobs: [BlobDigest: BlobRow] = [:]
         var tokens: [BlobDigest: AccessToken] = [:]
         /// Kept apart from the files, so that the identity of a destroyed file is not given away again.
         var lastFileID: FileID?
+    }
+
+    fileprivate struct UploadRow {
+        var upload: Upload
+        var epoch: Int64 = 0
     }
 
     fileprivate struct BlobRow {
@@ -60,109 +65,111 @@ public final class InMemoryCatalog: Catalog {
 // MARK: Uploads
 
 extension InMemoryCatalog.Rows {
-    fileprivate func upload(_ id: UploadID, at now: Date) throws(BlobError) -> Upload {
-        guard let upload = uploads[id], upload.expires > now else {
-            throw .uploadUnknown
-        }
-        return upload
+    fileprivate func row(_ id: UploadID, at now: Date) throws(BlobError) -> InMemoryCatalog.UploadRow {
+        guard let row = uploads[id], row.upload.expires > now else { throw .uploadUnknown }
+        return row
     }
 
-    fileprivate func upload(_ id: UploadID, of owner: Subject, at now: Date) throws(BlobError) -> Upload {
-        let upload = try upload(id, at: now)
-        guard upload.owner == owner else { throw .uploadUnknown }
-        return upload
+    fileprivate func row(
+        _ id: UploadID, of owner: Subject, at now: Date
+    ) throws(BlobError) -> InMemoryCatalog.UploadRow {
+        let row = try row(id, at: now)
+        guard row.upload.owner == owner else { throw .uploadUnknown }
+        return row
     }
 
-    /// The row of an upload that the holder of `claimed` may still write to.
-    fileprivate func upload(as claimed: Upload, at now: Date) throws(BlobError) -> Upload {
-        let upload = try upload(claimed.id, at: now)
-        guard upload.state == .open, upload.epoch == claimed.epoch, upload.offset == claimed.offset else {
+    /// The row of an upload that the holder of a lease may still write to.
+    fileprivate func row(of lease: Lease, at now: Date) throws(BlobError) -> InMemoryCatalog.UploadRow {
+        let row = try row(lease.id, at: now)
+        guard row.upload.state == .open, row.epoch == lease.epoch, row.upload.offset == lease.offset else {
             throw .uploadSuperseded
         }
-        return upload
+        return row
     }
+
+    fileprivate var openUploads: [Upload] { uploads.values.map(\.upload).filter { $0.state == .open } }
 }
 
 extension InMemoryCatalog {
     public func create(_ upload: Upload, openUploadLimit limit: Int) throws(BlobError) {
         try transaction { rows, _ throws(BlobError) in
-            let open = rows.uploads.values.count { $0.owner == upload.owner && $0.state == .open }
+            let open = rows.openUploads.count { $0.owner == upload.owner }
             guard open < limit else { throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.") }
-            rows.uploads[upload.id] = upload
+            rows.uploads[upload.id] = UploadRow(upload: upload)
         }
     }
 
     public func upload(_ id: UploadID) throws(BlobError) -> Upload? {
-        try transaction { rows, now in try? rows.upload(id, at: now) }
+        try transaction { rows, now in try? rows.row(id, at: now).upload }
     }
 
     public func openUploads(after id: UploadID?, limit: Int) throws(BlobError) -> [Upload] {
         try transaction { rows, now in
-            let open = rows.uploads.values.filter { upload in
-                upload.state == .open && upload.expires > now && (id.map { "\($0)" < "\(upload.id)" } ?? true)
+            let open = rows.openUploads.filter { upload in
+                upload.expires > now && (id.map { "\($0)" < "\(upload.id)" } ?? true)
             }
             return Array(open.sorted { "\($0.id)" < "\($1.id)" }.prefix(limit))
         }
     }
 
-    public func claim(_ id: UploadID, of owner: Subject) throws(BlobError) -> Upload {
+    public func claim(_ id: UploadID, of owner: Subject) throws(BlobError) -> Claimed {
         try transaction { rows, now throws(BlobError) in
-            var upload = try rows.upload(id, of: owner, at: now)
-            switch upload.state {
+            var row = try rows.row(id, of: owner, at: now)
+            switch row.upload.state {
             case .failed: throw .uploadFailed
-            case .completed: break
-            case .open: upload.epoch += 1
+            case .completed(let file): return .completed(file)
+            case .open:
+                row.epoch += 1
+                rows.uploads[id] = row
+                return .open(Lease(to: row.upload, epoch: row.epoch))
             }
-            rows.uploads[id] = upload
-            return upload
         }
     }
 
     public func advance(
-        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
-    ) throws(BlobError) -> Upload {
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+    ) throws(BlobError) -> Lease {
         try transaction { rows, now throws(BlobError) in
-            var row = try rows.upload(as: upload, at: now)
-            row.offset = progress.offset
-            row.digest = progress.digest
-            row.expires = expires
-            if announcing { row.announced = progress.offset }
-            rows.uploads[row.id] = row
-            return row
+            let row = try rows.row(of: lease, at: now)
+            let advanced = lease.advanced(
+                to: digest, expires: expires, announced: announcing ? digest.count : row.upload.announced
+            )
+            rows.uploads[lease.id]?.upload = advanced.upload
+            return advanced
         }
     }
 
     public func announce(_ offset: Int64, of id: UploadID) throws(BlobError) {
         try transaction { rows, _ in
-            if let announced = rows.uploads[id]?.announced { rows.uploads[id]?.announced = max(announced, offset) }
+            guard let upload = rows.uploads[id]?.upload else { return }
+            rows.uploads[id]?.upload.announced = max(upload.announced, offset)
         }
     }
 
-    public func fail(_ id: UploadID, epoch: Int64) throws(BlobError) {
+    public func fail(_ lease: Lease) throws(BlobError) {
         try transaction { rows, _ in
-            guard let upload = rows.uploads[id], upload.state == .open, upload.epoch <= epoch else { return }
-            rows.uploads[id]?.state = .failed
+            guard let row = rows.uploads[lease.id], row.upload.state == .open, row.epoch <= lease.epoch else { return }
+            rows.uploads[lease.id]?.upload.state = .failed
         }
     }
 
     public func complete(
-        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
     ) throws(BlobError) -> File {
         try transaction { rows, now throws(BlobError) in
-            var row = try rows.upload(as: upload, at: now)
-            let digest = progress.digest.digest
+            var upload = try rows.row(of: lease, at: now).upload
+            let blob = digest.digest
             let file = File(
-                id: FileID(at: now, after: rows.lastFileID), digest: digest, owner: row.owner,
-                name: row.name ?? FileName(digest), size: progress.offset, isTemporary: row.isTemporary, path: row.path,
-                created: now, expires: fileExpires
+                id: FileID(at: now, after: rows.lastFileID), digest: blob, owner: upload.owner,
+                name: upload.name ?? FileName(blob), size: digest.count, path: upload.path, created: now,
+                expires: fileExpires
             )
-            row.offset = progress.offset
-            row.digest = progress.digest
-            row.expires = expires
-            row.state = .completed(file)
-            rows.uploads[row.id] = row
+            upload.digest = digest
+            upload.expires = expires
+            upload.state = .completed(file)
+            rows.uploads[upload.id]?.upload = upload
             rows.files[file.id] = file
-            rows.blobs[digest] = BlobRow(size: file.size, dyingSince: nil)
+            rows.blobs[blob] = BlobRow(size: file.size, dyingSince: nil)
             rows.lastFileID = file.id
             return file
         }
@@ -170,7 +177,7 @@ extension InMemoryCatalog {
 
     public func destroy(_ id: UploadID, of owner: Subject) throws(BlobError) {
         try transaction { rows, now throws(BlobError) in
-            if case .completed = try rows.upload(id, of: owner, at: now).state { throw .uploadUnknown }
+            if case .completed = try rows.row(id, of: owner, at: now).upload.state { throw .uploadUnknown }
             rows.uploads[id] = nil
         }
     }
@@ -242,7 +249,7 @@ extension InMemoryCatalog {
 
     public func removeExpired(limit: Int) throws(BlobError) -> ExpiredRows {
         try transaction { rows, now in
-            let uploads = rows.uploads.values.filter { $0.expires <= now }.prefix(limit).map(\.id)
+            let uploads = rows.uploads.values.map(\.upload).filter { $0.expires <= now }.prefix(limit).map(\.id)
             for id in uploads { rows.uploads[id] = nil }
             let live = Set(rows.liveFiles(at: now).map(\.id))
             let files = rows.files.values.filter { !live.contains($0.id) }.prefix(limit)
@@ -354,7 +361,7 @@ extension InMemoryCatalog {
     public func usage(of subject: Subject) throws(BlobError) -> Usage {
         try transaction { rows, _ in
             let files = rows.files.values.filter { $0.owner == subject }
-            let uploads = rows.uploads.values.filter { $0.owner == subject && $0.state == .open }
+            let uploads = rows.openUploads.filter { $0.owner == subject }
             return Usage(
                 bytes: files.map(\.size).reduce(0, +) + uploads.map(\.offset).reduce(0, +),
                 openUploads: Int64(uploads.count)
@@ -365,7 +372,7 @@ extension InMemoryCatalog {
     public func statistics() throws(BlobError) -> Statistics {
         try transaction { rows, _ in
             Statistics(
-                openUploads: Int64(rows.uploads.values.count { $0.state == .open }),
+                openUploads: Int64(rows.openUploads.count),
                 blobs: Int64(rows.blobs.count),
                 files: Int64(rows.files.count),
                 blobBytes: rows.blobs.values.map(\.size).reduce(0, +)

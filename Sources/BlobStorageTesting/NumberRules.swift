@@ -57,14 +57,14 @@ extension CatalogTrial {
     }
 
     fileprivate func usageFollowsAnUpload() async throws {
-        var upload = try await start(lifetime: .seconds(60))
+        let upload = try await start(lifetime: .seconds(60))
         try await expect(Usage(openUploads: 1), Statistics(openUploads: 1))
-        upload = try await claim(upload)
-        upload = try await advance(upload, to: "01234")
+        var lease = try await catalog.lease(of: upload)
+        lease = try await advance(lease, to: "01234")
         try await expect(Usage(bytes: 5, openUploads: 1), Statistics(openUploads: 1))
-        upload = try await advance(upload, to: "0123456789")
+        lease = try await advance(lease, to: "0123456789")
         try await expect(Usage(bytes: 10, openUploads: 1), Statistics(openUploads: 1))
-        let file = try await complete(upload, with: "0123456789ab")
+        let file = try await complete(lease, with: "0123456789ab")
         try await expect(Usage(bytes: 12), Statistics(blobs: 1, files: 1, blobBytes: 12))
         try await catalog.destroyFile(file.id, of: .ann)
         try await expect(Usage(), Statistics(blobs: 1, files: 0, blobBytes: 12))
@@ -76,26 +76,26 @@ extension CatalogTrial {
     }
 
     fileprivate func endedUploadUsesNothing() async throws {
-        let destroyed = try await advance(try await claim(try await start()), to: "text")
-        try await catalog.destroy(destroyed.id, of: destroyed.owner)
+        let destroyed = try await advance(try await claimNew(), to: "text")
+        try await catalog.destroy(destroyed.id, of: .ann)
         try await expect(Usage(), Statistics())
-        let failed = try await advance(try await claim(try await start()), to: "text")
-        try await catalog.fail(failed.id, epoch: .max)
+        let failed = try await advance(try await claimNew(), to: "text")
+        try await catalog.fail(failed)
         try await expect(Usage(), Statistics())
-        try await catalog.fail(failed.id, epoch: .max)
-        try await catalog.destroy(failed.id, of: failed.owner)
+        try await catalog.fail(failed)
+        try await catalog.destroy(failed.id, of: .ann)
         try await expect(Usage(), Statistics())
     }
 
     fileprivate func refusedCallChangesNothing() async throws {
-        let old = try await claim(try await start())
-        let upload = try await advance(try await claim(old), to: "text")
+        let old = try await claimNew()
+        let lease = try await advance(try await catalog.lease(of: old.upload), to: "text")
         let (usage, statistics) = (Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1))
         try await expect(usage, statistics)
         await expectRefusal { _ = try await advance(old, to: "another text") }
         await expectRefusal { _ = try await complete(old, with: "another text") }
         await expectError(.fileUnknown) { try await catalog.destroyFile(FileID(at: clock.now, after: nil), of: nil) }
-        await expectError(.tooManyUploads) { try await catalog.create(upload, openUploadLimit: 1) }
+        await expectError(.tooManyUploads) { try await catalog.create(lease.upload, openUploadLimit: 1) }
         try await expect(usage, statistics)
     }
 
@@ -113,7 +113,7 @@ extension CatalogTrial {
 
     fileprivate func usageIsPerSubject() async throws {
         _ = try await add("text", owner: .bob)
-        let upload = try await claim(try await start(owner: .bob))
+        let upload = try await claimNew(owner: .bob)
         _ = try await advance(upload, to: "more text")
         try await expect(Usage(), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4))
         #expect(try await catalog.usage(of: .bob) == Usage(bytes: 13, openUploads: 1))
@@ -121,7 +121,7 @@ extension CatalogTrial {
 
     fileprivate func expiredRowsCountUntilRemoved() async throws {
         _ = try await add("text", lifetime: .seconds(60))
-        _ = try await claim(try await start(lifetime: .seconds(60)))
+        _ = try await claimNew(lifetime: .seconds(60))
         clock.advance(by: .seconds(60))
         try await expect(
             Usage(bytes: 4, openUploads: 1), Statistics(openUploads: 1, blobs: 1, files: 1, blobBytes: 4)
@@ -141,18 +141,18 @@ extension CatalogTrial {
 
     fileprivate func largeNumbersAreExact() async throws {
         let size: Int64 = 1 << 50 + 1
-        let upload = try await claim(try await start())
+        let lease = try await claimNew()
         // The state of a digest: eight words, the number of bytes, and the one byte past the last whole block.
         let state = [UInt8](repeating: 7, count: 32) + withUnsafeBytes(of: size.bigEndian, Array.init) + [7]
-        let progress = UploadProgress(offset: size, digest: try #require(RunningDigest(encoded: state)))
+        let digest = try #require(RunningDigest(encoded: state))
         let advanced = try await catalog.advance(
-            upload, to: progress, expires: clock.time(in: .seconds(60)), announcing: true
+            lease, to: digest, expires: clock.time(in: .seconds(60)), announcing: true
         )
-        #expect((advanced.offset, advanced.announced) == (size, size))
-        #expect(try await row(upload) == advanced)
+        #expect((advanced.offset, advanced.upload.announced) == (size, size))
+        #expect(try await row(lease) == advanced.upload)
         try await expect(Usage(bytes: size, openUploads: 1), Statistics(openUploads: 1))
         let file = try await catalog.complete(
-            advanced, with: progress, expires: clock.time(in: .seconds(60)), fileExpires: nil
+            advanced, with: digest, expires: clock.time(in: .seconds(60)), fileExpires: nil
         )
         #expect(try await catalog.file(file.id)?.size == size)
         try await expect(Usage(bytes: size), Statistics(blobs: 1, files: 1, blobBytes: size))
@@ -162,7 +162,7 @@ extension CatalogTrial {
         let results = await concurrently(48) { number in
             switch number % 3 {
             case 0: _ = try await add("text \(number)")
-            case 1: _ = try await advance(try await claim(try await start()), to: "text")
+            case 1: _ = try await advance(try await claimNew(), to: "text")
             default: try await catalog.destroyFile(try await add("more text \(number)").id, of: .ann)
             }
         }

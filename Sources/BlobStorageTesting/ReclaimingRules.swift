@@ -72,9 +72,9 @@ extension CatalogTrial {
 
     fileprivate func expiredUploadsAreRemovedOnce() async throws {
         let open = try await start(lifetime: .seconds(3600))
-        let failed = try await start(lifetime: .seconds(3600))
-        try await catalog.fail(failed.id, epoch: .max)
-        let completed = try await claim(try await start(lifetime: .seconds(3600)))
+        let failed = try await claimNew()
+        try await catalog.fail(failed)
+        let completed = try await claimNew()
         let file = try await complete(completed, with: "text")
         let kept = try await start(lifetime: .seconds(3601))
         clock.advance(by: .seconds(3600))

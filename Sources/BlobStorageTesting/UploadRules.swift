@@ -80,7 +80,7 @@ extension CatalogTrial {
             let upload = try await start(text)
             let name = try #require(try await row(upload).name)
             #expect(Array(name.text.utf8) == Array(text.utf8))
-            let file = try await complete(try await claim(upload), with: text)
+            let file = try await complete(try await catalog.lease(of: upload), with: text)
             let found = try #require(try await catalog.file(file.id))
             #expect(Array(found.name.text.utf8) == Array(text.utf8))
         }
@@ -96,21 +96,24 @@ extension CatalogTrial {
     }
 
     fileprivate func expiredUploadIsUnknown() async throws {
-        let upload = try await start(lifetime: .seconds(60))
-        let claimed = try await claim(upload)
+        let lease = try await claimNew(lifetime: .seconds(60))
         clock.advance(by: .seconds(60))
-        #expect(try await catalog.upload(upload.id) == nil)
-        await expectUnknown(claimed)
+        #expect(try await catalog.upload(lease.id) == nil)
+        await expectUnknown(lease)
         _ = try await catalog.removeExpired(limit: 10)
-        #expect(try await catalog.upload(upload.id) == nil)
-        await expectUnknown(claimed)
+        #expect(try await catalog.upload(lease.id) == nil)
+        await expectUnknown(lease)
         #expect(try await catalog.statistics() == Statistics())
     }
 
+    private func expectUnknown(_ lease: Lease, sourceLocation here: SourceLocation = #_sourceLocation) async {
+        await expectUnknown(lease.upload, sourceLocation: here)
+        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await advance(lease, to: "text") }
+        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await complete(lease, with: "text") }
+    }
+
     private func expectUnknown(_ upload: Upload, sourceLocation here: SourceLocation = #_sourceLocation) async {
-        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await claim(upload) }
-        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await advance(upload, to: "text") }
-        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await complete(upload, with: "text") }
+        await expectError(.uploadUnknown, sourceLocation: here) { _ = try await catalog.lease(of: upload) }
         await expectError(.uploadUnknown, sourceLocation: here) {
             try await catalog.destroy(upload.id, of: upload.owner)
         }
@@ -151,8 +154,8 @@ extension CatalogTrial {
 
     fileprivate func limitCountsOpenUploadsOnly() async throws {
         let completed = try await start()
-        _ = try await complete(try await claim(completed), with: "text")
-        try await catalog.fail(try await start().id, epoch: .max)
+        _ = try await complete(try await catalog.lease(of: completed), with: "text")
+        try await catalog.fail(try await claimNew())
         try await catalog.destroy(try await start().id, of: .ann)
         _ = try await start(lifetime: .seconds(1))
         clock.advance(by: .seconds(2))
@@ -168,7 +171,7 @@ extension CatalogTrial {
     }
 
     fileprivate func announcingRecordsTheOffset() async throws {
-        let upload = try await advance(try await claim(try await start()), to: "0123456789")
+        let upload = try await advance(try await claimNew(), to: "0123456789").upload
         #expect(try await row(upload).announced == 0)
         try await catalog.announce(10, of: upload.id)
         var expected = upload
@@ -183,58 +186,58 @@ extension CatalogTrial {
     }
 
     fileprivate func failedUploadIsOver() async throws {
-        let claimed = try await claim(try await start())
-        let upload = try await advance(claimed, to: "text")
-        try await catalog.fail(upload.id, epoch: .max)
-        #expect(try await row(upload).state == .failed)
-        await expectError(.uploadFailed) { _ = try await claim(upload) }
-        await expectRefusal { _ = try await advance(upload, to: "text and more") }
-        await expectRefusal { _ = try await complete(upload, with: "text") }
-        try await catalog.fail(upload.id, epoch: .max)
-        #expect(try await row(upload).state == .failed)
+        let lease = try await advance(try await claimNew(), to: "text")
+        try await catalog.fail(lease)
+        #expect(try await row(lease).state == .failed)
+        await expectError(.uploadFailed) { _ = try await catalog.lease(of: lease.upload) }
+        await expectRefusal { _ = try await advance(lease, to: "text and more") }
+        await expectRefusal { _ = try await complete(lease, with: "text") }
+        try await catalog.fail(lease)
+        #expect(try await row(lease).state == .failed)
         #expect(try await catalog.statistics() == Statistics())
     }
 
     fileprivate func failingWhatIsNotOpenHasNoEffect() async throws {
-        let unknown = UploadID()
-        try await catalog.fail(unknown, epoch: .max)
-        #expect(try await catalog.upload(unknown) == nil)
-        let upload = try await claim(try await start())
-        let file = try await complete(upload, with: "text")
-        try await catalog.fail(upload.id, epoch: .max)
-        #expect(try await row(upload).state == .completed(file))
+        let destroyed = try await claimNew()
+        try await catalog.destroy(destroyed.id, of: .ann)
+        try await catalog.fail(destroyed)
+        #expect(try await catalog.upload(destroyed.id) == nil)
+        let lease = try await claimNew()
+        let file = try await complete(lease, with: "text")
+        try await catalog.fail(lease)
+        #expect(try await row(lease).state == .completed(file))
         #expect(try await catalog.file(file.id) == file)
     }
 
     fileprivate func failingWhatWasClaimedAgainHasNoEffect() async throws {
-        let overtaken = try await claim(try await start())
-        let claimed = try await claim(overtaken)
-        try await catalog.fail(overtaken.id, epoch: overtaken.epoch)
-        #expect(try await row(claimed) == claimed)
-        try await catalog.fail(claimed.id, epoch: claimed.epoch)
-        #expect(try await row(claimed).state == .failed)
+        let overtaken = try await claimNew()
+        let lease = try await catalog.lease(of: overtaken.upload)
+        try await catalog.fail(overtaken)
+        #expect(try await row(lease) == lease.upload)
+        try await catalog.fail(lease)
+        #expect(try await row(lease).state == .failed)
     }
 
     fileprivate func destroyedUploadIsUnknown() async throws {
-        let (upload, other) = (try await start(), try await start())
-        try await catalog.destroy(upload.id, of: upload.owner)
-        #expect(try await catalog.upload(upload.id) == nil)
-        await expectUnknown(upload)
+        let (lease, other) = (try await claimNew(), try await start())
+        try await catalog.destroy(lease.id, of: .ann)
+        #expect(try await catalog.upload(lease.id) == nil)
+        await expectUnknown(lease)
         #expect(try await row(other) == other)
     }
 
     fileprivate func failedUploadCanBeDestroyed() async throws {
-        let upload = try await start()
-        try await catalog.fail(upload.id, epoch: .max)
-        try await catalog.destroy(upload.id, of: upload.owner)
-        #expect(try await catalog.upload(upload.id) == nil)
+        let lease = try await claimNew()
+        try await catalog.fail(lease)
+        try await catalog.destroy(lease.id, of: .ann)
+        #expect(try await catalog.upload(lease.id) == nil)
     }
 
     fileprivate func completedUploadCannotBeDestroyed() async throws {
-        let upload = try await claim(try await start())
-        let file = try await complete(upload, with: "text")
-        await expectError(.uploadUnknown) { try await catalog.destroy(upload.id, of: upload.owner) }
-        #expect(try await row(upload).state == .completed(file))
+        let lease = try await claimNew()
+        let file = try await complete(lease, with: "text")
+        await expectError(.uploadUnknown) { try await catalog.destroy(lease.id, of: .ann) }
+        #expect(try await row(lease).state == .completed(file))
         #expect(try await catalog.file(file.id) == file)
     }
 }

@@ -124,7 +124,7 @@ extension CatalogTrial {
         var open: Set<UploadID> = []
         for _ in 0..<7 { open.insert(try await start().id) }
         _ = try await add("completed")
-        try await catalog.fail(try await start().id, epoch: .max)
+        try await catalog.fail(try await claimNew())
         _ = try await start(lifetime: .seconds(1))
         clock.advance(by: .seconds(1))
         var (found, last): ([UploadID], UploadID?) = ([], nil)
@@ -142,8 +142,8 @@ extension CatalogTrial {
     fileprivate func nothingIsWrongWithoutDamage() async throws {
         let file = try await add("text", lifetime: .seconds(10))
         _ = try await add("text", owner: .bob)
-        _ = try await advance(try await claim(try await start()), to: "more")
-        try await catalog.fail(try await start().id, epoch: .max)
+        _ = try await advance(try await claimNew(), to: "more")
+        try await catalog.fail(try await claimNew())
         try await catalog.destroyFile(file.id, of: nil)
         #expect(try await catalog.faults() == [])
     }

@@ -58,13 +58,13 @@ public final class CloudByteStore: ByteStore {
         self.logger = logger
     }
 
-    public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
+    public func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         // Nothing can be written while the bucket is away: better told before the bytes come.
         if expecting != 0 { try bucketIsThere() }
         try await change(
-            "SELECT open_upload($1, $2, $3)", [.uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset)]
+            "SELECT open_upload($1, $2, $3)", [.uuid(lease.id.uuid), .integer(lease.epoch), .integer(lease.offset)]
         )
-        return CloudUploadWriter(upload: upload, store: self)
+        return CloudUploadWriter(lease: lease, store: self)
     }
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {

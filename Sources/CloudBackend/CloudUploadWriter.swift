@@ -16,30 +16,30 @@ actor CloudUploadWriter: UploadWriter {
     private let store: CloudByteStore
     private let share: PartBudget.Share
     /// As far as rows speak of it.
-    private var recorded: UploadProgress
+    private var recorded: RunningDigest
     /// As far as bytes were taken.
-    private var taken: UploadProgress
+    private var current: RunningDigest
     private var collecting: CollectedPart
     private var number = 0
     /// Sent and not yet recorded, in their order.
     private var sent: [SentSegment] = []
     /// The last of these, while more parts are to come.
     private var growing: SentSegment?
-    /// Why no more bytes can be taken, and whether the caller knows.
-    private var failure: (error: BlobError, isTold: Bool)?
+    /// Why no more bytes can be taken.
+    private var failure: BlobError?
 
     /// How long bytes may be held that are too few for a segment. It bounds what a slow sender loses with the node, and
     /// how many segments it makes: 10,000 in 28 hours.
     private static let longestCollecting = Duration.seconds(10)
 
-    init(upload: Upload, store: CloudByteStore) {
-        id = upload.id
-        epoch = upload.epoch
+    init(lease: Lease, store: CloudByteStore) {
+        id = lease.id
+        epoch = lease.epoch
         self.store = store
         share = store.budget.join()
-        recorded = UploadProgress(offset: upload.offset, digest: upload.digest)
-        taken = recorded
-        collecting = CollectedPart(at: upload.offset)
+        recorded = lease.upload.digest
+        current = recorded
+        collecting = CollectedPart(at: lease.offset)
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
@@ -48,37 +48,32 @@ actor CloudUploadWriter: UploadWriter {
                 try await makeRoom()
                 let room = share.partByteCount - collecting.byteCount
                 guard let part = buffer.readSlice(length: min(room, buffer.readableBytes)) else { break }
-                taken.digest.update(part)
-                taken.offset += Int64(part.readableBytes)
+                current.update(part)
                 collecting.append(part)
                 if part.readableBytes == room { send(closing: false) }
             }
         }
     }
 
-    func flush() async throws(BlobError) -> UploadProgress {
+    func flush() async throws(BlobError) -> DurableBytes {
         send(closing: true)
         for segment in sent { await segment.waitForEnd() }
-        try await record()
-        try tellFailure()
-        return recorded
+        return try await record()
     }
 
-    func checkpoint() async throws(BlobError) -> UploadProgress {
+    func checkpoint() async throws(BlobError) -> DurableBytes {
         if max(collecting.age, growing?.age ?? .zero) >= Self.longestCollecting { send(closing: true) }
-        try await record()
-        try tellFailure()
-        return recorded
+        return try await record()
     }
 
-    func progress() -> UploadProgress { failure == nil ? taken : recorded }
+    func taken() -> RunningDigest { failure == nil ? current : recorded }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         send(closing: true)
         for segment in sent { await segment.waitForEnd() }
         noteFailure()
         // Parts that are stored of a whole that is not are recorded by the flush that follows.
-        try tellFailure()
+        if let failure { throw failure }
         let stored = storedSegments()
         try await store.change(
             """
@@ -87,7 +82,7 @@ actor CloudUploadWriter: UploadWriter {
                 p_names => $7, p_etags => $8
             )
             """,
-            [.uuid(id.uuid), .integer(epoch), .digest(digest), .integer(taken.offset)] + Self.columns(of: stored)
+            [.uuid(id.uuid), .integer(epoch), .digest(digest), .integer(current.count)] + Self.columns(of: stored)
         )
         forget(stored.count)
     }
@@ -102,10 +97,7 @@ actor CloudUploadWriter: UploadWriter {
             _ = await first.result
             noteFailure()
         }
-        if let failure {
-            self.failure?.isTold = true
-            throw failure.error
-        }
+        if let failure { throw failure }
     }
 
     /// Sends the collected bytes, if any.
@@ -120,24 +112,24 @@ actor CloudUploadWriter: UploadWriter {
         let segment = growing ?? beginSegment()
         let leastByteCount = max(Int64(share.partByteCount), segment.start / store.steadySegments)
         let isLast = closing || segment.size + Int64(collecting.byteCount) >= leastByteCount
-        segment.add(collecting, progress: taken, isLast: isLast)
-        collecting = CollectedPart(at: taken.offset)
+        segment.add(collecting, through: current, isLast: isLast)
+        collecting = CollectedPart(at: current.count)
         growing = isLast ? nil : segment
     }
 
     private func beginSegment() -> SentSegment {
         number += 1
         let name = "\(epoch)-\(number)-\(String(UInt64.random(in: .min ... .max), radix: 16))"
-        let start = taken.offset - Int64(collecting.byteCount)
-        sent.append(SentSegment(at: start, name: name, progress: taken, of: id, to: store))
+        let start = current.count - Int64(collecting.byteCount)
+        sent.append(SentSegment(at: start, name: name, through: current, of: id, to: store))
         return sent[sent.count - 1]
     }
 
     /// Gives the segments rows that are stored with all before them.
-    private func record() async throws(BlobError) {
+    private func record() async throws(BlobError) -> DurableBytes {
         noteFailure()
         let stored = storedSegments()
-        guard !stored.isEmpty else { return }
+        guard !stored.isEmpty else { return DurableBytes(recorded, shortfall: failure) }
         try await store.database.run(
             """
             SELECT record_segments(
@@ -147,6 +139,7 @@ actor CloudUploadWriter: UploadWriter {
             [.uuid(id.uuid), .integer(epoch)] + Self.columns(of: stored), isRepeatable: true
         )
         forget(stored.count)
+        return DurableBytes(recorded, shortfall: failure)
     }
 
     /// The first segments, up to one that is still on its way or could not be stored.
@@ -161,24 +154,18 @@ actor CloudUploadWriter: UploadWriter {
 
     private func forget(_ count: Int) {
         guard count > 0 else { return }
-        recorded = sent[count - 1].progress
+        recorded = sent[count - 1].digest
         sent.removeFirst(count)
     }
 
     private func noteFailure() {
         guard failure == nil, let error = sent.lazy.compactMap(\.error).first else { return }
-        failure = (error, isTold: false)
+        failure = error
         closeGrowing()
     }
 
     private func closeGrowing() {
         growing?.close()
         growing = nil
-    }
-
-    private func tellFailure() throws(BlobError) {
-        guard let failure, !failure.isTold else { return }
-        self.failure?.isTold = true
-        throw failure.error
     }
 }

@@ -74,10 +74,10 @@ extension CloudCatalog {
     /// Makes what an upload's writer published a blob, and ends the upload. Unless a file follows, the blob goes again.
     ///
     /// - Throws: ``BlobError/Code/uploadSuperseded``.
-    public func importBlob(_ record: BlobRecord, from upload: Upload) async throws(BlobError) {
+    public func importBlob(_ record: BlobRecord, from lease: Lease) async throws(BlobError) {
         let refusal = try await database.only(
             "SELECT import_blob($1, $2, $3, $4)",
-            [.uuid(upload.id.uuid), .integer(upload.epoch), .digest(record.digest), .integer(record.size)],
+            [.uuid(lease.id.uuid), .integer(lease.epoch), .digest(record.digest), .integer(record.size)],
             isRepeatable: false
         ) { row throws(PostgresError) in try row.optionalText(0) }
         if refusal != nil { throw .uploadSuperseded }

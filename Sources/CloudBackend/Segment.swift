@@ -45,8 +45,8 @@ final class SentSegment {
     let start: Int64
     let name: String
     private(set) var size: Int64 = 0
-    /// How far the upload goes with it.
-    private(set) var progress: UploadProgress
+    /// Of the upload through its end.
+    private(set) var digest: RunningDigest
     private let key: ObjectKey
     private let store: CloudByteStore
     private let begin = ContinuousClock.now
@@ -60,9 +60,9 @@ final class SentSegment {
     /// longer than this does not count on what it sent before.
     private static let longestPause = Duration.seconds(12 * 3600)
 
-    init(at start: Int64, name: String, progress: UploadProgress, of id: UploadID, to store: CloudByteStore) {
+    init(at start: Int64, name: String, through digest: RunningDigest, of id: UploadID, to store: CloudByteStore) {
         self.start = start
-        self.progress = progress
+        self.digest = digest
         self.name = name
         self.store = store
         key = ObjectKey(upload: id.uuid, name: name)
@@ -71,10 +71,10 @@ final class SentSegment {
     var age: Duration { begin.duration(to: .now) }
 
     /// Sends more of it. All parts but the last have at least 5 MiB, as S3 wants it.
-    func add(_ part: CollectedPart, progress: UploadProgress, isLast: Bool) {
+    func add(_ part: CollectedPart, through digest: RunningDigest, isLast: Bool) {
         size += Int64(part.byteCount)
-        self.progress = progress
-        let (buffers, digest) = (part.buffers, (part.digest ?? progress.digest).digest)
+        self.digest = digest
+        let (buffers, digest) = (part.buffers, (part.digest ?? digest).digest)
         if isLast && parts.isEmpty {
             parts = [
                 Sending { [store, key] in

@@ -1,7 +1,7 @@
 // The table `uploads`.
 
 public import BlobCore
-public import BlobStorage
+@_spi(Catalogs) public import BlobStorage
 public import struct Foundation.Date
 import PostgresPool
 
@@ -54,7 +54,7 @@ enum UploadRows {
             RETURNING id
         """
 
-    /// What a function says when it refuses a change of an upload that its caller had claimed.
+    /// What a function says when it refuses a change that its caller has a lease for.
     static func refusal(_ text: String?) -> BlobError? {
         switch text {
         case nil: nil
@@ -70,7 +70,7 @@ extension CloudCatalog {
             UploadRows.create,
             [
                 .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
-                .time(upload.expires), .integer(upload.epoch), .integer(upload.offset), .integer(upload.announced),
+                .time(upload.expires), .integer(0), .integer(upload.offset), .integer(upload.announced),
                 .bytes(upload.digest.encoded), limit == .max ? .integer(nil) : .limit(limit),
                 .text(upload.path?.text),
             ],
@@ -92,52 +92,49 @@ extension CloudCatalog {
         )
     }
 
-    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload {
-        let upload = try await database.first(
-            UploadRows.claim, [.uuid(id.uuid), database.now, .text(owner.name)], as: Upload.init(row:)
+    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Claimed {
+        let row = try await database.first(
+            UploadRows.claim, [.uuid(id.uuid), database.now, .text(owner.name)], as: Claimed.init(row:)
         )
-        guard let upload else { throw .uploadUnknown }
-        if upload.state == .failed { throw .uploadFailed }
-        return upload
+        guard let row else { throw .uploadUnknown }
+        guard let claimed = row else { throw .uploadFailed }
+        return claimed
     }
 
     public func advance(
-        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
-    ) async throws(BlobError) -> Upload {
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+    ) async throws(BlobError) -> Lease {
         let (refusal, announced) = try await database.only(
             UploadRows.advance,
             [
-                .uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset), .integer(progress.offset),
-                .bytes(progress.digest.encoded), .time(expires), .flag(announcing), database.now,
+                .uuid(lease.id.uuid), .integer(lease.epoch), .integer(lease.offset), .integer(digest.count),
+                .bytes(digest.encoded), .time(expires), .flag(announcing), database.now,
             ],
             isRepeatable: false
         ) { row throws(PostgresError) in (try row.optionalText(0), try row.optionalInteger(1)) }
         if let refusal = UploadRows.refusal(refusal) { throw refusal }
-        var upload = upload
-        upload.offset = progress.offset
-        upload.digest = progress.digest
-        upload.expires = Timestamp(expires).date
-        upload.announced = announced ?? upload.announced
-        return upload
+        return lease.advanced(
+            to: digest, expires: Timestamp(expires).date, announced: announced ?? lease.upload.announced
+        )
     }
 
     public func announce(_ offset: Int64, of id: UploadID) async throws(BlobError) {
         try await database.run(UploadRows.announce, [.uuid(id.uuid), .integer(offset)], isRepeatable: true)
     }
 
-    public func fail(_ id: UploadID, epoch: Int64) async throws(BlobError) {
-        try await database.run(UploadRows.fail, [.uuid(id.uuid), .integer(epoch)], isRepeatable: true)
+    public func fail(_ lease: Lease) async throws(BlobError) {
+        try await database.run(UploadRows.fail, [.uuid(lease.id.uuid), .integer(lease.epoch)], isRepeatable: true)
     }
 
     public func complete(
-        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File {
-        let digest = progress.digest.digest
+        let (upload, blob) = (lease.upload, digest.digest)
         let result = try await database.only(
             UploadRows.complete,
             [
-                .uuid(upload.id.uuid), .integer(upload.epoch), .integer(upload.offset), .integer(progress.offset),
-                .bytes(progress.digest.encoded), .digest(digest), .time(expires), .time(fileExpires), database.now,
+                .uuid(lease.id.uuid), .integer(lease.epoch), .integer(lease.offset), .integer(digest.count),
+                .bytes(digest.encoded), .digest(blob), .time(expires), .time(fileExpires), database.now,
             ],
             isRepeatable: false
         ) { row throws(PostgresError) -> Result<(id: FileID, created: Date), BlobError> in
@@ -147,9 +144,8 @@ extension CloudCatalog {
         }
         let (id, created) = try result.get()
         return File(
-            id: id, digest: digest, owner: upload.owner, name: upload.name ?? FileName(digest), size: progress.offset,
-            isTemporary: upload.isTemporary, path: upload.path, created: created,
-            expires: fileExpires.map { Timestamp($0).date }
+            id: id, digest: blob, owner: upload.owner, name: upload.name ?? FileName(blob), size: digest.count,
+            path: upload.path, created: created, expires: fileExpires.map { Timestamp($0).date }
         )
     }
 

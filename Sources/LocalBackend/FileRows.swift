@@ -9,7 +9,9 @@ enum FileRows {
     /// A file past its expiry is gone for everybody, though its row stays until it is reclaimed.
     static let isLive = "(expires IS NULL OR expires > :now)"
 
-    static let insert = "INSERT INTO files (\(File.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    static let insert = """
+        INSERT INTO files (\(File.columns), temporary) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7 IS NOT NULL)
+        """
     static let select = "SELECT \(File.columns) FROM files WHERE id = :id AND \(isLive)"
     static let namesake = """
         SELECT size, name, expires, (SELECT condition FROM blobs WHERE digest = :digest) FROM files
@@ -28,8 +30,8 @@ enum FileRows {
         try db.change(
             insert,
             [
-                file.id.value, file.digest.data, file.owner.name, file.name.text, file.size, file.isTemporary,
-                Timestamp(file.created), file.expires.map(Timestamp.init), file.path?.text,
+                file.id.value, file.digest.data, file.owner.name, file.name.text, file.size, Timestamp(file.created),
+                file.expires.map(Timestamp.init), file.path?.text,
             ]
         )
     }

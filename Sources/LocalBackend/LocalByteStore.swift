@@ -33,12 +33,12 @@ public final class LocalByteStore: ByteStore {
         self.freeSpaceFloor = freeSpaceFloor
     }
 
-    public func writer(for upload: Upload, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
+    public func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         try await onThread { () throws(BlobError) in
             // To complete an upload takes no room, and may make some.
             if expecting != 0 { try self.checkFreeSpace(expecting: expecting ?? 0) }
-            let file = try UploadFile(upload, in: self.directory, disk: self.disk)
-            return LocalUploadWriter(file: file, upload: upload, store: self)
+            let file = try UploadFile(lease.upload, in: self.directory, disk: self.disk)
+            return LocalUploadWriter(file: file, upload: lease.upload, store: self)
         }
     }
 

@@ -8,31 +8,31 @@ import NIOCore
 actor LocalUploadWriter: UploadWriter {
     private let file: UploadFile
     private let store: LocalByteStore
-    private var current: UploadProgress
+    private var current: RunningDigest
 
     init(file: UploadFile, upload: Upload, store: LocalByteStore) {
         self.file = file
         self.store = store
-        current = UploadProgress(offset: upload.offset, digest: upload.digest)
+        current = upload.digest
     }
 
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
         let (file, store, start) = (file, store, current)
-        let (progress, error) = try await store.onThread { () throws(BlobError) in
+        let (digest, error) = try await store.onThread { () throws(BlobError) in
             try store.checkFreeSpace(expecting: buffers.reduce(0) { $0 + Int64($1.readableBytes) })
             return Self.write(buffers, to: file, from: start)
         }
-        current = progress
+        current = digest
         if let error { throw error }
     }
 
-    func flush() async throws(BlobError) -> UploadProgress {
+    func flush() async throws(BlobError) -> DurableBytes {
         let file = file
         if !file.isFlushed { try await store.onThread { () throws(BlobError) in try file.flush() } }
-        return current
+        return DurableBytes(current)
     }
 
-    func progress() -> UploadProgress { current }
+    func taken() -> RunningDigest { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         let file = file
@@ -44,40 +44,37 @@ actor LocalUploadWriter: UploadWriter {
     private static let groupByteCount = 128 * 1024
 
     private static func write(
-        _ buffers: [ByteBuffer], to file: UploadFile, from start: UploadProgress
-    ) -> (UploadProgress, BlobError?) {
-        var progress = start
+        _ buffers: [ByteBuffer], to file: UploadFile, from start: RunningDigest
+    ) -> (RunningDigest, BlobError?) {
+        var digest = start
         var (group, byteCount) = ([ByteBuffer](), 0)
         for (index, buffer) in buffers.enumerated() {
             group.append(buffer)
             byteCount += buffer.readableBytes
             guard byteCount >= groupByteCount || index == buffers.count - 1 else { continue }
-            if let error = write(group, to: file, from: &progress) { return (progress, error) }
+            if let error = write(group, to: file, from: &digest) { return (digest, error) }
             (group, byteCount) = ([], 0)
         }
-        return (progress, nil)
+        return (digest, nil)
     }
 
     /// - Returns: the error when not all bytes were written.
     private static func write(
-        _ group: [ByteBuffer], to file: UploadFile, from progress: inout UploadProgress
+        _ group: [ByteBuffer], to file: UploadFile, from digest: inout RunningDigest
     ) -> BlobError? {
         // Hashing first brings the bytes into this core's cache while it computes; copying them first would wait for
         // memory.
-        var digest = progress.digest
-        for buffer in group { buffer.withUnsafeReadableBytes { digest.update($0) } }
-        let (count, error) = file.write(group, at: progress.offset)
-        progress.offset += Int64(count)
+        var whole = digest
+        for buffer in group { buffer.withUnsafeReadableBytes { whole.update($0) } }
+        let (count, error) = file.write(group, at: digest.count)
         guard error != nil else {
-            progress.digest = digest
+            digest = whole
             return nil
         }
         var left = count
         for buffer in group {
             let written = min(left, buffer.readableBytes)
-            buffer.withUnsafeReadableBytes {
-                progress.digest.update(UnsafeRawBufferPointer(rebasing: $0[..<written]))
-            }
+            buffer.withUnsafeReadableBytes { digest.update(UnsafeRawBufferPointer(rebasing: $0[..<written])) }
             left -= written
         }
         return error

@@ -1,7 +1,7 @@
 // The table `uploads`.
 
 public import BlobCore
-public import BlobStorage
+@_spi(Catalogs) public import BlobStorage
 public import Foundation
 import GRDB
 
@@ -12,14 +12,17 @@ enum UploadRows {
     private static let failed = StoredUploadState.failed.rawValue
 
     static let select = "SELECT \(columns) FROM uploads WHERE id = ?1 AND expires > ?2"
+    static let selectOwn = select + " AND owner = ?3"
     static let openAfter = """
         SELECT \(columns) FROM uploads WHERE state = \(open) AND expires > ?1 AND id > ?2 ORDER BY id LIMIT ?3
         """
     static let insert = """
         INSERT INTO uploads (id, owner, name, temporary, expires, epoch, offset, announced, digest_state, state, path)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, \(open), ?)
+            VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, \(open), ?)
         """
-    static let setEpoch = "UPDATE uploads SET epoch = ?2 WHERE id = ?1"
+    static let claim = """
+        UPDATE uploads SET epoch = epoch + 1 WHERE id = ?1 AND state = \(open) AND owner = ?2 AND expires > ?3
+        """
     static let advance = """
         UPDATE uploads SET offset = ?4, digest_state = ?5, expires = ?6, announced = iif(?7, ?4, announced)
             WHERE id = ?1 AND epoch = ?2 AND offset = ?3 AND state = \(open) AND expires > ?8
@@ -46,9 +49,9 @@ enum UploadRows {
         try db.first(select, [id.uuid, now], as: Upload.init(row:))
     }
 
-    /// Why a change found no row for an upload that its caller had claimed.
-    static func refusal(of claimed: Upload, at now: Timestamp, in db: Database) throws -> BlobError {
-        guard try upload(claimed.id, at: now, in: db) != nil else { return .uploadUnknown }
+    /// Why a change found no row for a lease.
+    static func refusal(of lease: Lease, at now: Timestamp, in db: Database) throws -> BlobError {
+        guard try upload(lease.id, at: now, in: db) != nil else { return .uploadUnknown }
         return .uploadSuperseded
     }
 }
@@ -64,8 +67,7 @@ extension LocalCatalog {
                 UploadRows.insert,
                 [
                     upload.id.uuid, upload.owner.name, upload.name?.text, upload.isTemporary, Timestamp(upload.expires),
-                    upload.epoch, upload.offset, upload.announced, Data(upload.digest.encoded),
-                    upload.path?.text,
+                    upload.offset, upload.announced, Data(upload.digest.encoded), upload.path?.text,
                 ]
             )
         }
@@ -81,41 +83,31 @@ extension LocalCatalog {
         }
     }
 
-    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Upload {
+    public func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Claimed {
         try await write { db, now in
-            guard var upload = try UploadRows.upload(id, at: now, in: db), upload.owner == owner else {
-                throw BlobError.uploadUnknown
-            }
-            switch upload.state {
-            case .completed: break
-            case .failed: throw BlobError.uploadFailed
-            case .open:
-                upload.epoch += 1
-                try db.change(UploadRows.setEpoch, [id.uuid, upload.epoch])
-            }
-            return upload
+            try db.change(UploadRows.claim, [id.uuid, owner.name, now])
+            let row = try db.first(UploadRows.selectOwn, [id.uuid, now, owner.name], as: Claimed.init(row:))
+            guard let row else { throw BlobError.uploadUnknown }
+            guard let claimed = row else { throw BlobError.uploadFailed }
+            return claimed
         }
     }
 
     public func advance(
-        _ upload: Upload, to progress: UploadProgress, expires: Date, announcing: Bool
-    ) async throws(BlobError) -> Upload {
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+    ) async throws(BlobError) -> Lease {
         try await write { db, now in
+            let expires = Timestamp(expires)
             let announced = try db.first(
                 UploadRows.advance,
                 [
-                    upload.id.uuid, upload.epoch, upload.offset, progress.offset, Data(progress.digest.encoded),
-                    Timestamp(expires), announcing, now,
+                    lease.id.uuid, lease.epoch, lease.offset, digest.count, Data(digest.encoded), expires, announcing,
+                    now,
                 ],
                 as: { try $0.integer(0) }
             )
-            guard let announced else { throw try UploadRows.refusal(of: upload, at: now, in: db) }
-            var upload = upload
-            upload.offset = progress.offset
-            upload.digest = progress.digest
-            upload.expires = Timestamp(expires).date
-            upload.announced = announced
-            return upload
+            guard let announced else { throw try UploadRows.refusal(of: lease, at: now, in: db) }
+            return lease.advanced(to: digest, expires: expires.date, announced: announced)
         }
     }
 
@@ -123,30 +115,29 @@ extension LocalCatalog {
         try await write { db, _ in _ = try db.change(UploadRows.announce, [id.uuid, offset]) }
     }
 
-    public func fail(_ id: UploadID, epoch: Int64) async throws(BlobError) {
-        try await write { db, _ in _ = try db.change(UploadRows.fail, [id.uuid, epoch]) }
+    public func fail(_ lease: Lease) async throws(BlobError) {
+        try await write { db, _ in _ = try db.change(UploadRows.fail, [lease.id.uuid, lease.epoch]) }
     }
 
     public func complete(
-        _ upload: Upload, with progress: UploadProgress, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File {
-        let digest = progress.digest.digest
+        let (upload, blob) = (lease.upload, digest.digest)
         return try await write { db, now in
             let file = File(
-                id: FileID(at: now.date, after: try UsageRows.lastFileID(in: db)), digest: digest, owner: upload.owner,
-                name: upload.name ?? FileName(digest), size: progress.offset, isTemporary: upload.isTemporary,
-                path: upload.path, created: now.date, expires: fileExpires.map { Timestamp($0).date }
+                id: FileID(at: now.date, after: try UsageRows.lastFileID(in: db)), digest: blob, owner: upload.owner,
+                name: upload.name ?? FileName(blob), size: digest.count, path: upload.path, created: now.date,
+                expires: fileExpires.map { Timestamp($0).date }
             )
             let isCompleted = try db.change(
                 UploadRows.complete,
                 [
-                    upload.id.uuid, upload.epoch, upload.offset, progress.offset, Data(progress.digest.encoded),
-                    file.id.value, digest.data, now, fileExpires.map(Timestamp.init),
-                    Timestamp(expires),
+                    lease.id.uuid, lease.epoch, lease.offset, digest.count, Data(digest.encoded), file.id.value,
+                    blob.data, now, fileExpires.map(Timestamp.init), Timestamp(expires),
                 ]
             )
-            guard isCompleted else { throw try UploadRows.refusal(of: upload, at: now, in: db) }
-            try BlobRows.makeLive(digest, size: file.size, in: db)
+            guard isCompleted else { throw try UploadRows.refusal(of: lease, at: now, in: db) }
+            try BlobRows.makeLive(blob, size: file.size, in: db)
             try FileRows.insert(file, in: db)
             return file
         }

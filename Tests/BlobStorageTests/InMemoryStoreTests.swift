@@ -34,26 +34,25 @@ import Testing
     @Test(arguments: [true, false])
     func restartLosesUnflushedBytesWhenToldTo(isPowerLoss: Bool) async throws {
         let old = InMemoryByteStore()
-        let upload = newUpload()
-        let writer = try old.writer(for: upload, expecting: nil)
+        let lease = Lease.sample()
+        let writer = try old.writer(for: lease, expecting: nil)
         try await writer.write([ByteBuffer(string: "flushed")])
-        var advanced = upload
-        advanced.offset = try await writer.flush().offset
+        #expect(try await writer.flush().digest.count == 7)
         try await writer.write([ByteBuffer(string: ", and not")])
         let new = old.restarted(losingUnflushed: isPowerLoss)
         // More than was acknowledged, which is how the difference shows.
-        advanced.offset = 16
+        let advanced = lease.advanced(to: RunningDigest(of: "flushed, and not".utf8))
         if isPowerLoss {
             #expect(throws: BlobError.self) { try new.writer(for: advanced, expecting: nil) }
         } else {
             _ = try new.writer(for: advanced, expecting: nil)
         }
-        #expect(new.heldUploads() == [upload.id])
+        #expect(new.heldUploads() == [lease.id])
     }
 
     @Test func publishedBlobOutlivesPowerLoss() async throws {
         let old = InMemoryByteStore()
-        let writer = try old.writer(for: newUpload(), expecting: nil)
+        let writer = try old.writer(for: .sample(), expecting: nil)
         try await writer.write([ByteBuffer(string: "text")])
         try await writer.publish(as: BlobDigest(of: "text".utf8))
         #expect(try content(old.restarted(losingUnflushed: true), "text") == "text")
@@ -61,14 +60,14 @@ import Testing
 
     @Test func fullStoreKeepsWhatFits() async throws {
         let store = InMemoryByteStore(capacity: 10)
-        let upload = newUpload()
+        let upload = Lease.sample()
         #expect(throws: BlobError.self) { try store.writer(for: upload, expecting: 11) }
         let writer = try store.writer(for: upload, expecting: 10)
         let error = await #expect(throws: BlobError.self) {
             try await writer.write([ByteBuffer(string: "12345678"), ByteBuffer(string: "90a")])
         }
         #expect(error?.code == .insufficientStorage)
-        #expect(try await writer.flush().offset == 8)
+        #expect(try await writer.flush().digest.count == 8)
         #expect(store.availableBytes() == 2)
         store.discard(upload.id)
         #expect(store.availableBytes() == 10)

@@ -60,10 +60,10 @@ import Testing
     /// Published, and then the process was killed before the commit.
     @Test func blobsWithoutARowGoAndOthersStay() async throws {
         let id = try await server.start()
-        let upload = try #require(try server.catalog.upload(id))
-        let writer = try server.bytes.writer(for: upload, expecting: nil)
+        let lease = try await server.catalog.lease(of: try #require(try server.catalog.upload(id)))
+        let writer = try server.bytes.writer(for: lease, expecting: nil)
         try await writer.write([ByteBuffer(string: "orphan")])
-        let orphan = await writer.progress().digest.digest
+        let orphan = await writer.taken().digest
         try await writer.publish(as: orphan)
         server.bytes.discard(id)
         let live = try await server.complete("live").digest

@@ -30,7 +30,7 @@ import Testing
     @Test func largeUploadIsCutIntoSegments() async throws {
         try await withStore { store in
             let bytes = (0..<40).flatMap { [UInt8](repeating: $0, count: 1 << 20) }
-            let upload = Upload.test()
+            let upload = Lease.sample()
             let writer = try await store.writer(for: upload, expecting: nil)
             for start in stride(from: 0, to: bytes.count, by: 1 << 20) {
                 try await writer.write([ByteBuffer(bytes: bytes[start..<start + (1 << 20)])])
@@ -52,18 +52,15 @@ import Testing
             let store = CloudByteStore(
                 pool: original.database.pool, bucket: original.bucket, retention: .long, steadySegments: 1)
             let bytes = (0..<150).flatMap { [UInt8](repeating: $0, count: 1 << 20) }
-            var upload = Upload.test()
+            var upload = Lease.sample()
             let writer = try await store.writer(for: upload, expecting: nil)
             for mebibyte in 0..<140 {
                 try await writer.write([ByteBuffer(bytes: bytes[mebibyte << 20..<(mebibyte + 1) << 20])])
                 // What is not closed yet does not count, and nothing waits for it.
-                if mebibyte == 60 { #expect(try await writer.checkpoint().offset <= 32 << 20) }
+                if mebibyte == 60 { #expect(try await writer.checkpoint().digest.count <= 32 << 20) }
             }
-            upload.offset = 140 << 20
-            upload.digest = RunningDigest()
-            bytes[..<(140 << 20)].withUnsafeBytes { upload.digest.update($0) }
-            let progress = try await writer.flush()
-            #expect(progress.offset == upload.offset && progress.digest.digest == upload.digest.digest)
+            upload = upload.advanced(to: RunningDigest(of: bytes[..<(140 << 20)]))
+            #expect(try await writer.flush() == DurableBytes(upload.upload.digest))
 
             let next = try await store.writer(for: upload, expecting: nil)
             try await next.write([ByteBuffer(bytes: bytes[(140 << 20)...])])
@@ -80,7 +77,7 @@ import Testing
     @Test(arguments: [0, 1]) func nothingIsOpenedToBeRemembered(count: Int) async throws {
         try await withStore { store in
             let bytes = [UInt8](repeating: 1, count: count)
-            let writer = try await store.writer(for: .test(), expecting: nil)
+            let writer = try await store.writer(for: .sample(), expecting: nil)
             try await writer.write([ByteBuffer(bytes: bytes)])
             try await writer.publish(as: BlobDigest(of: bytes))
             #expect(try await opened(BlobDigest(of: bytes), in: store).size == Int64(count))
@@ -93,24 +90,23 @@ import Testing
             // Small ones go through the node, large ones stay in the store.
             let sizes = [3 << 20, 1, 6 << 20, 5 << 20, 70_000]
             let bytes = sizes.enumerated().flatMap { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
-            var upload = Upload.test()
-            try await catalog.create(upload, openUploadLimit: 1)
-            upload = try await catalog.claim(upload.id, of: upload.owner)
-            let writer = try await store.writer(for: upload, expecting: nil)
+            var lease = try await catalog.lease(of: try await catalog.start())
+            let writer = try await store.writer(for: lease, expecting: nil)
             var position = 0
             for size in sizes {
                 try await writer.write([ByteBuffer(bytes: bytes[position..<position + size])])
-                let progress = try await writer.flush()
-                upload = try await catalog.advance(upload, to: progress, expires: upload.expires, announcing: true)
+                let durable = try await writer.flush().digest
+                lease = try await catalog.advance(
+                    lease, to: durable, expires: lease.upload.expires, announcing: true)
                 position += size
             }
             let digest = BlobDigest(of: bytes)
             try await writer.publish(as: digest)
             let file = try await catalog.complete(
-                upload, with: await writer.progress(), expires: upload.expires, fileExpires: nil
+                lease, with: await writer.taken(), expires: lease.upload.expires, fileExpires: nil
             )
             #expect(FileID(at: file.created, after: nil) <= file.id)
-            try await store.discard(upload.id)
+            try await store.discard(lease.id)
             #expect(try await store.content(of: digest)?.pieces.count == 5)
             let openedBefore = try await opened(digest, in: store)
             _ = try await store.database.pool.query("UPDATE contents SET created = created - 60001")
@@ -120,14 +116,14 @@ import Testing
             #expect(try await measured(digest, in: store) == MeasuredBytes(size: Int64(bytes.count), digest: digest))
             #expect(try await store.size(of: digest, at: content) == Int64(bytes.count))
             #expect(try await store.sweep() == 5)
-            #expect(try await objects(of: upload, in: store) == [content.pieces[0].key])
+            #expect(try await objects(of: lease.id, in: store) == [content.pieces[0].key])
             #expect(try await read(1..<content.size, of: openedBefore) == Array(bytes[1...]))
 
             try await catalog.destroyFile(file.id, of: nil)
             #expect(try await catalog.removeBlob(digest, dyingFor: .zero))
             #expect(try await store.content(of: digest) == nil)
             #expect(try await store.sweep() == 1)
-            #expect(try await objects(of: upload, in: store).isEmpty)
+            #expect(try await objects(of: lease.id, in: store).isEmpty)
             await #expect { _ = try await openedBefore.bytes(of: 0..<1) } throws: { error in
                 (error as? BlobError)?.code == .blobUnknown
             }
@@ -141,7 +137,7 @@ import Testing
             let old = CloudByteStore(pool: young.database.pool, bucket: young.bucket, retention: retention)
             _ = try await old.sweep()
             let bytes = Array("somebody asks for it".utf8)
-            let upload = Upload.test()
+            let upload = Lease.sample()
             let writer = try await young.writer(for: upload, expecting: nil)
             try await writer.write([ByteBuffer(bytes: bytes)])
             _ = try await writer.flush()
@@ -162,7 +158,8 @@ import Testing
             #expect(try await old.bucket.head(stray.text) == nil)
             #expect(try await old.bucket.head("notes.txt") != nil)
             #expect(try await old.bucket.listMultipartUploads(prefix: "").entries.isEmpty)
-            try await old.writer(for: upload.advanced(by: bytes), expecting: 0).publish(as: BlobDigest(of: bytes))
+            try await old.writer(for: upload.advanced(to: RunningDigest(of: bytes)), expecting: 0).publish(
+                as: BlobDigest(of: bytes))
             #expect(try await measured(BlobDigest(of: bytes), in: old)?.digest == BlobDigest(of: bytes))
         }
     }
@@ -199,15 +196,17 @@ import Testing
     private func complete(
         _ texts: [String], _ catalog: CloudCatalog, _ store: CloudByteStore
     ) async throws -> BlobDigest {
-        let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
-        let writer = try await store.writer(for: upload, expecting: nil)
+        let lease = try await catalog.lease(of: try await catalog.start())
+        let writer = try await store.writer(for: lease, expecting: nil)
         for text in texts {
             try await writer.write([ByteBuffer(string: text)])
             _ = try await writer.flush()
         }
-        let progress = UploadProgress(of: texts.joined())
-        try await writer.publish(as: progress.digest.digest)
-        return try await catalog.complete(upload, with: progress, expires: upload.expires, fileExpires: nil).digest
+        let taken = await writer.taken()
+        try await writer.publish(as: taken.digest)
+        return try await catalog.complete(
+            lease, with: taken, expires: lease.upload.expires, fileExpires: nil
+        ).digest
     }
 
     /// Sets the time that all nodes share.
@@ -237,8 +236,8 @@ import Testing
         return found
     }
 
-    private func objects(of upload: Upload, in store: CloudByteStore) async throws -> [String] {
-        let prefix = ObjectKey(upload: upload.id.uuid, name: "").text
+    private func objects(of upload: UploadID, in store: CloudByteStore) async throws -> [String] {
+        let prefix = ObjectKey(upload: upload.uuid, name: "").text
         return try await store.bucket.list(prefix: prefix, after: nil, limit: 1000).entries.map(\.key)
     }
 
@@ -249,19 +248,6 @@ extension CloudByteStore.Retention {
     /// Nobody restores the database.
     static let none = CloudByteStore.Retention(restoreWindow: .zero, longestUpload: .seconds(86_400))
     static let long = CloudByteStore.Retention(restoreWindow: .seconds(86_400), longestUpload: .seconds(86_400))
-}
-
-extension Upload {
-    fileprivate func advanced(by bytes: [UInt8]) -> Upload {
-        var upload = self
-        let progress = UploadProgress(of: String(decoding: bytes, as: UTF8.self))
-        (upload.offset, upload.digest) = (progress.offset, progress.digest)
-        return upload
-    }
-
-    static func test() -> Upload {
-        Upload(id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture)
-    }
 }
 
 /// Runs `body` with a store of its own schema.

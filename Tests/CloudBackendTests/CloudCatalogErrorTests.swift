@@ -29,7 +29,7 @@ import Testing
         try await TestSchema.with { schema in
             try await schema.withPool(connections: 1) { pool in
                 let catalog = CloudCatalog(pool: pool)
-                let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
+                let lease = try await catalog.lease(of: try await catalog.start())
                 _ = try await pool.query(
                     """
                     CREATE OR REPLACE FUNCTION adopt_content(p_upload UUID, p_epoch BIGINT, p_digest BYTEA)
@@ -38,15 +38,15 @@ import Testing
                 )
                 let error = await #expect(throws: BlobError.self) {
                     _ = try await catalog.complete(
-                        upload, with: UploadProgress(of: "text"), expires: upload.expires, fileExpires: nil
+                        lease, with: RunningDigest(of: "text".utf8), expires: lease.upload.expires, fileExpires: nil
                     )
                 }
                 #expect(error?.code == code)
                 #expect(error?.detail == detail)
                 // It changed nothing.
                 // After 25006 the pool waits a moment before it connects again.
-                while (try? await catalog.upload(upload.id)) == nil { try await Task.sleep(for: .milliseconds(10)) }
-                #expect(try await catalog.upload(upload.id) == upload)
+                while (try? await catalog.upload(lease.id)) == nil { try await Task.sleep(for: .milliseconds(10)) }
+                #expect(try await catalog.upload(lease.id) == lease.upload)
                 #expect(try await catalog.faults() == [])
             }
         }

@@ -62,7 +62,7 @@ import Testing
             #expect(try await catalog.faults() == [])
 
             // What the one began, the other completes.
-            #expect(try await catalog.claim(open, of: Subject("ann")).path == nil)
+            #expect(try await catalog.lease(of: try #require(try await catalog.upload(open))).upload.path == nil)
             let path = RelativePath(trusted: "2026/may/call.wav")
             let upload = Upload(
                 id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, path: path,
@@ -126,14 +126,14 @@ import Testing
             try await schema.withPool { pool in
                 let catalog = CloudCatalog(pool: pool)
                 let file = try await catalog.add("text")
-                let upload = try await catalog.claim(try await catalog.start().id, of: Subject("ann"))
+                let lease = try await catalog.lease(of: try await catalog.start())
                 _ = try await pool.query("UPDATE schema_version SET version = 1000")
                 for table in ["uploads", "files", "blobs", "tokens"] {
                     _ = try await pool.query("ALTER TABLE \(table) ADD COLUMN newer TEXT DEFAULT 'x'")
                 }
                 for _ in 0..<3 {
                     #expect(try await catalog.file(file.id) == file)
-                    #expect(try await catalog.claim(upload.id, of: upload.owner).epoch > upload.epoch)
+                    #expect(try await catalog.lease(of: lease.upload).epoch > lease.epoch)
                     _ = try await catalog.add("text")
                 }
                 let errors = [

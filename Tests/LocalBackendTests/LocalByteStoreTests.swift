@@ -37,14 +37,12 @@ import Testing
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         try #require(directory.holdsUnnamedFiles, "the file system of \(directory.path) has no O_TMPFILE")
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
-        let upload = Upload(
-            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
-        )
+        let upload = Lease.sample()
         let names = { try FileManager.default.contentsOfDirectory(atPath: directory.uploads.string) }
         let writer = try await store.writer(for: upload, expecting: 5)
         try await writer.write([ByteBuffer(string: "hello")])
         #expect(try names() == [])
-        let digest = await writer.progress().digest.digest
+        let digest = await writer.taken().digest
         for _ in 0..<2 {
             try await writer.publish(as: digest)
             #expect(try names() == [])
@@ -56,14 +54,11 @@ import Testing
     @Test func publishingAgainCopiesNothing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
-        var upload = Upload(
-            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
-        )
+        var upload = Lease.sample()
         let writer = try await store.writer(for: upload, expecting: 5)
         try await writer.write([ByteBuffer(string: "hello")])
-        let progress = try await writer.flush()
-        (upload.offset, upload.digest) = (progress.offset, progress.digest)
-        let digest = progress.digest.digest
+        upload = upload.advanced(to: try await writer.flush().digest)
+        let digest = upload.upload.digest.digest
         try await writer.publish(as: digest)
         try await store.writer(for: upload, expecting: 0).publish(as: digest)
         let path = directory.uploads.appending(upload.id.description).string
@@ -75,22 +70,19 @@ import Testing
     @Test func aNameThatACrashLeftCostsNoBytes() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
-        var upload = Upload(
-            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
-        )
+        var upload = Lease.sample()
         for text in ["hello ", "world"] {
             let writer = try await store.writer(for: upload, expecting: nil)
             try await writer.write([ByteBuffer(string: text)])
-            let progress = try await writer.flush()
-            (upload.offset, upload.digest) = (progress.offset, progress.digest)
+            upload = upload.advanced(to: try await writer.flush().digest)
             let path = directory.uploads.appending(upload.id.description).string
             try FileManager.default.linkItem(atPath: path, toPath: path + ".new")
         }
         let writer = try await store.writer(for: upload, expecting: 0)
-        try await writer.publish(as: upload.digest.digest)
-        let place = try #require(try await store.place(of: upload.digest.digest))
-        let measured = try await store.measure(upload.digest.digest, at: place, pace: { _ in })
-        #expect(measured == MeasuredBytes(size: 11, digest: upload.digest.digest))
+        try await writer.publish(as: upload.upload.digest.digest)
+        let place = try #require(try await store.place(of: upload.upload.digest.digest))
+        let measured = try await store.measure(upload.upload.digest.digest, at: place, pace: { _ in })
+        #expect(measured == MeasuredBytes(size: 11, digest: upload.upload.digest.digest))
     }
 
     /// Without its directory a blob may be on a disk that is away: whoever verified it then must not call it damaged.
@@ -109,12 +101,10 @@ import Testing
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
         for _ in 0..<3 {
-            let upload = Upload(
-                id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
-            )
+            let upload = Lease.sample()
             let writer = try await store.writer(for: upload, expecting: 5)
             try await writer.write([ByteBuffer(string: "hello")])
-            let digest = await writer.progress().digest.digest
+            let digest = await writer.taken().digest
             try await writer.publish(as: digest)
             try await store.quarantine(digest, at: try #require(try await store.place(of: digest)))
         }
@@ -138,15 +128,13 @@ import Testing
     @Test func theFloorIsLeftFree() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: .max)
-        let upload = Upload(
-            id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, expires: .distantFuture
-        )
+        let upload = Lease.sample()
         await #expect {
             _ = try await store.writer(for: upload, expecting: nil)
         } throws: { error in
             (error as? BlobError)?.code == .insufficientStorage
         }
         // What is there can be completed: that takes no room.
-        try await store.writer(for: upload, expecting: 0).publish(as: upload.digest.digest)
+        try await store.writer(for: upload, expecting: 0).publish(as: upload.upload.digest.digest)
     }
 }

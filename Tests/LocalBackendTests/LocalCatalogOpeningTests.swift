@@ -38,9 +38,9 @@ import Testing
     @Test func reopenedCatalogHoldsEverything() async throws {
         let first = try open()
         let upload = try await first.start()
-        var claimed = try await first.claim(upload.id, of: upload.owner)
-        claimed = try await first.advance(
-            claimed, to: UploadProgress(of: "text"), expires: clock.time(in: .seconds(60)), announcing: true
+        let advanced = try await first.advance(
+            try await first.lease(of: upload), to: RunningDigest(of: "text".utf8),
+            expires: clock.time(in: .seconds(60)), announcing: true
         )
         let file = try await first.add("more text", expires: clock.time(in: .seconds(60)))
         let token = AccessToken(name: "token", scopes: [.read, .upload], created: clock.now, expires: nil)
@@ -49,7 +49,7 @@ import Testing
         await first.close()
 
         let second = try open()
-        #expect(try await second.upload(upload.id) == claimed)
+        #expect(try await second.upload(upload.id) == advanced.upload)
         #expect(try await second.file(file.id) == file)
         #expect(try await second.token(secretDigest: file.digest) == token)
         #expect(try await second.secret() == secret)
@@ -134,7 +134,7 @@ import Testing
             #expect(try await catalog.tokens() == [token])
             #expect(try await catalog.faults() == [])
             // What was begun before goes on.
-            let upload = try await catalog.claim(Self.oldUpload, of: Subject("ann"))
+            let upload = try await catalog.lease(of: try #require(try await catalog.upload(Self.oldUpload))).upload
             #expect(upload.path == nil && upload.owner == Subject("ann"))
             await catalog.close()
         }

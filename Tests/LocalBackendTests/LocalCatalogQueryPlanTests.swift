@@ -21,7 +21,7 @@ import Testing
     }
 
     private static let lookups = [
-        UploadRows.select, UploadRows.setEpoch, UploadRows.advance, UploadRows.announce, UploadRows.fail,
+        UploadRows.select, UploadRows.claim, UploadRows.advance, UploadRows.announce, UploadRows.fail,
         UploadRows.complete, UploadRows.delete, UploadRows.deleteExpired, BlobRows.letDie, BlobRows.dying,
         BlobRows.delete, BlobRows.isKnown, BlobRows.suspected, BlobRows.recordsAfter, BlobRows.setCondition,
         FileRows.select, FileRows.namesake, FileRows.lastExpiry, FileRows.delete,

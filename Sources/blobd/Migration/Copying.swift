@@ -33,14 +33,14 @@ struct Copying {
                 id: UploadID(of: record.digest), owner: Subject("blobd migrate"), name: nil, isTemporary: false,
                 expires: Date(timeIntervalSinceNow: Self.lifetime)
             )
-            let (upload, writer) = try await send(file, upTo: record.size, as: original, report: report)
-            let progress = await writer.progress()
-            guard progress.offset == record.size, progress.digest.digest == record.digest else {
-                try await discard(upload)
+            let (lease, writer) = try await send(file, upTo: record.size, as: original, report: report)
+            let taken = await writer.taken()
+            guard taken.count == record.size, taken.digest == record.digest else {
+                try await discard(lease.upload)
                 return false
             }
             try await writer.publish(as: record.digest)
-            try await target.catalog.importBlob(record, from: upload)
+            try await target.catalog.importBlob(record, from: lease)
             report.finished()
             return true
         }
@@ -53,15 +53,14 @@ struct Copying {
         let file = try await source.openUpload(original.id)
         guard original.offset == 0 || file != nil else { return false }
         return try await persistently { () throws(BlobError) in
-            var (upload, writer) = try await send(file, upTo: original.offset, as: original, report: nil)
-            let progress = try await writer.flush()
-            guard progress.offset == original.offset, progress.digest.digest == original.digest.digest else {
-                return false
-            }
-            upload = try await target.catalog.advance(
-                upload, to: progress, expires: original.expires, announcing: false
+            let (lease, writer) = try await send(file, upTo: original.offset, as: original, report: nil)
+            let durable = try await writer.flush()
+            if let shortfall = durable.shortfall { throw shortfall }
+            guard durable.digest == original.digest else { return false }
+            _ = try await target.catalog.advance(
+                lease, to: durable.digest, expires: original.expires, announcing: false
             )
-            try await target.catalog.announce(original.announced, of: upload.id)
+            try await target.catalog.announce(original.announced, of: lease.id)
             return true
         }
     }
@@ -87,47 +86,48 @@ struct Copying {
     ///   - original: what the upload is to be; made in the target, unless it is there.
     private func send(
         _ file: BlobFile?, upTo end: Int64, as original: Upload, report: MigrationReport?
-    ) async throws(BlobError) -> (Upload, any UploadWriter) {
-        var upload = try await claimed(original, upTo: end)
-        report?.skip(upload.offset)
-        let writer = try await target.bytes.writer(for: upload, expecting: end - upload.offset)
-        guard let file, upload.offset < end else { return (upload, writer) }
+    ) async throws(BlobError) -> (Lease, any UploadWriter) {
+        var lease = try await claim(original, upTo: end)
+        report?.skip(lease.offset)
+        let writer = try await target.bytes.writer(for: lease, expecting: end - lease.offset)
+        guard let file, lease.offset < end else { return (lease, writer) }
         let handle = try Self.reading { try file.makeHandle() }
         defer { try? handle.close() }
-        var offset = upload.offset
+        var offset = lease.offset
         while offset < end {
             let buffer = try await Self.read(handle, from: offset, count: min(Self.pieceByteCount, end - offset))
             guard buffer.readableBytes > 0 else { break }
             try await writer.write([buffer])
             offset += Int64(buffer.readableBytes)
             report?.sent(buffer.readableBytes)
-            guard offset - upload.offset >= Self.checkpointByteCount else { continue }
-            let progress = try await writer.checkpoint()
-            if progress.offset > upload.offset {
-                upload = try await target.catalog.advance(
-                    upload, to: progress, expires: original.expires, announcing: false
+            guard offset - lease.offset >= Self.checkpointByteCount else { continue }
+            let durable = try await writer.checkpoint()
+            if durable.digest.count > lease.offset {
+                lease = try await target.catalog.advance(
+                    lease, to: durable.digest, expires: original.expires, announcing: false
                 )
             }
         }
-        return (upload, writer)
+        return (lease, writer)
     }
 
-    /// The upload with the right to write; made anew when there is none, or none that can go on.
-    private func claimed(_ original: Upload, upTo end: Int64) async throws(BlobError) -> Upload {
-        if let held = try await target.catalog.upload(original.id) {
-            if held.state == .open && held.offset <= end {
-                return try await target.catalog.claim(held.id, of: held.owner)
-            }
+    /// The right to write to the upload; made anew when there is none, or none that can go on.
+    private func claim(_ original: Upload, upTo end: Int64) async throws(BlobError) -> Lease {
+        if let held = try await target.catalog.upload(original.id), held.state != .open || held.offset > end {
             try await discard(held)
         }
-        var new = Upload(
-            id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
-            path: original.path, expires: original.expires
-        )
-        // Claimed already by whoever makes it: another run that makes it now fails, and tries again.
-        new.epoch = 1
-        try await target.catalog.create(new, openUploadLimit: .max)
-        return new
+        if try await target.catalog.upload(original.id) == nil {
+            let new = Upload(
+                id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
+                path: original.path, expires: original.expires
+            )
+            try await target.catalog.create(new, openUploadLimit: .max)
+        }
+        // Another run may have completed it since.
+        guard case .open(let lease) = try await target.catalog.claim(original.id, of: original.owner) else {
+            throw .uploadSuperseded
+        }
+        return lease
     }
 
     private func discard(_ upload: Upload) async throws(BlobError) {

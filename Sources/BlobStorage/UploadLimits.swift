@@ -1,0 +1,78 @@
+// What uploads are held to: sizes, numbers and times.
+
+import BlobCore
+import Foundation
+
+/// The limits and lifetimes of uploads.
+public struct UploadSettings: Sendable {
+    /// The largest blob, in bytes.
+    public var maximumBlobSize: Int64
+    /// Open uploads that one subject may have.
+    public var maximumOpenUploads: Int
+    /// Bytes that one subject may take up with files and open uploads; `nil` for no limit.
+    public var quota: Int64?
+    /// How long an unfinished upload lives after its last byte.
+    public var uploadLifetime: Duration
+    /// How long a temporary file lives after its completion.
+    public var temporaryLifetime: Duration
+
+    public init(
+        maximumBlobSize: Int64, maximumOpenUploads: Int, quota: Int64?, uploadLifetime: Duration,
+        temporaryLifetime: Duration
+    ) {
+        self.maximumBlobSize = maximumBlobSize
+        self.maximumOpenUploads = maximumOpenUploads
+        self.quota = quota
+        self.uploadLifetime = uploadLifetime
+        self.temporaryLifetime = temporaryLifetime
+    }
+}
+
+/// The settings, as they bind an upload now.
+struct UploadLimits: Sendable {
+    let settings: UploadSettings
+    let catalog: any Catalog
+    let clock: any WallClock
+
+    /// When an upload goes to which nothing more comes.
+    var expiry: Date { clock.now.addingTimeInterval(settings.uploadLifetime.timeInterval) }
+
+    /// When the file of an upload goes that is completed now; `nil` for a permanent one.
+    func fileExpiry(of upload: Upload) -> Date? {
+        upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
+    }
+
+    /// The bytes that a subject may still add; `nil` for any number.
+    ///
+    /// - Throws: ``BlobError/Code/quotaExceeded`` when those that are to come are more.
+    func remainingQuota(of owner: Subject, expecting count: Int64) async throws(BlobError) -> Int64? {
+        guard let quota = settings.quota else { return nil }
+        let remaining = quota - (try await catalog.usage(of: owner).bytes)
+        guard count <= max(0, remaining) else {
+            throw BlobError(
+                .quotaExceeded,
+                "The quota of \(quota) bytes has \(max(0, remaining)) left. Delete files, or ask for a larger quota."
+            )
+        }
+        return remaining
+    }
+
+    /// - Throws: ``BlobError/Code/tooLarge`` when the bytes to come would make the blob too large.
+    func checkSize(_ offset: Int64, adding count: Int64) throws(BlobError) {
+        let (size, overflow) = offset.addingReportingOverflow(count)
+        guard !overflow, size <= settings.maximumBlobSize else { throw .tooLarge(settings.maximumBlobSize) }
+    }
+}
+
+extension BlobError {
+    static func tooLarge(_ limit: Int64) -> BlobError {
+        BlobError(.tooLarge, "The largest blob that is taken here has \(limit) bytes.")
+    }
+}
+
+extension Duration {
+    /// In seconds.
+    fileprivate var timeInterval: TimeInterval {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}
