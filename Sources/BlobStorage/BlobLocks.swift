@@ -1,19 +1,17 @@
 // Keeps publishing and removing the same blob apart.
 
-public import BlobCore
+import BlobCore
 import Synchronization
 
 /// One holder per digest at a time, others wait in order.
 ///
 /// Publishing puts bytes first and the row second, removing takes the row first and the bytes second; side by side on
 /// one digest they could leave a row without bytes.
-public final class BlobLocks: Sendable {
+final class BlobLocks: Sendable {
     private let waiting = Mutex<[BlobDigest: [CheckedContinuation<Void, Never>]]>([:])
 
-    public init() {}
-
     /// Runs `operation` while no other holds the digest.
-    public func holding<Value: Sendable>(
+    func holding<Value: Sendable>(
         _ digest: BlobDigest, _ operation: () async throws(BlobError) -> Value
     ) async throws(BlobError) -> Value {
         await acquire(digest)

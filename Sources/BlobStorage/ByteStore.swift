@@ -6,7 +6,10 @@ public import NIOCore
 /// The bytes: of uploads as they arrive, and of blobs under their digests.
 ///
 /// A byte store knows no owners, names or times. What a crash leaves behind in it without a row is garbage.
-public protocol ByteStore: Sendable {
+public protocol ByteStore<Place>: Sendable {
+    /// See ``Backend/Place``.
+    associatedtype Place: Sendable
+
     /// Opens a leased upload for writing at its offset. Bytes held past the offset were never acknowledged and go.
     ///
     /// - Parameter expecting: the number of bytes to come, where known, so that a full store can refuse them early.
@@ -22,12 +25,14 @@ public protocol ByteStore: Sendable {
 
     /// Opens a published blob as above, at the place that the catalog has just told.
     ///
-    /// - Parameter place: a blob's ``Blob/place``; where it is `nil`, the store has to look itself.
-    func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent
+    /// - Parameter place: ``LocatedBlob/place``; where it is `nil`, the store has to look itself.
+    func open(_ digest: BlobDigest, at place: Place?) async throws(BlobError) -> BlobContent
 
-    /// Where the bytes of a blob are now: what tells them from those that a later upload puts in their place. `nil`
-    /// when none are held.
-    func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)?
+    /// Lets go of opened blobs, on a thread that may wait: closing files may block.
+    func close(_ contents: [BlobContent])
+
+    /// Where the bytes of a blob are now; `nil` when none are held.
+    func place(of digest: BlobDigest) async throws(BlobError) -> Place?
 
     /// Removes all bytes of an upload. Without effect on one that is not held.
     func discard(_ id: UploadID) async throws(BlobError)
@@ -42,15 +47,15 @@ public protocol ByteStore: Sendable {
     ///   - pace: told how many bytes were read, again and again; its waiting slows the reading down.
     /// - Returns: what they are; `nil` when any of them are missing.
     func measure(
-        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: Place, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes?
 
     /// Takes a blob's bytes out of the way, to where nobody is served from and nothing is deleted. Without effect when
     /// they are not at this place any more: those of a later upload stay.
-    func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError)
+    func quarantine(_ digest: BlobDigest, at place: Place) async throws(BlobError)
 
     /// The number of a blob's bytes, asked of what holds them; `nil` when any of them are missing.
-    func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64?
+    func size(of digest: BlobDigest, at place: Place) async throws(BlobError) -> Int64?
 
     /// How many bytes are held of an upload; `nil` when nothing is.
     func heldByteCount(of id: UploadID) async throws(BlobError) -> Int64?
@@ -77,11 +82,13 @@ public protocol ByteStore: Sendable {
 }
 
 extension ByteStore {
-    public func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent {
+    public func open(_ digest: BlobDigest, at place: Place?) async throws(BlobError) -> BlobContent {
         try await open(digest)
     }
 
-    public func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64? {
+    public func close(_ contents: [BlobContent]) {}
+
+    public func size(of digest: BlobDigest, at place: Place) async throws(BlobError) -> Int64? {
         do throws(BlobError) {
             return try await open(digest, at: place).size
         } catch  where error.code == .blobUnknown {

@@ -15,7 +15,10 @@ public import struct Foundation.Date
 ///
 /// All calls throw ``BlobError/Code/unavailable`` when the rows cannot be reached and
 /// ``BlobError/Code/insufficientStorage`` when there is no room for them.
-public protocol Catalog: Sendable {
+public protocol Catalog<Place>: Sendable {
+    /// See ``Backend/Place``.
+    associatedtype Place: Sendable
+
     /// The key of this catalog's keyed hashes, 32 random bytes made once.
     func secret() async throws(BlobError) -> [UInt8]
 
@@ -80,7 +83,7 @@ public protocol Catalog: Sendable {
     // MARK: Blobs and files
 
     /// The blob, when a live file points at it.
-    func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob?
+    func located(_ digest: BlobDigest) async throws(BlobError) -> LocatedBlob<Place>?
 
     /// The file; `nil` when it is unknown or expired.
     func file(_ id: FileID) async throws(BlobError) -> File?
@@ -113,7 +116,7 @@ public protocol Catalog: Sendable {
     ///   now, as far as the catalog knows places.
     @discardableResult
     func setCondition(
-        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+        _ condition: BlobCondition, of digest: BlobDigest, at place: Place?
     ) async throws(BlobError) -> Bool
 
     /// The open uploads after `id`, or from the first, in an order that stays the same; up to `limit`.
@@ -158,4 +161,9 @@ public protocol Catalog: Sendable {
 
     func usage(of subject: Subject) async throws(BlobError) -> Usage
     func statistics() async throws(BlobError) -> Statistics
+}
+
+extension Catalog {
+    /// The blob, when a live file points at it.
+    public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? { try await located(digest)?.blob }
 }

@@ -6,9 +6,9 @@ public import BlobCore
 /// as unknown as what never was.
 public struct FileService: Sendable {
     private let catalog: any Catalog
-    private let blobs: BlobService
+    private let blobs: BlobLife
 
-    public init(catalog: any Catalog, blobs: BlobService) {
+    public init(catalog: any Catalog, blobs: BlobLife) {
         self.catalog = catalog
         self.blobs = blobs
     }
@@ -35,8 +35,7 @@ public struct FileService: Sendable {
     @discardableResult
     public func destroy(_ id: FileID, for caller: Caller) async throws(BlobError) -> File {
         let file = try await file(id, for: caller)
-        try await catalog.destroyFile(id, of: caller.isAdministrator ? nil : caller.subject)
-        blobs.forget(file.digest)
+        try await blobs.destroy(file, of: caller.isAdministrator ? nil : caller.subject)
         return file
     }
 }

@@ -28,8 +28,7 @@ public struct Reclaimed: Equatable, Sendable {
 public final class Reclaimer: Sendable {
     private let catalog: any Catalog
     private let bytes: any ByteStore
-    private let blobs: BlobService
-    private let locks: BlobLocks
+    private let blobs: BlobLife
     private let grace: Duration
     private let logger: Logger
     /// Made with the reclaimer, so that each is shown before there was anything to count.
@@ -47,13 +46,11 @@ public final class Reclaimer: Sendable {
 
     /// - Parameter grace: how long a blob without files is kept, so that uploading it again is free of work.
     public init(
-        catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, grace: Duration,
-        logger: Logger
+        backend: any Backend, blobs: BlobLife, grace: Duration, logger: Logger
     ) {
-        self.catalog = catalog
-        self.bytes = bytes
+        catalog = backend.catalog
+        bytes = backend.bytes
         self.blobs = blobs
-        self.locks = locks
         self.grace = grace
         self.logger = logger
     }
@@ -81,9 +78,7 @@ public final class Reclaimer: Sendable {
             let expired = try await catalog.removeExpired(limit: Self.batchSize)
             round.uploads += expired.uploads.count
             round.files += expired.fileCount
-            for id in expired.uploads {
-                await attempt(&round, "upload", "\(id)") { () throws(BlobError) in try await bytes.discard(id) }
-            }
+            for id in expired.uploads { _ = await discard(id, &round) }
             if max(expired.uploads.count, expired.fileCount) < Self.batchSize { return }
         }
     }
@@ -93,10 +88,7 @@ public final class Reclaimer: Sendable {
         for id in try await bytes.heldUploads() {
             if Task.isCancelled { return }
             if let upload = try await catalog.upload(id), case .open = upload.state { continue }
-            let isGone = await attempt(&round, "upload", "\(id)") { () throws(BlobError) in
-                try await bytes.discard(id)
-            }
-            if isGone { round.orphans += 1 }
+            if await discard(id, &round) { round.orphans += 1 }
         }
     }
 
@@ -105,14 +97,9 @@ public final class Reclaimer: Sendable {
             let dying = try await catalog.dyingBlobs(for: grace, limit: Self.batchSize)
             var removed = 0
             for digest in dying {
-                removed += try await locks.holding(digest) { () throws(BlobError) in
-                    guard try await catalog.removeBlob(digest, dyingFor: grace) else { return 0 }
-                    blobs.forget(digest)
-                    await attempt(&round, "blob", "\(digest)") { () throws(BlobError) in
-                        try await bytes.remove(digest)
-                    }
-                    return 1
-                }
+                let outcome = try await blobs.remove(digest, dyingFor: grace)
+                if outcome != .success(false) { removed += 1 }
+                note(outcome, &round, "blob", "\(digest)")
             }
             round.blobs += removed
             // Those that were revived meanwhile would be listed no more: nothing removed means nothing left to do.
@@ -131,31 +118,33 @@ public final class Reclaimer: Sendable {
             let held = try await bytes.heldBlobs(beginningWith: byte)
             seen += held.count
             try await catalog.forEachUnknownBlob(among: held) { digest throws(BlobError) in
-                try await removeOrphanedBlob(digest, &round)
+                let outcome = try await blobs.removeOrphan(digest)
+                if note(outcome, &round, "blob", "\(digest)") { round.orphans += 1 }
             }
         }
     }
 
-    private func removeOrphanedBlob(_ digest: BlobDigest, _ round: inout Reclaimed) async throws(BlobError) {
-        let isGone = try await locks.holding(digest) { () throws(BlobError) in
-            // It may have been published just now, its row still to come when it was looked for.
-            guard try await !catalog.unknownBlobs(among: [digest]).isEmpty else { return false }
-            return await attempt(&round, "blob", "\(digest)") { () throws(BlobError) in
-                try await bytes.remove(digest)
-            }
-        }
-        if isGone { round.orphans += 1 }
-    }
-
-    /// Runs a step that concerns one thing, so that its failure does not keep the others waiting.
-    @discardableResult
-    private func attempt(
-        _ round: inout Reclaimed, _ kind: String, _ name: String, _ step: () async throws(BlobError) -> Void
-    ) async -> Bool {
-        do throws(BlobError) {
-            try await step()
+    /// Lets go of an upload's bytes.
+    ///
+    /// - Returns: whether they are gone.
+    private func discard(_ id: UploadID, _ round: inout Reclaimed) async -> Bool {
+        let outcome = await Result.catching { () throws(BlobError) in
+            try await bytes.discard(id)
             return true
-        } catch {
+        }
+        return note(outcome, &round, "upload", "\(id)")
+    }
+
+    /// Counts and tells what failed of one thing, so that it does not keep the others waiting.
+    ///
+    /// - Returns: whether it is gone.
+    @discardableResult
+    private func note(_ outcome: Result<Bool, BlobError>, _ round: inout Reclaimed, _ kind: String, _ name: String)
+        -> Bool
+    {
+        switch outcome {
+        case .success(let isGone): return isGone
+        case .failure(let error):
             round.failures += 1
             logger.error("cannot be removed now; trying again later", metadata: [kind: "\(name)", "error": "\(error)"])
             return false

@@ -86,25 +86,27 @@ public struct Blob: Equatable, Sendable {
     /// When its last file goes; `nil` while a permanent file points at it.
     public let expires: Date?
     public let condition: BlobCondition
-    /// Where the bytes are, if the catalog knows: for the byte store of the same backend alone.
-    public let place: (any Sendable)?
 
     public init(
-        digest: BlobDigest, size: Int64, name: FileName, expires: Date?, condition: BlobCondition = .sound,
-        place: (any Sendable)? = nil
+        digest: BlobDigest, size: Int64, name: FileName, expires: Date?, condition: BlobCondition = .sound
     ) {
         self.digest = digest
         self.size = size
         self.name = name
         self.expires = expires
         self.condition = condition
-        self.place = place
     }
+}
 
-    /// Whether two blobs are the same for everybody; where their bytes are does not count.
-    public static func == (left: Blob, right: Blob) -> Bool {
-        left.digest == right.digest && left.size == right.size && left.name == right.name
-            && left.expires == right.expires && left.condition == right.condition
+/// A blob, and where its bytes are.
+public struct LocatedBlob<Place: Sendable>: Sendable {
+    public let blob: Blob
+    /// `nil` where the catalog does not know.
+    public let place: Place?
+
+    public init(_ blob: Blob, at place: Place?) {
+        self.blob = blob
+        self.place = place
     }
 }
 

@@ -29,20 +29,18 @@ public final class UploadService: Sendable {
     private let limits: UploadLimits
     private let turns = UploadTurns()
     private let losses: LostUploads
-    private let locks: BlobLocks
-    private let blobs: BlobService
+    private let blobs: BlobLife
     private let silenceLimit: Duration
 
     /// - Parameter silenceLimit: when a client has sent nothing for so long, status ends its append, so that the answer
     ///   is final.
     public init(
-        catalog: any Catalog, bytes: any ByteStore, blobs: BlobService, locks: BlobLocks, settings: UploadSettings,
-        clock: any WallClock, silenceLimit: Duration = .seconds(5)
+        backend: any Backend, blobs: BlobLife, settings: UploadSettings, clock: any WallClock,
+        silenceLimit: Duration = .seconds(5)
     ) {
-        self.catalog = catalog
-        self.bytes = bytes
+        catalog = backend.catalog
+        bytes = backend.bytes
         self.blobs = blobs
-        self.locks = locks
         limits = UploadLimits(settings: settings, catalog: catalog, clock: clock)
         losses = LostUploads(catalog: catalog)
         self.silenceLimit = silenceLimit
@@ -187,13 +185,12 @@ public final class UploadService: Sendable {
             )
         }
         let lease = await reception.lease
-        let file = try await locks.holding(computed) { () throws(BlobError) in
+        let file = try await blobs.publish(computed) { () throws(BlobError) in
             try await reception.publish(as: computed)
             return try await catalog.complete(
                 lease, with: taken, expires: limits.expiry, fileExpires: limits.fileExpiry(of: lease.upload)
             )
         }
-        blobs.forget(computed)
         // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
         try? await bytes.discard(lease.id)
         return file

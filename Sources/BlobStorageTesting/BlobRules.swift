@@ -73,9 +73,9 @@ public enum BlobRule: String, CaseIterable, Sendable {
         case .blobCanBeOpenedManyTimes: try await trial.blobCanBeOpenedManyTimes()
         case .blobsAreNotHeldUploads: try await trial.blobsAreNotHeldUploads()
         case .publishedBlobsAreHeld: try await trial.publishedBlobsAreHeld()
-        case .measuringTellsTheBytes: try await trial.measuringTellsTheBytes()
-        case .quarantinedBlobIsGone: try await trial.quarantinedBlobIsGone()
-        case .quarantineSparesWhatCameSince: try await trial.quarantineSparesWhatCameSince()
+        case .measuringTellsTheBytes: try await trial.measuringTellsTheBytes(in: trial.store)
+        case .quarantinedBlobIsGone: try await trial.quarantinedBlobIsGone(in: trial.store)
+        case .quarantineSparesWhatCameSince: try await trial.quarantineSparesWhatCameSince(in: trial.store)
         case .heldBytesOfAnUploadAreCounted: try await trial.heldBytesOfAnUploadAreCounted()
         case .manyBlobsAreApart: try await trial.manyBlobsAreApart()
         case .workingStoreIsReady: try await trial.workingStoreIsReady()
@@ -254,7 +254,7 @@ extension ByteStoreTrial {
         return held
     }
 
-    fileprivate func measuringTellsTheBytes() async throws {
+    fileprivate func measuringTellsTheBytes(in store: some ByteStore) async throws {
         for content in [[], bytes(1), bytes((3 << 20) + 17)] {
             try await publish(content)
             let digest = BlobDigest(of: content)
@@ -268,7 +268,7 @@ extension ByteStoreTrial {
         #expect(try await store.place(of: BlobDigest(of: bytes(2))) == nil)
     }
 
-    fileprivate func quarantinedBlobIsGone() async throws {
+    fileprivate func quarantinedBlobIsGone(in store: some ByteStore) async throws {
         let content = bytes(5000)
         let digest = BlobDigest(of: content)
         for _ in 0..<3 {
@@ -284,7 +284,7 @@ extension ByteStoreTrial {
         }
     }
 
-    fileprivate func quarantineSparesWhatCameSince() async throws {
+    fileprivate func quarantineSparesWhatCameSince(in store: some ByteStore) async throws {
         let content = bytes(5000)
         let digest = BlobDigest(of: content)
         try await publish(content)

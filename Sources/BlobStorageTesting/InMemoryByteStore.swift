@@ -98,21 +98,21 @@ public final class InMemoryByteStore: ByteStore {
         state.withLock { $0.blobs[digest] = nil }
     }
 
-    public func place(of digest: BlobDigest) -> (any Sendable)? {
+    public func place(of digest: BlobDigest) -> Int? {
         state.withLock { $0.blobs[digest]?.number }
     }
 
     public func measure(
-        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: Int, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async -> MeasuredBytes? {
         guard let bytes = state.withLock({ $0.blobs[digest]?.bytes }) else { return nil }
         await pace(bytes.count)
         return MeasuredBytes(size: Int64(bytes.count), digest: BlobDigest(of: bytes))
     }
 
-    public func quarantine(_ digest: BlobDigest, at place: any Sendable) {
+    public func quarantine(_ digest: BlobDigest, at place: Int) {
         state.withLock { state in
-            if state.blobs[digest]?.number == place as? Int { state.blobs[digest] = nil }
+            if state.blobs[digest]?.number == place { state.blobs[digest] = nil }
         }
     }
 

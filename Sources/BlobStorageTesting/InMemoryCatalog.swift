@@ -209,16 +209,17 @@ extension InMemoryCatalog.Rows {
 }
 
 extension InMemoryCatalog {
-    public func blob(_ digest: BlobDigest) throws(BlobError) -> Blob? {
+    public func located(_ digest: BlobDigest) throws(BlobError) -> LocatedBlob<Int>? {
         try transaction { rows, now in
             let files = rows.liveFiles(at: now).filter { $0.digest == digest }.sorted { $0.id < $1.id }
             guard let namesake = files.first(where: { !$0.isTemporary }) ?? files.first else { return nil }
             let isPermanent = files.contains { $0.expires == nil }
-            return Blob(
+            let blob = Blob(
                 digest: digest, size: namesake.size, name: namesake.name,
                 expires: isPermanent ? nil : files.compactMap(\.expires).max(),
                 condition: rows.blobs[digest]?.condition ?? .sound
             )
+            return LocatedBlob(blob, at: nil)
         }
     }
 
@@ -270,7 +271,7 @@ extension InMemoryCatalog {
     }
 
     public func setCondition(
-        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+        _ condition: BlobCondition, of digest: BlobDigest, at place: Int?
     ) throws(BlobError) -> Bool {
         try transaction { rows, _ in
             guard let known = rows.blobs[digest]?.condition else { return false }

@@ -57,7 +57,7 @@ extension CatalogTrial {
         let (file, other) = (try await add("text"), try await add("other"))
         for condition in [BlobCondition.suspected, .damaged, .sound] {
             for _ in 0..<2 {
-                #expect(try await catalog.setCondition(condition, of: file.digest, at: nil))
+                #expect(try await catalog.note(condition, of: file.digest))
                 #expect(try await self.condition(of: file.digest) == condition)
             }
         }
@@ -66,8 +66,8 @@ extension CatalogTrial {
 
     fileprivate func suspicionDoesNotLiftDamage() async throws {
         let file = try await add("text")
-        try await catalog.setCondition(.damaged, of: file.digest, at: nil)
-        #expect(try await catalog.setCondition(.suspected, of: file.digest, at: nil))
+        try await catalog.note(.damaged, of: file.digest)
+        #expect(try await catalog.note(.suspected, of: file.digest))
         #expect(try await condition(of: file.digest) == .damaged)
     }
 
@@ -76,7 +76,7 @@ extension CatalogTrial {
         try await catalog.destroyFile(dying.id, of: nil)
         for file in [live, dying] {
             for condition in [BlobCondition.suspected, .damaged] {
-                try await catalog.setCondition(condition, of: file.digest, at: nil)
+                try await catalog.note(condition, of: file.digest)
                 _ = try await add(file == live ? "live" : "dying")
                 #expect(try await self.condition(of: file.digest) == .sound)
             }
@@ -84,7 +84,7 @@ extension CatalogTrial {
     }
 
     fileprivate func conditionOfUnknownBlobIsIgnored() async throws {
-        #expect(try await !catalog.setCondition(.damaged, of: BlobDigest(ofText: "unknown"), at: nil))
+        #expect(try await !catalog.note(.damaged, of: BlobDigest(ofText: "unknown")))
         #expect(try await catalog.blobRecords(after: nil, limit: 10) == [])
         _ = try await add("unknown")
         #expect(try await condition(of: BlobDigest(ofText: "unknown")) == .sound)
@@ -95,7 +95,7 @@ extension CatalogTrial {
         for number in 0..<9 {
             let digest = try await add("text \(number)").digest
             let condition = BlobCondition.allCases[number % 3]
-            try await catalog.setCondition(condition, of: digest, at: nil)
+            try await catalog.note(condition, of: digest)
             if condition == .suspected { suspected.insert(digest) }
         }
         #expect(Set(try await catalog.suspectedBlobs(limit: 100).map(\.digest)) == suspected)
@@ -146,5 +146,13 @@ extension CatalogTrial {
         try await catalog.fail(try await claimNew())
         try await catalog.destroyFile(file.id, of: nil)
         #expect(try await catalog.faults() == [])
+    }
+}
+
+extension Catalog {
+    /// Records the condition of bytes that are at no place.
+    @discardableResult
+    fileprivate func note(_ condition: BlobCondition, of digest: BlobDigest) async throws(BlobError) -> Bool {
+        try await setCondition(condition, of: digest, at: nil)
     }
 }

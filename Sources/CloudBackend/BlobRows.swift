@@ -48,9 +48,9 @@ extension CloudCatalog {
     }
 
     public func setCondition(
-        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+        _ condition: BlobCondition, of digest: BlobDigest, at place: StoredContent?
     ) async throws(BlobError) -> Bool {
-        try await database.setCondition(condition, of: digest, at: place as? StoredContent)
+        try await database.setCondition(condition, of: digest, at: place)
     }
 
     public func dyingBlobs(for grace: Duration, limit: Int) async throws(BlobError) -> [BlobDigest] {

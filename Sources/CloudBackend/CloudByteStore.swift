@@ -71,8 +71,8 @@ public final class CloudByteStore: ByteStore {
         try await open(digest, at: nil)
     }
 
-    public func open(_ digest: BlobDigest, at place: (any Sendable)?) async throws(BlobError) -> BlobContent {
-        var found = place as? StoredContent
+    public func open(_ digest: BlobDigest, at place: StoredContent?) async throws(BlobError) -> BlobContent {
+        var found = place
         if found == nil { found = try await content(of: digest) }
         guard let content = found else { throw .bytesUnknown }
         // An empty one, too: other nodes may remove it at any moment, so that nobody may remember it.

@@ -10,12 +10,12 @@ extension CloudByteStore {
     /// Objects that are asked for at one time.
     private static let concurrentHeads = 16
 
-    public func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)? {
+    public func place(of digest: BlobDigest) async throws(BlobError) -> StoredContent? {
         try await content(of: digest)
     }
 
-    public func size(of digest: BlobDigest, at place: any Sendable) async throws(BlobError) -> Int64? {
-        var next = place as? StoredContent
+    public func size(of digest: BlobDigest, at place: StoredContent) async throws(BlobError) -> Int64? {
+        var next: StoredContent? = place
         while let content = next {
             if let size = try await size(of: content) { return size }
             next = try await replacement(of: content, digest)
@@ -61,9 +61,9 @@ extension CloudByteStore {
     /// Reads the object that is there, be it replaced: its bytes alone tell whether it is as good. If so, its ETag is
     /// kept.
     public func measure(
-        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: StoredContent, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {
-        var next = place as? StoredContent
+        var next: StoredContent? = place
         while let content = next {
             let reader = PieceReader(0..<content.size, of: digest, content, in: self, for: .verifying)
             var running = RunningDigest()
@@ -96,12 +96,11 @@ extension CloudByteStore {
         )
     }
 
-    public func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError) {
+    public func quarantine(_ digest: BlobDigest, at place: StoredContent) async throws(BlobError) {
         // The objects stay where they are: a content in quarantine is served to nobody and swept by nobody. That of a
         // blob's row went there with the mark of the row.
-        guard let content = place as? StoredContent else { return }
         try await database.run(
-            "UPDATE contents SET state = 2 WHERE id = $1 AND state IN (0, 1)", [.integer(content.id)],
+            "UPDATE contents SET state = 2 WHERE id = $1 AND state IN (0, 1)", [.integer(place.id)],
             isRepeatable: true
         )
     }

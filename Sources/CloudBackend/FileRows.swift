@@ -36,14 +36,14 @@ extension CloudCatalog {
         }
     }
 
-    public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {
+    public func located(_ digest: BlobDigest) async throws(BlobError) -> LocatedBlob<StoredContent>? {
         try await database.first(FileRows.namesake, [.digest(digest), database.now]) { row throws(PostgresError) in
             let hasPlace = try row.optionalInteger(4) != nil
-            return Blob(
+            let blob = Blob(
                 digest: digest, size: try row.integer(0), name: FileName(trusted: try row.text(1)),
-                expires: try row.optionalTime(2), condition: try row.condition(3),
-                place: hasPlace ? try StoredContent([try ContentRow(row, from: 4)]) : nil
+                expires: try row.optionalTime(2), condition: try row.condition(3)
             )
+            return LocatedBlob(blob, at: hasPlace ? try StoredContent([try ContentRow(row, from: 4)]) : nil)
         }
     }
 

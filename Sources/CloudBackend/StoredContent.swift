@@ -25,7 +25,7 @@ struct Piece: Equatable, Sendable {
 }
 
 /// The objects that hold the bytes of a digest, in their order.
-struct StoredContent: Equatable, Sendable {
+public struct StoredContent: Equatable, Sendable {
     let id: Int64
     let upload: UUID
     let size: Int64

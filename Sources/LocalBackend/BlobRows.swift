@@ -55,7 +55,7 @@ extension LocalCatalog {
 
     /// The one process that moves bytes keeps publishing and condemning apart: places are nothing to this catalog.
     public func setCondition(
-        _ condition: BlobCondition, of digest: BlobDigest, at place: (any Sendable)?
+        _ condition: BlobCondition, of digest: BlobDigest, at place: FileIdentity?
     ) async throws(BlobError) -> Bool {
         try await write { db, _ in
             if try db.change(BlobRows.setCondition, [digest.data, condition.rawValue]) { return true }

@@ -42,7 +42,7 @@ extension LocalCatalog {
         try await read { db, now in try db.first(FileRows.select, [id.value, now], as: { try File(row: $0) }) }
     }
 
-    public func blob(_ digest: BlobDigest) async throws(BlobError) -> Blob? {
+    public func located(_ digest: BlobDigest) async throws(BlobError) -> LocatedBlob<FileIdentity>? {
         try await read { db, now in
             let blob = try db.first(FileRows.namesake, [digest.data, now]) { row in
                 Blob(
@@ -51,12 +51,13 @@ extension LocalCatalog {
                 )
             }
             // A permanent file's blob never goes. One of temporary files goes with the last of them.
-            guard let blob, blob.expires != nil else { return blob }
+            guard let blob, blob.expires != nil else { return blob.map { LocatedBlob($0, at: nil) } }
             let expires = try db.first(FileRows.lastExpiry, [digest.data]) { try $0.optionalTime(0) }
-            return Blob(
+            let temporary = Blob(
                 digest: digest, size: blob.size, name: blob.name, expires: expires ?? blob.expires,
                 condition: blob.condition
             )
+            return LocatedBlob(temporary, at: nil)
         }
     }
 

@@ -49,6 +49,10 @@ public final class LocalByteStore: ByteStore {
         return .file(file)
     }
 
+    public func close(_ contents: [BlobContent]) {
+        threads.submit { _ in withExtendedLifetime(contents) {} }
+    }
+
     /// Opens a file for reading; `nil` when there is none.
     func openFile(at path: FilePath) async throws(BlobError) -> BlobFile? {
         try await onThread { () throws(BlobError) in
@@ -57,7 +61,7 @@ public final class LocalByteStore: ByteStore {
             do throws(BlobError) {
                 status = try self.disk.status(of: descriptor, at: path)
             } catch {
-                _ = close(descriptor)
+                _ = Glibc.close(descriptor)
                 throw error
             }
             return BlobFile(takingOwnershipOf: descriptor, size: Int64(status.st_size))

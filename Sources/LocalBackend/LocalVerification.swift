@@ -9,13 +9,13 @@ import SystemPackage
 extension LocalByteStore {
     private static let pieceByteCount = 1 << 20
 
-    public func place(of digest: BlobDigest) async throws(BlobError) -> (any Sendable)? {
+    public func place(of digest: BlobDigest) async throws(BlobError) -> FileIdentity? {
         let path = directory.path(of: digest)
         return try await onThread { () throws(BlobError) in try self.disk.statusIfThere(path).map(FileIdentity.init) }
     }
 
     public func measure(
-        _ digest: BlobDigest, at place: any Sendable, pace: @Sendable (_ byteCount: Int) async -> Void
+        _ digest: BlobDigest, at place: FileIdentity, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes? {
         let path = directory.path(of: digest)
         guard let reader = try await onThread({ () throws(BlobError) in try BlobReader(path, self.disk) }) else {
@@ -34,10 +34,10 @@ extension LocalByteStore {
         }
     }
 
-    public func quarantine(_ digest: BlobDigest, at place: any Sendable) async throws(BlobError) {
+    public func quarantine(_ digest: BlobDigest, at place: FileIdentity) async throws(BlobError) {
         let (path, quarantine) = (directory.path(of: digest), directory.quarantine)
         try await onThread { () throws(BlobError) in
-            guard let status = try self.disk.statusIfThere(path), FileIdentity(status) == place as? FileIdentity else {
+            guard let status = try self.disk.statusIfThere(path), FileIdentity(status) == place else {
                 return
             }
             var target = quarantine.appending(digest.hex)
@@ -62,9 +62,9 @@ extension LocalByteStore {
 }
 
 /// What tells the file of one upload from that of another under the same name.
-private struct FileIdentity: Equatable, Sendable {
-    let device: UInt
-    let number: UInt
+public struct FileIdentity: Equatable, Sendable {
+    private let device: UInt
+    private let number: UInt
 
     init(_ status: stat) {
         (device, number) = (UInt(status.st_dev), UInt(status.st_ino))

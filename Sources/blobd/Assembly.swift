@@ -24,11 +24,11 @@ struct Assembly {
     /// Opens the data, serves until SIGTERM or SIGINT, and closes the data again.
     func serve() async throws {
         let storage = try await Storage.opened(settings, logger: logger)
-        let (catalog, clock) = (storage.catalog, storage.clock)
+        let (catalog, clock) = (storage.backend.catalog, storage.clock)
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
         let firstToken = try await firstToken(catalog: catalog, clock: clock)
 
-        let serverSurface = Server(catalog: catalog, bytes: storage.bytes, renderMetrics: renderMetrics)
+        let serverSurface = Server(catalog: catalog, bytes: storage.backend.bytes, renderMetrics: renderMetrics)
         let chain = Chain(
             [
                 try await portSIPBlobs(storage), Files(FileService(catalog: catalog, blobs: storage.blobs)),
@@ -76,11 +76,10 @@ struct Assembly {
     private func portSIPBlobs(_ storage: Storage) async throws -> PortSIPBlobs {
         PortSIPBlobs(
             uploads: UploadService(
-                catalog: storage.catalog, bytes: storage.bytes, blobs: storage.blobs, locks: storage.locks,
-                settings: uploadSettings, clock: storage.clock
+                backend: storage.backend, blobs: storage.blobs, settings: uploadSettings, clock: storage.clock
             ),
             blobs: storage.blobs,
-            uploadTokens: UploadTokens(secret: try await storage.catalog.secret()),
+            uploadTokens: UploadTokens(secret: try await storage.backend.catalog.secret()),
             downloads: DownloadPolicy(
                 isPrivate: settings.privateDownloads,
                 crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,

@@ -7,8 +7,7 @@ import BlobStorage
 struct Check {
     typealias Pace = @Sendable (Int) async -> Void
 
-    let catalog: any Catalog
-    let bytes: any ByteStore
+    let backend: any Backend
     /// Whether blobs are read, or only their sizes compared.
     let isReading: Bool
     /// How much of a hundred blobs is examined, others each time; `nil` for all of them.
@@ -22,13 +21,13 @@ struct Check {
     func run(
         examining examine: @escaping @Sendable (BlobRecord, Pace) async throws(BlobError) -> Verdict
     ) async throws(BlobError) -> Bool {
-        for fault in try await catalog.faults() { report.fault("the catalog: \(fault)") }
+        for fault in try await backend.catalog.faults() { report.fault("the catalog: \(fault)") }
         let share = (samplePercent ?? 100) / 100
         let ranges = DigestRange.sample(share)
-        let byteCount = isReading ? Double(try await catalog.statistics().blobBytes) * share : 0
+        let byteCount = isReading ? Double(try await backend.catalog.statistics().blobBytes) * share : 0
         report.begin(byteCount: Int64(byteCount), samplePercent: samplePercent)
         for range in ranges {
-            try await catalog.forEachBlob(in: range, jobs: jobs) { [report] record throws(BlobError) in
+            try await backend.catalog.forEachBlob(in: range, jobs: jobs) { [report] record throws(BlobError) in
                 let verdict = try await examine(record) { report.read($0) }
                 report.examined(record, verdict)
             }
@@ -41,28 +40,21 @@ struct Check {
     /// The examination beside a running server, which alone may change what it serves: damage is marked, and the server
     /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
-        let first = try await Verifier.look(at: record, in: bytes, reading: isReading, pace: pace).verdict
-        guard first.isDamage else { return first }
-        let (verdict, place) = try await Verifier.lookAgain(
-            at: record, in: bytes, listedIn: catalog, reading: isReading)
-        if verdict.isDamage && record.condition == .sound {
-            try await catalog.setCondition(.suspected, of: record.digest, at: place)
-        }
-        return verdict
+        try await backend.suspect(record, reading: isReading, pace: pace)
     }
 
     /// Whether the server has suspected blobs still to look at.
     func isWaitingForTheServer() async throws(BlobError) -> Bool {
-        try await !catalog.suspectedBlobs(limit: 1).isEmpty
+        try await !backend.catalog.suspectedBlobs(limit: 1).isEmpty
     }
 
     private func checkUploads() async throws(BlobError) {
-        try await catalog.forEachOpenUpload { upload throws(BlobError) in
+        try await backend.catalog.forEachOpenUpload { upload throws(BlobError) in
             guard upload.offset > 0 else { return }
-            let held = try await bytes.heldByteCount(of: upload.id) ?? 0
+            let held = try await backend.bytes.heldByteCount(of: upload.id) ?? 0
             guard held < upload.offset else { return }
             // Completed or cancelled meanwhile, its bytes are rightly gone.
-            guard let now = try await catalog.upload(upload.id), now.state == .open else { return }
+            guard let now = try await backend.catalog.upload(upload.id), now.state == .open else { return }
             report.fault("the upload \(upload.id) holds \(held) bytes, and \(upload.offset) were acknowledged")
         }
     }
@@ -70,8 +62,8 @@ struct Check {
     /// Bytes without a row are no damage: the reclaimer removes them.
     private func countOrphans(in range: DigestRange) async throws(BlobError) {
         for byte in range.leadingBytes {
-            let held = try await bytes.heldBlobs(beginningWith: byte).filter(range.contains)
-            try await catalog.forEachUnknownBlob(among: held) { _ throws(BlobError) in report.orphan() }
+            let held = try await backend.bytes.heldBlobs(beginningWith: byte).filter(range.contains)
+            try await backend.catalog.forEachUnknownBlob(among: held) { _ throws(BlobError) in report.orphan() }
         }
     }
 }

@@ -11,8 +11,7 @@ import S3Client
 
 /// A database and a bucket, opened for one of any number of processes.
 struct CloudStorage {
-    let catalog: CloudCatalog
-    let bytes: CloudByteStore
+    let backend: BucketBackend
     private let pool: PostgresPool
     private let bucket: S3Bucket
 
@@ -28,11 +27,13 @@ struct CloudStorage {
             throw (error as? S3Error).map { StartFailure("the bucket: \($0.message)") } ?? error
         }
         self.pool = pool
-        catalog = CloudCatalog(pool: pool, logger: logger)
-        bytes = CloudByteStore(
-            pool: pool, bucket: bucket,
-            retention: .init(restoreWindow: settings.restoreWindow, longestUpload: settings.uploadExpiry),
-            logger: logger
+        backend = BucketBackend(
+            catalog: CloudCatalog(pool: pool, logger: logger),
+            bytes: CloudByteStore(
+                pool: pool, bucket: bucket,
+                retention: .init(restoreWindow: settings.restoreWindow, longestUpload: settings.uploadExpiry),
+                logger: logger
+            )
         )
     }
 
@@ -56,14 +57,15 @@ extension Storage {
     ) async throws -> Storage {
         let cloud = try await CloudStorage(settings, by: preparation, logger: logger)
         do {
-            try await cloud.catalog.checkImportIsOver()
+            try await cloud.backend.catalog.checkImportIsOver()
             let clock = try await cloud.clock(logger: logger)
             return Storage(
-                catalog: cloud.catalog, bytes: cloud.bytes, clock: clock, threads: .singleton, grace: grace,
-                logger: logger,
+                backend: cloud.backend, clock: clock, threads: .singleton, grace: grace, logger: logger,
                 chores: [
                     Chore(interval: .seconds(60)) { () throws(BlobError) in try await clock.synchronize() },
-                    Chore(interval: .seconds(10)) { () throws(BlobError) in try await cloud.bytes.composeLargeBlobs() },
+                    Chore(interval: .seconds(10)) { () throws(BlobError) in
+                        try await cloud.backend.bytes.composeLargeBlobs()
+                    },
                 ],
                 closing: { await cloud.close() }
             )

@@ -12,13 +12,11 @@ import SystemPackage
 
 /// Everything that a server keeps, opened by a process that may change it.
 struct Storage {
-    let catalog: any Catalog
-    let bytes: any ByteStore
+    let backend: any Backend
     let clock: any WallClock
     /// For reading files, where bytes are files.
     let threads: NIOThreadPool
-    let blobs: BlobService
-    let locks = BlobLocks()
+    let blobs: BlobLife
     let reclaimer: Reclaimer
     let verifier: Verifier
     /// What this backend has to do now and then, beside what all have.
@@ -29,21 +27,17 @@ struct Storage {
     ///   - grace: how long a blob without files is kept.
     ///   - closing: lets pending work finish, and lets go of everything.
     init(
-        catalog: any Catalog, bytes: any ByteStore, clock: any WallClock, threads: NIOThreadPool, grace: Duration,
-        logger: Logger, chores: [Chore] = [],
-        closing: @escaping @Sendable () async throws -> Void
+        backend: any Backend, clock: any WallClock, threads: NIOThreadPool, grace: Duration, logger: Logger,
+        chores: [Chore] = [], closing: @escaping @Sendable () async throws -> Void
     ) {
-        self.catalog = catalog
-        self.bytes = bytes
+        self.backend = backend
         self.clock = clock
         self.threads = threads
         self.chores = chores
         self.closing = closing
-        blobs = BlobService(catalog: catalog, bytes: bytes)
-        reclaimer = Reclaimer(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace, logger: logger
-        )
-        verifier = Verifier(catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: logger)
+        blobs = BlobLife(of: backend, logger: logger)
+        reclaimer = Reclaimer(backend: backend, blobs: blobs, grace: grace, logger: logger)
+        verifier = Verifier(catalog: backend.catalog, blobs: blobs, logger: logger)
     }
 
     /// Lets pending work finish, and lets go of everything.
@@ -84,7 +78,8 @@ extension Storage {
         let bytes = LocalByteStore(
             directory: directory, threads: threads, freeSpaceFloor: freeSpaceFloor, logger: logger
         )
-        return Storage(catalog: catalog, bytes: bytes, clock: clock, threads: threads, grace: grace, logger: logger) {
+        let backend = DiskBackend(catalog: catalog, bytes: bytes)
+        return Storage(backend: backend, clock: clock, threads: threads, grace: grace, logger: logger) {
             await catalog.close()
             try await threads.shutdownGracefully()
             // Its lock must outlast whatever writes.
@@ -95,20 +90,20 @@ extension Storage {
 
 /// The data of a directory that may have a server: rows can be read and marked, bytes only read.
 struct VisitedStorage {
-    let catalog: LocalCatalog
-    let bytes: LocalByteStore
+    let backend: DiskBackend
 
     init(at path: String, logger: Logger) throws {
-        catalog = try LocalCatalog(
+        let catalog = try LocalCatalog(
             path: DataDirectory.catalog(in: FilePath(path)).string, role: .visitor, clock: SystemClock(), logger: logger
         )
-        bytes = LocalByteStore(
+        let bytes = LocalByteStore(
             directory: DataDirectory(visiting: FilePath(path)), threads: .singleton, freeSpaceFloor: 0, logger: logger
         )
+        backend = DiskBackend(catalog: catalog, bytes: bytes)
     }
 
     func close() async {
-        await catalog.close()
+        await backend.catalog.close()
     }
 }
 

@@ -14,15 +14,16 @@ struct SampleServer {
     let clock = ManualClock()
     let catalog: InMemoryCatalog
     let bytes = InMemoryByteStore()
-    let blobs: BlobService
+    let blobs: BlobLife
     let surfaces: [any Surface]
     let chain: Chain
 
     init(privateDownloads: Bool = false, isReadOnly: Bool = false, logger: Logger = Logger(label: "test")) {
         catalog = InMemoryCatalog(clock: clock)
-        blobs = BlobService(catalog: catalog, bytes: bytes)
+        let backend = InMemoryBackend(catalog: catalog, bytes: bytes)
+        blobs = BlobLife(of: backend, logger: logger)
         let uploads = UploadService(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: BlobLocks(),
+            backend: backend, blobs: blobs,
             settings: UploadSettings(
                 maximumBlobSize: 1 << 20, maximumOpenUploads: 10, quota: nil, uploadLifetime: .seconds(3600),
                 temporaryLifetime: .seconds(60)

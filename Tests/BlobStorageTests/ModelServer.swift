@@ -12,7 +12,7 @@ struct ModelServer {
     let clock = ManualClock()
     let catalog: InMemoryCatalog
     let bytes: InMemoryByteStore
-    let blobs: BlobService
+    let blobs: BlobLife
     let uploads: UploadService
     let reclaimer: Reclaimer
     let verifier: Verifier
@@ -23,23 +23,19 @@ struct ModelServer {
     ) {
         catalog = InMemoryCatalog(clock: clock)
         bytes = InMemoryByteStore(capacity: capacity)
-        blobs = BlobService(catalog: catalog, bytes: bytes)
-        let locks = BlobLocks()
+        let backend = InMemoryBackend(catalog: catalog, bytes: bytes)
+        let logger = Logger(label: "test")
+        blobs = BlobLife(of: backend, logger: logger)
         uploads = UploadService(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+            backend: backend, blobs: blobs,
             settings: UploadSettings(
                 maximumBlobSize: maximumBlobSize, maximumOpenUploads: openUploads, quota: quota,
                 uploadLifetime: .seconds(3600), temporaryLifetime: .seconds(60)
             ),
             clock: clock, silenceLimit: silenceLimit
         )
-        reclaimer = Reclaimer(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: grace,
-            logger: .init(label: "test")
-        )
-        verifier = Verifier(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: .init(label: "test")
-        )
+        reclaimer = Reclaimer(backend: backend, blobs: blobs, grace: grace, logger: logger)
+        verifier = Verifier(catalog: catalog, blobs: blobs, logger: logger)
     }
 
     func start(isTemporary: Bool = false) async throws -> UploadID {

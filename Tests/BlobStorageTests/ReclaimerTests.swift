@@ -89,6 +89,8 @@ import Testing
     /// completion that was acknowledged can be downloaded until its own file is removed.
     @Test func completionsAndReclaimingOfOneDigestAgree() async throws {
         let server = ModelServer(openUploads: 100, grace: .zero)
+        let files = FileService(catalog: server.catalog, blobs: server.blobs)
+        let owner = Caller(subject: ModelServer.owner, scopes: [.delete])
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Not without a pause: others need the threads too.
@@ -104,8 +106,7 @@ import Testing
                             do {
                                 let file = try await server.complete("the same")
                                 _ = try await server.blobs.open(file.digest)
-                                try server.catalog.destroyFile(file.id, of: nil)
-                                server.blobs.forget(file.digest)
+                                try await files.destroy(file.id, for: owner)
                             } catch {
                                 Issue.record(error)
                             }

@@ -13,7 +13,7 @@ import Testing
     }
 
     private func verify(_ digest: BlobDigest, reading: Bool = true) async throws -> Verdict {
-        try await server.verifier.verify(try record(digest), reading: reading)
+        try await server.blobs.verify(try record(digest), reading: reading)
     }
 
     private func expectCorrupt(_ digest: BlobDigest) async {
@@ -106,7 +106,7 @@ import Testing
         try server.catalog.destroyFile(file.id, of: nil)
         server.clock.advance(by: .seconds(60))
         try await server.reclaimer.reclaim()
-        #expect(try await server.verifier.verify(record, reading: true) == .gone)
+        #expect(try await server.blobs.verify(record, reading: true) == .gone)
     }
 
     @Test func aPassFindsAllDamage() async throws {

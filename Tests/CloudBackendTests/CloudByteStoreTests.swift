@@ -168,8 +168,8 @@ import Testing
         try await withStore { store in
             let catalog = CloudCatalog(pool: store.database.pool)
             let digest = try await complete(["text"], catalog, store)
-            let place = try #require(try await catalog.blob(digest)?.place)
-            #expect(place as? StoredContent == (try await store.content(of: digest)))
+            let place = try #require(try await catalog.located(digest)?.place)
+            #expect(place == (try await store.content(of: digest)))
             // It is taken at its word: the rows are not asked again.
             _ = try await store.database.pool.query("UPDATE contents SET state = 3, removed = now_ms()")
             let error = await #expect(throws: BlobError.self) { _ = try await store.open(digest) }
@@ -183,12 +183,12 @@ import Testing
         try await withStore { store in
             let catalog = CloudCatalog(pool: store.database.pool)
             let inPieces = try await complete(["in ", "pieces"], catalog, store)
-            #expect(try await catalog.blob(inPieces)?.place == nil)
+            #expect(try await catalog.located(inPieces)?.place == nil)
             #expect(try await read(0..<9, of: try await opened(inPieces, in: store)) == Array("in pieces".utf8))
             let damaged = try await complete(["damaged"], catalog, store)
             let place = try #require(try await store.place(of: damaged))
             #expect(try await catalog.setCondition(.damaged, of: damaged, at: place))
-            #expect(try await catalog.blob(damaged)?.place == nil)
+            #expect(try await catalog.located(damaged)?.place == nil)
         }
     }
 

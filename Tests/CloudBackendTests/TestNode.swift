@@ -15,7 +15,7 @@ import Testing
 struct TestNode {
     let catalog: CloudCatalog
     let bytes: CloudByteStore
-    let blobs: BlobService
+    let blobs: BlobLife
     let uploads: UploadService
     let verifier: Verifier
 
@@ -23,17 +23,17 @@ struct TestNode {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         catalog = CloudCatalog(pool: store.database.pool)
         bytes = CloudByteStore(pool: store.database.pool, bucket: store.bucket, retention: .long, logger: logger)
-        blobs = BlobService(catalog: catalog, bytes: bytes)
-        let locks = BlobLocks()
+        let backend = BucketBackend(catalog: catalog, bytes: bytes)
+        blobs = BlobLife(of: backend, logger: logger)
         uploads = UploadService(
-            catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+            backend: backend, blobs: blobs,
             settings: UploadSettings(
                 maximumBlobSize: 1 << 40, maximumOpenUploads: 1000, quota: nil, uploadLifetime: .seconds(3600),
                 temporaryLifetime: .seconds(60)
             ),
             clock: SystemClock()
         )
-        verifier = Verifier(catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, logger: logger)
+        verifier = Verifier(catalog: catalog, blobs: blobs, logger: logger)
     }
 
     /// Uploads texts, each in a request and so in an object of its own.

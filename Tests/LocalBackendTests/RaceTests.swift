@@ -21,7 +21,7 @@ import Testing
         let scratch: ScratchDirectory
         let catalog: LocalCatalog
         let bytes: LocalByteStore
-        let blobs: BlobService
+        let blobs: BlobLife
         let uploads: UploadService
         let files: FileService
         let reclaimer: Reclaimer
@@ -35,10 +35,11 @@ import Testing
             catalog = try LocalCatalog(path: scratch.catalog, clock: clock)
             let directory = try DataDirectory(serving: FilePath(scratch.path + "/bytes"))
             bytes = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
-            blobs = BlobService(catalog: catalog, bytes: bytes, capacity: 16)
-            let locks = BlobLocks()
+            let backend = DiskBackend(catalog: catalog, bytes: bytes)
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            blobs = BlobLife(of: backend, capacity: 16, logger: logger)
             uploads = UploadService(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks,
+                backend: backend, blobs: blobs,
                 settings: UploadSettings(
                     maximumBlobSize: 1 << 30, maximumOpenUploads: .max, quota: nil, uploadLifetime: .seconds(3600),
                     temporaryLifetime: .seconds(60)
@@ -46,12 +47,9 @@ import Testing
                 clock: clock
             )
             files = FileService(catalog: catalog, blobs: blobs)
-            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            reclaimer = Reclaimer(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: locks, grace: .zero, logger: logger
-            )
+            reclaimer = Reclaimer(backend: backend, blobs: blobs, grace: .zero, logger: logger)
             unlockedReclaimer = Reclaimer(
-                catalog: catalog, bytes: bytes, blobs: blobs, locks: BlobLocks(), grace: .zero, logger: logger
+                backend: backend, blobs: BlobLife(of: backend, logger: logger), grace: .zero, logger: logger
             )
         }
 
@@ -61,10 +59,7 @@ import Testing
             case .full: try await reclaimer.reclaim()
             case .withoutLocks: try await unlockedReclaimer.reclaim()
             case .withoutLookingAgain:
-                for digest in try await catalog.dyingBlobs(for: .zero, limit: 1000) {
-                    blobs.forget(digest)
-                    try await bytes.remove(digest)
-                }
+                for digest in try await catalog.dyingBlobs(for: .zero, limit: 1000) { try await bytes.remove(digest) }
             }
         }
 

@@ -26,10 +26,6 @@ public struct DownloadPolicy: Sendable {
 }
 
 extension PortSIPBlobs {
-    func download(_ request: Request, _ path: Captures, _: Caller) async throws(BlobError) -> Response {
-        try await download(request, path)
-    }
-
     func download(_ request: Request, _ path: Captures) async throws(BlobError) -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
         let name = path["digest"]
@@ -60,13 +56,8 @@ extension PortSIPBlobs {
         if policy.redirects, let location = remote.location?(contentDisposition(opened.blob.name)) {
             return policy.redirection(to: location)
         }
-        do throws(BlobError) {
-            let bytes = try await remote.bytes(of: range, on: request.eventLoop.map(EventLoopExecutor.init))
-            return answer.with(.stream({ try await bytes.next() }, count: range.upperBound - range.lowerBound))
-        } catch  where error.code == .blobCorrupt {
-            try await blobs.suspect(opened.blob.digest)
-            throw error
-        }
+        let bytes = try await remote.bytes(of: range, on: request.eventLoop.map(EventLoopExecutor.init))
+        return answer.with(.stream({ try await bytes.next() }, count: range.upperBound - range.lowerBound))
     }
 }
 

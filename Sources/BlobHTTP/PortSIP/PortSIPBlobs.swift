@@ -7,13 +7,13 @@ import HTTPTypes
 /// Uploads and downloads as PortSIP's REST API has them.
 public struct PortSIPBlobs: Surface {
     let uploads: UploadService
-    let blobs: BlobService
+    let blobs: BlobLife
     let uploadTokens: UploadTokens
     let policy: DownloadPolicy
 
     /// - Parameter uploadTokens: derives upload tokens with the catalog's key.
     public init(
-        uploads: UploadService, blobs: BlobService, uploadTokens: UploadTokens, downloads policy: DownloadPolicy
+        uploads: UploadService, blobs: BlobLife, uploadTokens: UploadTokens, downloads policy: DownloadPolicy
     ) {
         self.uploads = uploads
         self.blobs = blobs
@@ -40,7 +40,9 @@ public struct PortSIPBlobs: Surface {
     }
 
     private var privateDownload: Endpoint {
-        Endpoint(.get, "/api/blobs/{digest}", "download", for: .read, download).onEventLoop()
+        Endpoint(.get, "/api/blobs/{digest}", "download", for: .read) { request, path, _ throws(BlobError) in
+            try await download(request, path)
+        }.onEventLoop()
     }
 }
 

@@ -85,7 +85,7 @@ struct CheckCommand: AsyncParsableCommand {
         try DirectoryContents.requireStore(FilePath(data))
         if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
-            let check = check(visited.catalog, visited.bytes, jobs: jobs ?? 1, report)
+            let check = check(visited.backend, jobs: jobs ?? 1, report)
             let isWell = try await check.run(examining: check.suspect)
             // When this ends, the server serves none of the damaged blobs.
             if !isWell { wake(server) }
@@ -119,19 +119,15 @@ struct CheckCommand: AsyncParsableCommand {
         return try result.get()
     }
 
-    private func check(
-        _ catalog: any Catalog, _ bytes: any ByteStore, jobs: Int, _ report: CheckReport
-    ) -> Check {
-        Check(
-            catalog: catalog, bytes: bytes, isReading: !quick, samplePercent: sample, jobs: jobs, report: report
-        )
+    private func check(_ backend: any Backend, jobs: Int, _ report: CheckReport) -> Check {
+        Check(backend: backend, isReading: !quick, samplePercent: sample, jobs: jobs, report: report)
     }
 
     /// Checks what this process may change.
     private func run(on storage: Storage, jobs: Int, _ report: CheckReport) async throws -> Bool {
-        let check = check(storage.catalog, storage.bytes, jobs: jobs, report)
+        let check = check(storage.backend, jobs: jobs, report)
         let isWell = try await check.run { [quick] record, pace throws(BlobError) in
-            try await storage.verifier.verify(record, reading: !quick, pace: pace)
+            try await storage.blobs.verify(record, reading: !quick, pace: pace)
         }
         try await storage.close()
         return isWell

@@ -62,7 +62,8 @@ struct MigrateCommand: AsyncParsableCommand {
         let result: Result<Void, any Error>
         do {
             let report = MigrationReport(isTerminal: isatty(STDOUT_FILENO) == 1)
-            let migration = Migration(source: source, target: target, jobs: jobs, report: report, logger: logger)
+            let migration = Migration(
+                source: source.backend, target: target.backend, jobs: jobs, report: report, logger: logger)
             let outcome = try await migration.run()
             try report.end("brought \(report.summary); \(outcome.files - outcome.missingFiles) files are there")
             result = .success(try await end(outcome, hold, target, data))
@@ -87,7 +88,7 @@ struct MigrateCommand: AsyncParsableCommand {
             )
             throw ExitCode(EX_TEMPFAIL)
         }
-        let faults = try await target.catalog.faults()
+        let faults = try await target.backend.catalog.faults()
         faults.forEach { Console.complain("the new catalog: \($0)") }
         guard faults.isEmpty, outcome.missingFiles == 0 else {
             throw StartFailure("\(outcome.missingFiles) files are missing in the new storage; run this again")
@@ -97,7 +98,7 @@ struct MigrateCommand: AsyncParsableCommand {
                 "\(damaged) blobs or uploads are damaged: bring them back and run this again, or give --accept-damage"
             )
         }
-        try await target.catalog.endImport()
+        try await target.backend.catalog.endImport()
         try Console.tell(
             "Everything was brought. Start nodes on it, send clients there, and stop the server of \(data).")
     }

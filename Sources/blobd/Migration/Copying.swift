@@ -13,7 +13,7 @@ import SystemPackage
 /// Sends files as uploads, which go on where an earlier run was stopped.
 struct Copying {
     let source: LocalByteStore
-    let target: CloudStorage
+    let target: BucketBackend
     let logger: Logger
 
     private static let fileIO = NonBlockingFileIO(threadPool: .singleton)

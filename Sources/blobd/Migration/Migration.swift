@@ -11,8 +11,8 @@ import Logging
 /// It can be stopped anywhere and run again; what is there is not brought twice, and what the source lost since goes
 /// again. A source that changes meanwhile is followed as far as it had come.
 struct Migration {
-    let source: VisitedStorage
-    let target: CloudStorage
+    let source: DiskBackend
+    let target: BucketBackend
     /// Blobs that are brought at one time.
     let jobs: Int
     let report: MigrationReport
