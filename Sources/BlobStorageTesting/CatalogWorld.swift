@@ -189,7 +189,8 @@ extension CatalogWorld {
             try compare("the file \(id.value)", expected: try model.file(id), actual: actual)
         }
         for digest in digests {
-            try compare("the blob \(digest)", expected: try await model.blob(digest), actual: try await backend.blob(digest))
+            try compare(
+                "the blob \(digest)", expected: try await model.blob(digest), actual: try await backend.blob(digest))
         }
         for grace in [Duration.zero, .seconds(10), .seconds(60)] {
             let actual = Set(try await backend.dyingBlobs(for: grace, limit: 10_000))
