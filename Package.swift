@@ -126,7 +126,9 @@ let package = Package(
         ),
         .target(
             name: "BlobHTTP",
-            dependencies: ["BlobCore", "BlobStorage", "HTTPServerCore", .httpTypes, .logging, .metrics, .nioCore],
+            dependencies: [
+                "BlobCore", "BlobStorage", "HTTPServerCore", .httpTypes, .logging, .metrics, .nioCore, .systemPackage,
+            ],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: swiftSettings
         ),

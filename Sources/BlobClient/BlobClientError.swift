@@ -49,14 +49,14 @@ public struct ServerRefusal: Equatable, Sendable {
     /// Whether the same request may succeed later: RFC 9110, §15.5 and §15.6, and 507, which ends when there is room.
     var isPassing: Bool {
         switch status {
-        case 408, 425, 429, 500, 502, 503, 504, 507: code != BlobError.Code.blobCorrupt.name
+        case 408, 425, 429, 500, 502, 503, 504, 507: code != ErrorCode.blobCorrupt.rawValue
         default: false
         }
     }
 
     /// Whether it is the token that is refused: with another one the same upload may go on.
     var isOfToken: Bool {
-        status == 401 || status == 403 && code == BlobError.Code.forbidden.name
+        status == 401 || status == 403 && code == ErrorCode.forbidden.rawValue
     }
 }
 

@@ -226,7 +226,7 @@ struct UploadRun {
         case 404 where upload != nil && completion != nil: phase = .confirm
         case 404 where upload != nil || record?.upload != nil, 410: try startOver(.uploadLost, or: error)
         // The reference API gives errors no names.
-        case 400 where completion != nil && ["", BlobError.Code.digestInvalid.name].contains(refusal.code):
+        case 400 where completion != nil && ["", ErrorCode.digestInvalid.rawValue].contains(refusal.code):
             if let upload { try? await calls.destroy(upload.id) }
             try startOver(.wrongDigest, or: error)
         default: try await attempts.pause(after: error, tell: tell)

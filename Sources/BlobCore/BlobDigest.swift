@@ -34,15 +34,12 @@ public struct BlobDigest: Hashable, Sendable {
 
     /// Reads a digest as clients write it: 64 hexadecimal digits in either case, with or without `sha256:` before them.
     ///
-    /// - Throws: ``BlobError/Code/digestInvalid`` for any other form or algorithm.
+    /// - Throws: ``BlobError/Reason/digestMalformed`` for any other form or algorithm.
     public init(parsing text: some StringProtocol) throws(BlobError) {
         let prefix = "sha256:"
         let hex = text.utf8.starts(with: prefix.utf8) ? text.utf8.dropFirst(prefix.utf8.count) : text.utf8[...]
         guard hex.count == 2 * Self.byteCount, let digest = Self(hexDigits: hex) else {
-            throw BlobError(
-                .digestInvalid,
-                "A digest is 64 hexadecimal digits of SHA-256, with or without 'sha256:' before them."
-            )
+            throw BlobError(.digestMalformed)
         }
         self = digest
     }

@@ -1,107 +1,127 @@
-// What can go wrong, classified where it is understood; the HTTP status is the server's to choose, in one place.
+// What can go wrong with uploads, blobs and files: facts alone. What a client is told of them, in which words and with
+// which status, is said by the registry of the surface that it asked.
 
-/// An error that a client may be told about.
-///
-/// The message names what was wrong and what would be right, and never holds a path on disk, a token or an address.
+/// A fact that keeps a store from doing what it was asked for.
 public struct BlobError: Error, Equatable, Sendable {
-    /// What kind of error it is.
-    public enum Code: Sendable, CaseIterable {
-        case badRequest
-        case validationFailed
-        case unauthorized
-        case forbidden
-        case notFound
-        case methodNotAllowed
-        case unsupportedMediaType
-        case headersTooLarge
-        case uriTooLong
-        case preconditionFailed
+    public let reason: Reason
+    /// The upload's true offset, where whoever threw this knows it.
+    public let offset: Int64?
 
+    public init(_ reason: Reason, offset: Int64? = nil) {
+        (self.reason, self.offset) = (reason, offset)
+    }
+
+    public enum Reason: Equatable, Sendable {
+        /// The upload is not there, or not the caller's: which of the two is nobody's business.
         case uploadUnknown
-        case uploadInvalid
-        /// The storage could not keep its word for this upload; it will never complete.
+        /// Acknowledged bytes of an upload are not there any more, or may not be; it will never complete.
         case uploadFailed
         /// A newer request on the same upload ended this one.
         case uploadSuperseded
-        case offsetMismatch
-        case rangeInvalid
-        /// An announced range and the body's length disagree.
-        case lengthMismatch
-        /// More bytes than the largest blob that the server takes.
-        case tooLarge
-        case digestInvalid
+
+        /// Bytes came without a word on where they belong, and the upload holds more than its client was told.
+        case holdsMore
+        /// Bytes belong elsewhere than at the upload's offset.
+        case offsetMismatch(given: Int64)
+        /// The same, of a range.
+        case rangeStartsElsewhere(first: Int64)
+        /// A range and the body disagree about the number of bytes.
+        case lengthMismatch(announced: Int64, body: Int64)
+        /// The body ended before it was complete.
+        case bodyIncomplete
+        /// More bytes than the largest blob that is taken.
+        case tooLarge(limit: Int64)
+        /// The upload's bytes are others than the caller says. They are kept.
+        case digestMismatch(given: BlobDigest, actual: BlobDigest, size: Int64)
+        /// The upload was completed, and its bytes are others than the caller says now.
+        case completedOtherwise(actual: BlobDigest, size: Int64)
 
         case blobUnknown
+        /// A store of bytes holds none of this digest.
+        case bytesUnknown
         /// The blob is known, but its bytes are not what they were.
         case blobCorrupt
         case fileUnknown
 
-        case quotaExceeded
-        case tooManyUploads
-        case insufficientStorage
-        case unavailable
-        case internalError
+        case digestMalformed
+        case nameInvalid(FileName.Fault)
+        case pathInvalid(RelativePath.Fault)
+
+        /// The access token is unknown, revoked or expired.
+        case tokenInvalid
+        /// There is an access token of this name or this secret.
+        case tokenTaken
+
+        /// More bytes are announced than the quota has left.
+        case quotaExceeded(quota: Int64, left: Int64)
+        /// The quota came to its end while bytes arrived. Those before are kept.
+        case quotaUsedUp
+        case tooManyUploads(open: Int64)
+
+        case insufficientStorage(Shortage)
+        case unavailable(Unavailability)
     }
 
-    /// What an error carries beside its message.
-    public enum Detail: Equatable, Sendable {
-        /// The upload's true offset, in bytes.
-        case offset(Int64)
-        /// What the upload's bytes really are.
-        case content(digest: BlobDigest, size: Int64)
-        /// The size of a blob, in bytes, for a range that it cannot satisfy.
-        case size(Int64)
-        /// When trying again makes sense.
-        case retryAfter(seconds: Int)
-        /// The methods that the path knows.
-        case allowedMethods([String])
+    /// Where there is no room.
+    public enum Shortage: Equatable, Sendable {
+        case disk
+        /// The disk has room, but would have less than is to stay free.
+        case freeSpace
+        case catalog
+        case database
+        case bucket
     }
 
-    public let code: Code
-    public let message: String
-    public let detail: Detail?
-
-    public init(_ code: Code, _ message: String, detail: Detail? = nil) {
-        self.code = code
-        self.message = message
-        self.detail = detail
+    /// Why a store cannot do its work now.
+    public enum Unavailability: Equatable, Sendable {
+        case stopping
+        /// The system's error number tells why.
+        case storeUnreadable(errno: Int32)
+        case storeUnwritable(errno: Int32)
+        case catalogUnreachable
+        /// Another process has the catalog locked.
+        case catalogBusy
+        case catalogDamaged
+        /// The catalog's file was taken away from the process that serves it.
+        case catalogReplaced
+        case databaseUnreachable
+        case databaseBusy
+        case databaseDamaged
+        case bucketUnreachable
+        case bucketBusy
+        /// The bytes were taken away between their publication and its record.
+        case contentGone
     }
-}
 
-extension BlobError.Code {
-    /// The code's name on the wire. Two codes may share one: the reference tells them apart by the status.
-    public var name: String {
-        switch self {
-        case .badRequest: "BAD_REQUEST"
-        case .validationFailed: "VALIDATE_FAILED"
-        case .unauthorized: "UNAUTHORIZED"
-        case .forbidden: "FORBIDDEN"
-        case .notFound: "NOT_FOUND"
-        case .methodNotAllowed: "METHOD_NOT_ALLOWED"
-        case .unsupportedMediaType: "UNSUPPORTED_MEDIA_TYPE"
-        case .headersTooLarge: "HEADERS_TOO_LARGE"
-        case .uriTooLong: "URI_TOO_LONG"
-        case .preconditionFailed: "PRECONDITION_FAILED"
-        case .uploadUnknown: "BLOB_UPLOAD_UNKNOWN"
-        case .uploadInvalid: "BLOB_UPLOAD_INVALID"
-        case .uploadFailed: "BLOB_UPLOAD_FAILED"
-        case .uploadSuperseded: "BLOB_UPLOAD_SUPERSEDED"
-        case .offsetMismatch: "OFFSET_MISMATCH"
-        case .rangeInvalid: "RANGE_INVALID"
-        case .lengthMismatch, .tooLarge: "SIZE_INVALID"
-        case .digestInvalid: "DIGEST_INVALID"
-        case .blobUnknown: "BLOB_UNKNOWN"
-        case .blobCorrupt: "BLOB_CORRUPT"
-        case .fileUnknown: "FILE_UNKNOWN"
-        case .quotaExceeded: "DENIED"
-        case .tooManyUploads: "TOOMANYREQUESTS"
-        case .insufficientStorage: "INSUFFICIENT_STORAGE"
-        case .unavailable: "UNAVAILABLE"
-        case .internalError: "INTERNAL_ERROR"
-        }
+    public var isUnavailable: Bool {
+        if case .unavailable = reason { true } else { false }
+    }
+
+    public var isInsufficientStorage: Bool {
+        if case .insufficientStorage = reason { true } else { false }
     }
 }
 
+/// Those that are thrown in many places.
+extension BlobError {
+    public static let uploadUnknown = BlobError(.uploadUnknown)
+    public static let uploadFailed = BlobError(.uploadFailed)
+    public static let uploadSuperseded = BlobError(.uploadSuperseded)
+    public static let bytesUnknown = BlobError(.bytesUnknown)
+    public static let blobCorrupt = BlobError(.blobCorrupt)
+    public static let fileUnknown = BlobError(.fileUnknown)
+    public static let stopping = BlobError(.unavailable(.stopping))
+}
+
+/// For logs.
 extension BlobError: CustomStringConvertible {
-    public var description: String { "\(code.name): \(message)" }
+    public var description: String {
+        let fact =
+            switch reason {
+            case .insufficientStorage(let shortage): "insufficientStorage: \(shortage)"
+            case .unavailable(let cause): "unavailable: \(cause)"
+            default: "\(reason)"
+            }
+        return offset.map { "\(fact), the upload's offset is \($0)" } ?? fact
+    }
 }

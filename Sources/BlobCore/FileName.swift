@@ -7,16 +7,23 @@ public struct FileName: Hashable, Sendable {
 
     public let text: String
 
+    /// Why a text is no name.
+    public enum Fault: Equatable, Sendable {
+        case tooLong
+        case controlCharacter
+        /// It is empty, `.` or `..`, or its last part is.
+        case namesNothing
+    }
+
     /// Reads a name as clients send it: a directory part before `/` or `\` is dropped.
     ///
-    /// - Throws: ``BlobError/Code/validationFailed`` when the rest is empty, too long, `.` or `..`, or holds a
-    ///   control character.
+    /// - Throws: ``BlobError/Reason/nameInvalid(_:)`` when the rest is no name.
     public init(parsing text: String) throws(BlobError) {
         guard text.utf8.count <= Self.maximumByteCount else {
-            throw BlobError(.validationFailed, "The parameter 'filename' is longer than 255 bytes of UTF-8.")
+            throw BlobError(.nameInvalid(.tooLong))
         }
         guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
-            throw BlobError(.validationFailed, "The parameter 'filename' holds a control character.")
+            throw BlobError(.nameInvalid(.controlCharacter))
         }
         // By scalars: a slash that a combining mark follows is a character of its own, and still a slash to file
         // systems.
@@ -24,10 +31,7 @@ public struct FileName: Hashable, Sendable {
         let start = scalars.lastIndex { $0 == "/" || $0 == "\\" }.map(scalars.index(after:)) ?? scalars.startIndex
         let name = String(scalars[start...])
         guard !name.isEmpty, name != ".", name != ".." else {
-            throw BlobError(
-                .validationFailed,
-                "The parameter 'filename' names no file: give a name such as 'report.pdf', or leave it out."
-            )
+            throw BlobError(.nameInvalid(.namesNothing))
         }
         self.text = name
     }

@@ -8,21 +8,26 @@ public struct RelativePath: Hashable, Sendable {
 
     public let text: String
 
-    /// - Throws: ``BlobError/Code/validationFailed`` for anything else.
+    /// Why a text is no path.
+    public enum Fault: Equatable, Sendable {
+        case tooLong
+        case controlCharacter
+        /// A segment is empty, `.` or `..`.
+        case segment
+    }
+
+    /// - Throws: ``BlobError/Reason/pathInvalid(_:)`` for anything else.
     public init(parsing text: String) throws(BlobError) {
         guard text.utf8.count <= Self.maximumByteCount else {
-            throw BlobError(.validationFailed, "The parameter 'path' is longer than 1024 bytes of UTF-8.")
+            throw BlobError(.pathInvalid(.tooLong))
         }
         guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
-            throw BlobError(.validationFailed, "The parameter 'path' holds a control character.")
+            throw BlobError(.pathInvalid(.controlCharacter))
         }
         // By bytes: a slash that a combining mark follows is a character of its own, and still a slash to file systems.
         let segments = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard segments.allSatisfy({ !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }) else {
-            throw BlobError(
-                .validationFailed,
-                "The parameter 'path' has an empty, '.' or '..' segment: give a path such as '2026/may/call.wav'."
-            )
+            throw BlobError(.pathInvalid(.segment))
         }
         self.text = text
     }

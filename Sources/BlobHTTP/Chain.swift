@@ -26,14 +26,14 @@ public struct Chain: Responder {
     }
 
     public func answer(to request: Request) -> Answering {
-        do throws(BlobError) {
+        do {
             for filter in filters { try filter.admit(request) }
             let (endpoint, captures) = try router.endpoint(for: request)
             request.record.operation = endpoint.operation
             if let answer = try endpoint.immediate?(request, captures) { return .now(leave(answer, to: request)) }
             let executor = endpoint.runsOnEventLoop ? request.eventLoop.map(EventLoopExecutor.init) : nil
             return .later(on: executor) {
-                do throws(BlobError) {
+                do {
                     return leave(try await answer(to: request, endpoint, captures), to: request)
                 } catch {
                     return leave(refusing(error, request.record), to: request)
@@ -46,7 +46,7 @@ public struct Chain: Responder {
 
     private func answer(
         to request: Request, _ endpoint: Endpoint, _ captures: Captures
-    ) async throws(BlobError) -> Response {
+    ) async throws -> Response {
         switch endpoint.handler {
         case .open(let answer): return try await answer(request, captures)
         case .signedIn(let scope, let answer):
@@ -56,16 +56,19 @@ public struct Chain: Responder {
     }
 
     public func answer(to refusal: Refusal, _ request: Request?, _ record: RequestRecord) -> Response {
-        leave(refusing(BlobError(refusal), record), to: request, record)
+        leave(refusing(WireError(refusal), record), to: request, record)
     }
 
-    private func refusing(_ error: BlobError, _ record: RequestRecord) -> Response {
-        let answer = Response(error)
+    /// Answers what was thrown on the way, whoever threw it.
+    private func refusing(_ thrown: any Error, _ record: RequestRecord) -> Response {
+        let error = WireError(thrown: thrown)
+        let row = error.kind.row
         record.failure = RequestRecord.Failure(
-            code: error.code.name, message: error.message,
-            isServers: answer.status.kind == .serverError || error.code == .uploadFailed
+            // What has no words for a client has some for an operator.
+            code: row.code.rawValue, message: error.kind == .internalError ? "\(thrown)" : error.message,
+            isServers: row.status.kind == .serverError || error.kind == .uploadFailed
         )
-        return answer
+        return Response(error)
     }
 
     private func leave(_ answer: Response, to request: Request) -> Response {

@@ -10,12 +10,12 @@ import HTTPTypes
 /// Nobody may who was not let in: an endpoint that is open to everybody says so.
 public struct Endpoint: Sendable {
     /// Answers whoever asks.
-    typealias Open = @Sendable (Request, Captures) async throws(BlobError) -> Response
+    typealias Open = @Sendable (Request, Captures) async throws -> Response
     /// Answers a caller whose token was checked.
-    typealias SignedIn = @Sendable (Request, Captures, Caller) async throws(BlobError) -> Response
+    typealias SignedIn = @Sendable (Request, Captures, Caller) async throws -> Response
 
     /// Answers whoever asks, without waiting; `nil` where it cannot.
-    typealias Immediate = @Sendable (Request, Captures) throws(BlobError) -> Response?
+    typealias Immediate = @Sendable (Request, Captures) throws -> Response?
 
     enum Handler: Sendable {
         case open(Open)

@@ -1,6 +1,5 @@
 // What every request or every answer has to pass, whatever is asked for.
 
-import BlobCore
 import HTTPServerCore
 import HTTPTypes
 
@@ -10,7 +9,7 @@ protocol Filter: Sendable {
     /// Lets a request pass, before anything is known of what it asks for.
     ///
     /// - Throws: the error to answer with.
-    func admit(_ request: Request) throws(BlobError)
+    func admit(_ request: Request) throws(WireError)
 
     /// Completes an answer on its way out.
     ///
@@ -19,7 +18,7 @@ protocol Filter: Sendable {
 }
 
 extension Filter {
-    func admit(_ request: Request) throws(BlobError) {}
+    func admit(_ request: Request) throws(WireError) {}
     func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord) {}
 }
 
@@ -27,7 +26,7 @@ extension Filter {
 struct RequestLimits: Filter {
     private static let longestPath = 8 * 1024
 
-    func admit(_ request: Request) throws(BlobError) {
+    func admit(_ request: Request) throws(WireError) {
         guard request.path.utf8.count <= Self.longestPath else { throw .uriTooLong }
         guard request.fields.count <= HTTPServer.mostFields else { throw .headersTooLarge }
     }

@@ -1,6 +1,5 @@
 // Finds what a request asks for.
 
-import BlobCore
 import HTTPServerCore
 import HTTPTypes
 
@@ -42,19 +41,19 @@ struct Router: Sendable {
 
     /// The endpoint of a request, and what its path names.
     ///
-    /// - Throws: ``BlobError/Code/notFound``, ``BlobError/Code/methodNotAllowed``.
-    func endpoint(for request: Request) throws(BlobError) -> (Endpoint, Captures) {
+    /// - Throws: ``WireError`` where the path or its method is not known.
+    func endpoint(for request: Request) throws(WireError) -> (Endpoint, Captures) {
         for resource in resources {
             guard let captures = resource.path.match(request.path) else { continue }
             if let endpoint = resource.endpoint(for: request.method) { return (endpoint, captures) }
-            throw BlobError(
+            throw WireError(
                 .methodNotAllowed,
                 "The method \(request.method.rawValue) is not for this path; "
                     + "\(resource.allowed.joined(separator: ", ")) is.",
                 detail: .allowedMethods(resource.allowed)
             )
         }
-        throw BlobError(.notFound, "There is nothing at this path; /openapi.json lists what there is.")
+        throw WireError(.notFound, "There is nothing at this path; /openapi.json lists what there is.")
     }
 
     /// The methods that any path knows.

@@ -15,31 +15,21 @@ public enum AppendGuard: Equatable, Sendable {
     /// late) is an error, so that no client doubles bytes without being told.
     /// - Parameter length: the number of bytes in the request's body, where announced.
     static func check(_ guarded: AppendGuard?, against upload: Upload, length: Int64?) throws(BlobError) {
-        let truth = BlobError.Detail.offset(upload.offset)
         switch guarded {
         case nil:
             guard upload.announced == upload.offset else {
-                throw BlobError(
-                    .rangeInvalid,
-                    "The upload holds \(upload.offset) bytes, more than you were told: go on from there.",
-                    detail: truth
-                )
+                throw BlobError(.holdsMore, offset: upload.offset)
             }
         case .offset(let offset):
             guard offset == upload.offset else {
-                throw BlobError(
-                    .offsetMismatch, "The upload's offset is \(upload.offset), not \(offset).", detail: truth
-                )
+                throw BlobError(.offsetMismatch(given: offset), offset: upload.offset)
             }
         case .range(let first, _):
             guard first == upload.offset else {
-                throw BlobError(
-                    .rangeInvalid, "The range begins at \(first), but the upload's offset is \(upload.offset).",
-                    detail: truth
-                )
+                throw BlobError(.rangeStartsElsewhere(first: first), offset: upload.offset)
             }
             guard let length, let expected = guarded?.length, expected != length else { return }
-            throw BlobError.lengthMismatch(expected, body: length, offset: upload.offset)
+            throw BlobError(.lengthMismatch(announced: expected, body: length), offset: upload.offset)
         }
     }
 
@@ -48,15 +38,5 @@ public enum AppendGuard: Equatable, Sendable {
         guard case .range(let first, let last) = self else { return nil }
         let distance = last - first
         return distance == .max ? distance : distance + 1
-    }
-}
-
-extension BlobError {
-    /// The range and the body disagree about the number of bytes.
-    static func lengthMismatch(_ rangeLength: Int64, body: Int64, offset: Int64) -> BlobError {
-        BlobError(
-            .lengthMismatch, "The range announces \(rangeLength) bytes, but the body has \(body).",
-            detail: .offset(offset)
-        )
     }
 }

@@ -14,15 +14,12 @@ public struct Authenticator: Sendable {
 
     /// The caller that a token speaks for. Asks the catalog every time, so that a revocation holds at once.
     ///
-    /// - Throws: ``BlobError/Code/unauthorized`` for an unknown, revoked or expired token.
+    /// - Throws: ``BlobError/Reason/tokenInvalid`` for an unknown, revoked or expired token.
     public func caller(secret: String) async throws(BlobError) -> Caller {
         guard let token = try await catalog.token(secretDigest: BlobDigest(of: secret.utf8)),
             token.expires.map({ $0 > clock.now }) ?? true
         else {
-            throw BlobError(
-                .unauthorized,
-                "The token is unknown, revoked or expired: send 'Authorization: Bearer TOKEN' with a valid one."
-            )
+            throw BlobError(.tokenInvalid)
         }
         return Caller(subject: token.subject, scopes: token.scopes)
     }

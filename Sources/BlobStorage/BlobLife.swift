@@ -35,7 +35,7 @@ public final class BlobLife: Sendable {
 
     /// Opens a blob that a live file points at.
     ///
-    /// - Throws: ``BlobError/Code/blobUnknown``, ``BlobError/Code/blobCorrupt``.
+    /// - Throws: ``BlobError/Reason/blobUnknown``, ``BlobError/Reason/blobCorrupt``.
     public func open(_ digest: BlobDigest) async throws(BlobError) -> OpenBlob {
         if let remembered = remembered(digest) { return remembered }
         let generation = memory.withLock { $0.generation }
@@ -171,8 +171,7 @@ public final class BlobLife: Sendable {
 
 extension Backend {
     fileprivate func open(_ digest: BlobDigest) async throws(BlobError) -> OpenBlob {
-        let unknown = BlobError(.blobUnknown, "There is no blob of this digest here.")
-        guard var found = try await catalog.located(digest) else { throw unknown }
+        guard var found = try await catalog.located(digest) else { throw BlobError(.blobUnknown) }
         // Its last file may have gone between a look at the rows and one at the bytes, and the same bytes may have been
         // uploaded since, and again: only who misses them every time beside a row misses anything.
         for _ in 0..<3 {
@@ -181,8 +180,8 @@ extension Backend {
                 let content = try await bytes.open(digest, at: found.place)
                 guard content.size == found.blob.size else { break }
                 return OpenBlob(blob: found.blob, content: content)
-            } catch  where error.code == .blobUnknown {
-                guard let again = try await catalog.located(digest) else { throw unknown }
+            } catch  where error.reason == .bytesUnknown {
+                guard let again = try await catalog.located(digest) else { throw BlobError(.blobUnknown) }
                 found = again
             }
         }

@@ -13,14 +13,14 @@ public protocol ByteStore<Place>: Sendable {
     /// Opens a leased upload for writing at its offset. Bytes held past the offset were never acknowledged and go.
     ///
     /// - Parameter expecting: the number of bytes to come, where known, so that a full store can refuse them early.
-    /// - Throws: ``BlobError/Code/uploadFailed`` when fewer bytes are held than were acknowledged,
-    ///   ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
+    /// - Throws: ``BlobError/Reason/uploadFailed`` when fewer bytes are held than were acknowledged,
+    ///   ``BlobError/Reason/insufficientStorage(_:)``, ``BlobError/Reason/unavailable(_:)``.
     func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter
 
     /// Opens a published blob.
     ///
     /// An opened blob can be read to its end even when it is removed meanwhile.
-    /// - Throws: ``BlobError/Code/blobUnknown`` when its bytes are not here, ``BlobError/Code/unavailable``.
+    /// - Throws: ``BlobError/Reason/bytesUnknown`` when its bytes are not here, ``BlobError/Reason/unavailable(_:)``.
     func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent
 
     /// Opens a published blob as above, at the place that the catalog has just told.
@@ -74,7 +74,7 @@ public protocol ByteStore<Place>: Sendable {
 
     /// Whether bytes can be written and read now.
     ///
-    /// - Throws: ``BlobError/Code/unavailable``.
+    /// - Throws: ``BlobError/Reason/unavailable(_:)``.
     func checkReadiness() async throws(BlobError)
 
     /// Bytes that are free, where the store can tell.
@@ -91,7 +91,7 @@ extension ByteStore {
     public func size(of digest: BlobDigest, at place: Place) async throws(BlobError) -> Int64? {
         do throws(BlobError) {
             return try await open(digest, at: place).size
-        } catch  where error.code == .blobUnknown {
+        } catch  where error.reason == .bytesUnknown {
             return nil
         }
     }
@@ -127,12 +127,12 @@ public struct DurableBytes: Equatable, Sendable {
 public protocol UploadWriter: Sendable {
     /// Takes the next bytes, which need not be durable when it returns.
     ///
-    /// - Throws: ``BlobError/Code/insufficientStorage``, ``BlobError/Code/unavailable``.
+    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)``, ``BlobError/Reason/unavailable(_:)``.
     func write(_ buffers: [ByteBuffer]) async throws(BlobError)
 
     /// Makes everything that could be written durable, also after an error of ``write(_:)``, and tells how far it goes.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed`` when the storage reports that it lost bytes: nothing written to this
+    /// - Throws: ``BlobError/Reason/uploadFailed`` when the storage reports that it lost bytes: nothing written to this
     ///   upload may be trusted or tried again. Other errors, when nobody can tell now how far durable bytes go.
     func flush() async throws(BlobError) -> DurableBytes
 
@@ -148,8 +148,8 @@ public protocol UploadWriter: Sendable {
     /// what is published already puts these bytes in the place of those, which are the same unless they were damaged.
     /// Bytes of the upload that were flushed stay its own until they are discarded.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed``, as ``flush()``. Other errors, when not all bytes that were taken can
-    ///   be published; ``flush()`` then tells how far those go that are durable.
+    /// - Throws: ``BlobError/Reason/uploadFailed``, as ``flush()``. Other errors, when not all bytes that were taken
+    ///   can be published; ``flush()`` then tells how far those go that are durable.
     func publish(as digest: BlobDigest) async throws(BlobError)
 }
 

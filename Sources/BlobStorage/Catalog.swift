@@ -13,8 +13,8 @@ public import struct Foundation.Date
 /// Time is the catalog's own, from the clock it was made with. An upload or file is gone for every caller from the very
 /// moment of its expiry; what usage and statistics count of it goes when it is removed.
 ///
-/// All calls throw ``BlobError/Code/unavailable`` when the rows cannot be reached and
-/// ``BlobError/Code/insufficientStorage`` when there is no room for them.
+/// All calls throw ``BlobError/Reason/unavailable(_:)`` when the rows cannot be reached and
+/// ``BlobError/Reason/insufficientStorage(_:)`` when there is no room for them.
 public protocol Catalog<Place>: Sendable {
     /// See ``Backend/Place``.
     associatedtype Place: Sendable
@@ -29,7 +29,7 @@ public protocol Catalog<Place>: Sendable {
 
     /// Records a new upload, unless its owner has `limit` open ones already.
     ///
-    /// - Throws: ``BlobError/Code/tooManyUploads``.
+    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``.
     func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError)
 
     /// The upload, in whatever state; `nil` when it is unknown or expired.
@@ -38,7 +38,7 @@ public protocol Catalog<Place>: Sendable {
     /// Takes the right to write: raises the epoch, so that no earlier lease can move the offset any more.
     ///
     /// An upload of another owner is as unknown as one that never was, and stays as it is.
-    /// - Throws: ``BlobError/Code/uploadUnknown``, ``BlobError/Code/uploadFailed``.
+    /// - Throws: ``BlobError/Reason/uploadUnknown``, ``BlobError/Reason/uploadFailed``.
     func claim(_ id: UploadID, of owner: Subject) async throws(BlobError) -> Claimed
 
     /// Moves a leased upload's offset to bytes that are durable already, and puts its expiry off.
@@ -48,8 +48,8 @@ public protocol Catalog<Place>: Sendable {
     ///   - digest: of all bytes that are durable.
     ///   - announcing: whether the client is about to be told the new offset.
     /// - Returns: the lease of the upload as it is now.
-    /// - Throws: ``BlobError/Code/uploadSuperseded`` when a newer claim was made or the offset moved,
-    ///   ``BlobError/Code/uploadUnknown`` when it is gone.
+    /// - Throws: ``BlobError/Reason/uploadSuperseded`` when a newer claim was made or the offset moved,
+    ///   ``BlobError/Reason/uploadUnknown`` when it is gone.
     func advance(
         _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
     ) async throws(BlobError) -> Lease
@@ -70,14 +70,14 @@ public protocol Catalog<Place>: Sendable {
     ///   - digest: of all bytes of the blob, published under it already.
     ///   - expires: until when the upload's row stays, so that a lost answer can be repeated.
     ///   - fileExpires: when the file goes; `nil` for a permanent one.
-    /// - Throws: ``BlobError/Code/uploadSuperseded``, ``BlobError/Code/uploadUnknown``.
+    /// - Throws: ``BlobError/Reason/uploadSuperseded``, ``BlobError/Reason/uploadUnknown``.
     func complete(
         _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
     ) async throws(BlobError) -> File
 
     /// Removes an upload of this owner that is not completed.
     ///
-    /// - Throws: ``BlobError/Code/uploadUnknown``.
+    /// - Throws: ``BlobError/Reason/uploadUnknown``.
     func destroy(_ id: UploadID, of owner: Subject) async throws(BlobError)
 
     // MARK: Blobs and files
@@ -95,7 +95,7 @@ public protocol Catalog<Place>: Sendable {
     /// Removes a file. A blob that no file points at any more begins to die.
     ///
     /// - Parameter owner: whose file it must be; `nil` for anybody's.
-    /// - Throws: ``BlobError/Code/fileUnknown``.
+    /// - Throws: ``BlobError/Reason/fileUnknown``.
     func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError)
 
     // MARK: Verifying
@@ -145,7 +145,7 @@ public protocol Catalog<Place>: Sendable {
 
     /// Records a token by the SHA-256 of its secret.
     ///
-    /// - Throws: ``BlobError/Code/validationFailed`` when the name is taken.
+    /// - Throws: ``BlobError/Reason/tokenTaken`` when the name is taken.
     func createToken(_ token: AccessToken, secretDigest: BlobDigest) async throws(BlobError)
 
     /// The token whose secret has this SHA-256, expired or not.

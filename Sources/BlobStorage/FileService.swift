@@ -20,7 +20,7 @@ public struct FileService: Sendable {
         return try await catalog.files(query)
     }
 
-    /// - Throws: ``BlobError/Code/fileUnknown``.
+    /// - Throws: ``BlobError/Reason/fileUnknown``.
     public func file(_ id: FileID, for caller: Caller) async throws(BlobError) -> File {
         guard let file = try await catalog.file(id), caller.isAdministrator || file.owner == caller.subject else {
             throw .fileUnknown
@@ -31,7 +31,7 @@ public struct FileService: Sendable {
     /// Removes a file; its blob goes with its last file, after a grace.
     ///
     /// - Returns: the file that was.
-    /// - Throws: ``BlobError/Code/fileUnknown``.
+    /// - Throws: ``BlobError/Reason/fileUnknown``.
     @discardableResult
     public func destroy(_ id: FileID, for caller: Caller) async throws(BlobError) -> File {
         let file = try await file(id, for: caller)

@@ -25,7 +25,7 @@ final class LostUploads: Sendable {
         do throws(BlobError) {
             return try await step()
         } catch {
-            if error.code == .uploadFailed {
+            if error.reason == .uploadFailed {
                 unrecorded.withLock { $0[lease.id] = lease }
                 try await record(lease.id)
             }

@@ -52,7 +52,7 @@ actor Reception {
                 if let refusal { throw refusal }
             }
             if let rangeLength, rangeLength != received {
-                throw BlobError.lengthMismatch(rangeLength, body: received, offset: lease.offset)
+                throw BlobError(.lengthMismatch(announced: rangeLength, body: received))
             }
         } catch {
             let upload = try await keep(announcing: error.tellsOffset)
@@ -77,7 +77,7 @@ actor Reception {
             try await losses.recording(of: lease) { [writer] () throws(BlobError) in
                 try await writer.publish(as: digest)
             }
-        } catch  where error.code == .unavailable || error.code == .insufficientStorage {
+        } catch  where error.isUnavailable || error.isInsufficientStorage {
             throw error.telling(try await keep(announcing: true).offset)
         }
     }
@@ -103,7 +103,7 @@ actor Reception {
         } catch let error as BlobError {
             throw error
         } catch {
-            throw BlobError(.badRequest, "The body ended before it was complete. What had arrived was kept.")
+            throw BlobError(.bodyIncomplete)
         }
     }
 
@@ -120,7 +120,7 @@ actor Reception {
         unchecked += allowed
         guard allowed == count else {
             try await writer.write(Self.prefix(allowed, of: chunk))
-            return sizeLeft <= quotaLeft ? .tooLarge(limits.settings.maximumBlobSize) : .quotaUsedUp
+            return BlobError(sizeLeft <= quotaLeft ? .tooLarge(limit: limits.settings.maximumBlobSize) : .quotaUsedUp)
         }
         try await writer.write(chunk)
         if unchecked >= Self.checkpointByteCount || lastCheckpoint.duration(to: .now) >= Self.checkpointInterval {
@@ -145,21 +145,16 @@ actor Reception {
 }
 
 extension BlobError {
-    fileprivate static let quotaUsedUp = BlobError(
-        .quotaExceeded, "The quota is used up. What had arrived was kept: delete files, then go on."
-    )
-
     /// Whether a client is there to hear the error, and the offset with it.
     fileprivate var tellsOffset: Bool {
-        switch code {
-        case .badRequest, .uploadSuperseded: false
+        switch reason {
+        case .bodyIncomplete, .uploadSuperseded: false
         default: true
         }
     }
 
     /// The same error with the offset as it is after what had arrived was kept.
     func telling(_ offset: Int64) -> BlobError {
-        if case .content = detail { return self }
-        return BlobError(code, message, detail: .offset(offset))
+        BlobError(reason, offset: offset)
     }
 }

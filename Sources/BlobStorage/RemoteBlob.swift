@@ -25,8 +25,8 @@ public struct RemoteBlob: Sendable {
     /// Begins to read. Returns when the first bytes are there, so that what fails can still be answered with an error.
     ///
     /// - Parameter executor: where the bytes will be taken: fetched there, they need no other thread.
-    /// - Throws: ``BlobError/Code/unavailable``, ``BlobError/Code/blobCorrupt``, ``BlobError/Code/blobUnknown`` when
-    ///   the blob has gone since it was opened.
+    /// - Throws: ``BlobError/Reason/unavailable(_:)``, ``BlobError/Reason/blobCorrupt``,
+    ///   ``BlobError/Reason/bytesUnknown`` when the blob has gone since it was opened.
     public func bytes(
         of range: Range<Int64>, on executor: (any TaskExecutor)? = nil
     ) async throws(BlobError) -> RemoteBytes {

@@ -44,29 +44,22 @@ struct UploadLimits: Sendable {
 
     /// The bytes that a subject may still add; `nil` for any number.
     ///
-    /// - Throws: ``BlobError/Code/quotaExceeded`` when those that are to come are more.
+    /// - Throws: ``BlobError/Reason/quotaExceeded(quota:left:)`` when those that are to come are more.
     func remainingQuota(of owner: Subject, expecting count: Int64) async throws(BlobError) -> Int64? {
         guard let quota = settings.quota else { return nil }
         let remaining = quota - (try await catalog.usage(of: owner).bytes)
         guard count <= max(0, remaining) else {
-            throw BlobError(
-                .quotaExceeded,
-                "The quota of \(quota) bytes has \(max(0, remaining)) left. Delete files, or ask for a larger quota."
-            )
+            throw BlobError(.quotaExceeded(quota: quota, left: max(0, remaining)))
         }
         return remaining
     }
 
-    /// - Throws: ``BlobError/Code/tooLarge`` when the bytes to come would make the blob too large.
+    /// - Throws: ``BlobError/Reason/tooLarge(limit:)`` when the bytes to come would make the blob too large.
     func checkSize(_ offset: Int64, adding count: Int64) throws(BlobError) {
         let (size, overflow) = offset.addingReportingOverflow(count)
-        guard !overflow, size <= settings.maximumBlobSize else { throw .tooLarge(settings.maximumBlobSize) }
-    }
-}
-
-extension BlobError {
-    static func tooLarge(_ limit: Int64) -> BlobError {
-        BlobError(.tooLarge, "The largest blob that is taken here has \(limit) bytes.")
+        guard !overflow, size <= settings.maximumBlobSize else {
+            throw BlobError(.tooLarge(limit: settings.maximumBlobSize))
+        }
     }
 }
 

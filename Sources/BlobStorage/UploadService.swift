@@ -49,7 +49,7 @@ public final class UploadService: Sendable {
     /// Starts an upload.
     ///
     /// - Parameter path: where the file lies in the folder that it comes from; kept for its readers.
-    /// - Throws: ``BlobError/Code/tooManyUploads``, ``BlobError/Code/quotaExceeded``.
+    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``, ``BlobError/Reason/quotaExceeded(quota:left:)``.
     public func initiate(
         owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil
     ) async throws(BlobError) -> Upload {
@@ -109,7 +109,8 @@ public final class UploadService: Sendable {
     /// it returns the same file.
     ///
     /// - Parameter digest: what the bytes must be; `nil` to take them as they are.
-    /// - Throws: ``BlobError/Code/digestInvalid`` when the bytes are others; they are kept, and the upload stays open.
+    /// - Throws: ``BlobError/Reason/digestMismatch(given:actual:size:)`` when the bytes are others; they are kept, and
+    ///   the upload stays open.
     public func complete(
         _ id: UploadID, of caller: Subject, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
     ) async throws(BlobError) -> File {
@@ -178,11 +179,7 @@ public final class UploadService: Sendable {
         let computed = taken.digest
         if let digest, digest != computed {
             _ = try await reception.keep(announcing: true)
-            throw BlobError(
-                .digestInvalid,
-                "The bytes have another digest than \(digest). They are kept: append what is missing, or start anew.",
-                detail: .content(digest: computed, size: taken.count)
-            )
+            throw BlobError(.digestMismatch(given: digest, actual: computed, size: taken.count))
         }
         let lease = await reception.lease
         let file = try await blobs.publish(computed) { () throws(BlobError) in
@@ -198,10 +195,7 @@ public final class UploadService: Sendable {
 
     private static func repeating(_ file: File, digest: BlobDigest?) throws(BlobError) -> File {
         guard digest == nil || digest == file.digest else {
-            throw BlobError(
-                .digestInvalid, "The upload was completed with another digest.",
-                detail: .content(digest: file.digest, size: file.size)
-            )
+            throw BlobError(.completedOtherwise(actual: file.digest, size: file.size))
         }
         return file
     }

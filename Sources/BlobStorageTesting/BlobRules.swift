@@ -96,11 +96,11 @@ extension ByteStoreTrial {
 
     fileprivate func unpublishedBlobIsUnknown() async throws {
         let content = bytes(1000)
-        await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
+        await expectError(.bytesUnknown) { _ = try await store.open(BlobDigest(of: content)) }
         _ = try await append(content, to: .sample())
-        await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
+        await expectError(.bytesUnknown) { _ = try await store.open(BlobDigest(of: content)) }
         try await publish(bytes(1000, seed: 2))
-        await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
+        await expectError(.bytesUnknown) { _ = try await store.open(BlobDigest(of: content)) }
     }
 
     fileprivate func zeroBytesAreABlob() async throws {
@@ -187,7 +187,7 @@ extension ByteStoreTrial {
         for content in [content, other] { try await store.discard(try await publish(content).id) }
         for _ in 0..<3 {
             try await store.remove(BlobDigest(of: content))
-            await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
+            await expectError(.bytesUnknown) { _ = try await store.open(BlobDigest(of: content)) }
         }
         #expect(try await bytes(ofBlobHolding: other) == other)
     }
@@ -217,7 +217,7 @@ extension ByteStoreTrial {
             #expect(try await bytes(ofBlobHolding: content) == content)
             try await store.remove(BlobDigest(of: content))
         }
-        await expectError(.blobUnknown) { _ = try await store.open(BlobDigest(of: content)) }
+        await expectError(.bytesUnknown) { _ = try await store.open(BlobDigest(of: content)) }
     }
 
     fileprivate func blobCanBeOpenedManyTimes() async throws {
@@ -277,7 +277,7 @@ extension ByteStoreTrial {
             let place = try #require(try await store.place(of: digest))
             for _ in 0..<2 {
                 try await store.quarantine(digest, at: place)
-                await expectError(.blobUnknown) { _ = try await store.open(digest) }
+                await expectError(.bytesUnknown) { _ = try await store.open(digest) }
                 #expect(try await store.place(of: digest) == nil)
             }
             #expect(try await heldBlobs() == [])
@@ -293,7 +293,7 @@ extension ByteStoreTrial {
         try await store.quarantine(digest, at: place)
         #expect(try await bytes(of: digest) == content)
         try await store.quarantine(digest, at: try #require(try await store.place(of: digest)))
-        await expectError(.blobUnknown) { _ = try await store.open(digest) }
+        await expectError(.bytesUnknown) { _ = try await store.open(digest) }
     }
 
     fileprivate func heldBytesOfAnUploadAreCounted() async throws {

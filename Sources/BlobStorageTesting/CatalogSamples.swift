@@ -30,7 +30,7 @@ extension Catalog {
 
     /// Claims an upload for its owner.
     ///
-    /// - Throws: ``BlobError/Code/uploadUnknown``, also when it is completed.
+    /// - Throws: ``BlobError/Reason/uploadUnknown``, also when it is completed.
     public func lease(of upload: Upload) async throws(BlobError) -> Lease {
         guard case .open(let lease) = try await claim(upload.id, of: upload.owner) else { throw .uploadUnknown }
         return lease

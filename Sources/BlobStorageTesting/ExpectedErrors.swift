@@ -3,18 +3,26 @@
 import BlobCore
 import Testing
 
-/// Expects a call to throw an error of one of these codes.
+/// Expects a call to throw an error of one of these reasons.
 func expectError(
-    _ codes: BlobError.Code..., sourceLocation: SourceLocation = #_sourceLocation,
+    _ reasons: BlobError.Reason..., sourceLocation: SourceLocation = #_sourceLocation,
+    from call: () async throws -> Void
+) async {
+    await expectError("\(reasons)", where: { reasons.contains($0.reason) }, sourceLocation: sourceLocation, from: call)
+}
+
+/// Expects a call to throw an error of a kind, where what it says beside that is the backend's own.
+func expectError(
+    _ kind: String, where isExpected: (BlobError) -> Bool, sourceLocation: SourceLocation = #_sourceLocation,
     from call: () async throws -> Void
 ) async {
     do {
         try await call()
-        Issue.record("expected \(codes), but nothing was thrown", sourceLocation: sourceLocation)
-    } catch let error as BlobError where codes.contains(error.code) {
+        Issue.record("expected \(kind), but nothing was thrown", sourceLocation: sourceLocation)
+    } catch let error as BlobError where isExpected(error) {
         return
     } catch {
-        Issue.record("expected \(codes), but this was thrown: \(error)", sourceLocation: sourceLocation)
+        Issue.record("expected \(kind), but this was thrown: \(error)", sourceLocation: sourceLocation)
     }
 }
 

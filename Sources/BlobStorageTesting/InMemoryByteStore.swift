@@ -63,7 +63,7 @@ public final class InMemoryByteStore: ByteStore {
         try state.withLock { state throws(BlobError) in
             var held = state.uploads[lease.id] ?? HeldUpload()
             guard let offset = Int(exactly: lease.offset), offset <= held.bytes.count else {
-                throw BlobError(.uploadFailed, "Bytes of this upload are lost.")
+                throw .uploadFailed
             }
             held.bytes.removeLast(held.bytes.count - offset)
             held.durableCount = min(held.durableCount, offset)
@@ -81,7 +81,7 @@ public final class InMemoryByteStore: ByteStore {
             }
             return state.blobs[digest]?.bytes
         }
-        guard let bytes else { throw BlobError(.blobUnknown, "There is no such blob.") }
+        guard let bytes else { throw .bytesUnknown }
         return .buffer(ByteBuffer(bytes: bytes))
     }
 
@@ -181,7 +181,7 @@ private final class InMemoryUploadWriter: UploadWriter {
     ) throws(BlobError) {
         try store.state.withLock { state throws(BlobError) in
             guard var held = state.uploads[id] else {
-                throw BlobError(.uploadFailed, "The upload was discarded.")
+                throw .uploadFailed
             }
             try body(&state, &held)
             state.uploads[id] = held
@@ -190,5 +190,5 @@ private final class InMemoryUploadWriter: UploadWriter {
 }
 
 extension BlobError {
-    fileprivate static var full: BlobError { BlobError(.insufficientStorage, "The store is full.") }
+    fileprivate static let full = BlobError(.insufficientStorage(.disk))
 }

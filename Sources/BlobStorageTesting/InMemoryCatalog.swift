@@ -94,7 +94,7 @@ extension InMemoryCatalog {
     public func create(_ upload: Upload, openUploadLimit limit: Int) throws(BlobError) {
         try transaction { rows, _ throws(BlobError) in
             let open = rows.openUploads.count { $0.owner == upload.owner }
-            guard open < limit else { throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.") }
+            guard open < limit else { throw BlobError(.tooManyUploads(open: Int64(open))) }
             rows.uploads[upload.id] = UploadRow(upload: upload)
         }
     }
@@ -336,7 +336,7 @@ extension InMemoryCatalog {
     public func createToken(_ token: AccessToken, secretDigest: BlobDigest) throws(BlobError) {
         try transaction { rows, _ throws(BlobError) in
             let isTaken = rows.tokens.contains { $0.key == secretDigest || $0.value.name == token.name }
-            guard !isTaken else { throw BlobError(.validationFailed, "There is such a token already.") }
+            guard !isTaken else { throw BlobError(.tokenTaken) }
             rows.tokens[secretDigest] = token
         }
     }

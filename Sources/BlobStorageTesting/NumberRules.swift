@@ -95,7 +95,7 @@ extension CatalogTrial {
         await expectRefusal { _ = try await advance(old, to: "another text") }
         await expectRefusal { _ = try await complete(old, with: "another text") }
         await expectError(.fileUnknown) { try await catalog.destroyFile(FileID(at: clock.now, after: nil), of: nil) }
-        await expectError(.tooManyUploads) { try await catalog.create(lease.upload, openUploadLimit: 1) }
+        await expectError(.tooManyUploads(open: 1)) { try await catalog.create(lease.upload, openUploadLimit: 1) }
         try await expect(usage, statistics)
     }
 

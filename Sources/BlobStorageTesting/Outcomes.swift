@@ -2,24 +2,29 @@
 
 import BlobCore
 
-/// What a call returned, or the code of the error that it threw.
+/// What a call returned, or the reason of the error that it threw.
 enum Outcome<Value: Equatable & Sendable>: Equatable, Sendable {
     case returned(Value)
-    case refused(BlobError.Code)
+    case refused(BlobError.Reason)
 
     /// Makes a call. Errors that are no ``BlobError`` are not the call's to throw, and pass through.
     init(of call: () async throws -> Value) async throws {
         do {
             self = .returned(try await call())
         } catch let error as BlobError {
-            self = .refused(error.code)
+            if case .tooManyUploads = error.reason {
+                // How far open uploads are counted is the backend's choice.
+                self = .refused(.tooManyUploads(open: 0))
+            } else {
+                self = .refused(error.reason)
+            }
         }
     }
 
     func map<Other>(_ transform: (Value) throws -> Other) rethrows -> Outcome<Other> {
         switch self {
         case .returned(let value): .returned(try transform(value))
-        case .refused(let code): .refused(code)
+        case .refused(let reason): .refused(reason)
         }
     }
 

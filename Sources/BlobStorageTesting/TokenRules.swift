@@ -108,7 +108,7 @@ extension CatalogTrial {
         let first = try await addToken("token", scopes: [.read])
         let second = AccessToken(name: "token", scopes: [.admin], created: clock.now, expires: nil)
         let secret = BlobDigest(ofText: "another secret")
-        await expectError(.validationFailed) { try await catalog.createToken(second, secretDigest: secret) }
+        await expectError(.tokenTaken) { try await catalog.createToken(second, secretDigest: secret) }
         #expect(try await catalog.token(secretDigest: secret) == nil)
         #expect(try await token("token") == first)
         #expect(try await catalog.tokens() == [first])
@@ -117,7 +117,7 @@ extension CatalogTrial {
     fileprivate func takenSecretIsRefused() async throws {
         let first = try await addToken("token", scopes: [.read])
         let second = AccessToken(name: "another", scopes: [.admin], created: clock.now, expires: nil)
-        await expectError(.validationFailed) {
+        await expectError(.tokenTaken) {
             try await catalog.createToken(second, secretDigest: BlobDigest(ofText: "token"))
         }
         #expect(try await token("token") == first)

@@ -132,7 +132,7 @@ extension CatalogTrial {
         let fourth = Upload(
             id: UploadID(), owner: .ann, name: nil, isTemporary: false, expires: clock.time(in: .seconds(60))
         )
-        await expectError(.tooManyUploads) { try await catalog.create(fourth, openUploadLimit: 3) }
+        await expectError(.tooManyUploads(open: 3)) { try await catalog.create(fourth, openUploadLimit: 3) }
         #expect(try await catalog.upload(fourth.id) == nil)
         #expect(try await catalog.usage(of: .ann) == Usage(openUploads: 3))
         try await catalog.create(fourth, openUploadLimit: 4)
@@ -149,7 +149,7 @@ extension CatalogTrial {
     fileprivate func limitIsPerOwner() async throws {
         for _ in 0..<3 { _ = try await start(owner: .ann) }
         try await create(owner: .bob, limit: 1)
-        await expectError(.tooManyUploads) { try await create(owner: .bob, limit: 1) }
+        await expectError(.tooManyUploads(open: 1)) { try await create(owner: .bob, limit: 1) }
     }
 
     fileprivate func limitCountsOpenUploadsOnly() async throws {
@@ -161,7 +161,7 @@ extension CatalogTrial {
         clock.advance(by: .seconds(2))
         _ = try await catalog.removeExpired(limit: 10)
         try await create(owner: .ann, limit: 1)
-        await expectError(.tooManyUploads) { try await create(owner: .ann, limit: 1) }
+        await expectError(.tooManyUploads(open: 1)) { try await create(owner: .ann, limit: 1) }
     }
 
     fileprivate func concurrentCreatesKeepTheLimit() async throws {

@@ -237,7 +237,9 @@ extension ByteStoreTrial {
         let content = bytes(1000)
         let upload = try await append(content, to: .sample())
         for expecting in [available + (1 << 40), .max] {
-            await expectError(.insufficientStorage) { _ = try await store.writer(for: upload, expecting: expecting) }
+            await expectError("no room", where: \.isInsufficientStorage) {
+                _ = try await store.writer(for: upload, expecting: expecting)
+            }
         }
         #expect(try await bytes(of: upload) == content)
     }

@@ -41,19 +41,14 @@ extension CloudByteStore {
         return reading(error)
     }
 
-    /// Classifies an error, and logs those that somebody has to act on. No message names a key or an address.
+    /// Classifies an error, and logs those that somebody has to act on.
     func refusal(_ error: S3Error) -> BlobError {
         switch error.kind {
         case .throttled:
-            return BlobError(
-                .unavailable, "The storage asks for less work now; try again later.", detail: .retryAfter(seconds: 10)
-            )
+            return BlobError(.unavailable(.bucketBusy))
         case .badRequest where error.code == "QuotaExceeded", .entityTooLarge:
             logger.error("the bucket is full", metadata: ["error": "\(error)"])
-            return BlobError(
-                .insufficientStorage,
-                "The storage has no room for these bytes. What was acknowledged is safe; try again later."
-            )
+            return BlobError(.insufficientStorage(.bucket))
         case .unreachable, .timeout, .serverError, .cancelled:
             logger.warning("the bucket cannot be used now", metadata: ["error": "\(error)"])
         default:
@@ -74,8 +69,5 @@ extension S3Error {
 }
 
 extension BlobError {
-    static let bytesUnknown = BlobError(.blobUnknown, "The blob's bytes are not here.")
-    static let bucketUnreachable = BlobError(
-        .unavailable, "The storage cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
-    )
+    static let bucketUnreachable = BlobError(.unavailable(.bucketUnreachable))
 }

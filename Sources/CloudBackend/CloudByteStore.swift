@@ -124,7 +124,7 @@ public final class CloudByteStore: ByteStore {
 
     public func availableBytes() -> Int64? { nil }
 
-    /// - Throws: ``BlobError/Code/unavailable`` while calls to the bucket fail.
+    /// - Throws: ``BlobError/Reason/unavailable(_:)`` while calls to the bucket fail.
     private func bucketIsThere() throws(BlobError) {
         if bucket.isRefusing { throw .bucketUnreachable }
     }

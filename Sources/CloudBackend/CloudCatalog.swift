@@ -15,10 +15,10 @@ import Synchronization
 /// database's functions do what takes more than one step: `SQL/`.
 ///
 /// A connection that is lost while a change runs leaves unknown whether it was made. Changes that may be made twice are
-/// tried again. The others throw ``BlobError/Code/unavailable``, and may have been made: a repeated completion returns
-/// the same file, since the claim before it tells; a repeated advance is refused, and the client asks for the offset;
-/// what was destroyed is unknown the second time; and the bytes of uploads that were removed stay until the next search
-/// for what no row speaks of.
+/// tried again. The others throw ``BlobError/Reason/unavailable(_:)``, and may have been made: a repeated completion
+/// returns the same file, since the claim before it tells; a repeated advance is refused, and the client asks for the
+/// offset; what was destroyed is unknown the second time; and the bytes of uploads that were removed stay until the
+/// next search for what no row speaks of.
 public final class CloudCatalog: Catalog {
     let database: Database
     private let key = Mutex<[UInt8]?>(nil)

@@ -73,7 +73,7 @@ extension CloudByteStore {
                     running.update(buffer)
                     await pace(buffer.readableBytes)
                 }
-            } catch  where error.code == .blobCorrupt {
+            } catch  where error.reason == .blobCorrupt {
                 next = try await replacement(of: content, digest)
                 continue
             }

@@ -20,7 +20,7 @@ public final class DatabaseClock: WallClock {
     private let database: Database
     private let anchor: Mutex<Anchor>
 
-    /// - Throws: ``BlobError/Code/unavailable`` when the database cannot be asked.
+    /// - Throws: ``BlobError/Reason/unavailable(_:)`` when the database cannot be asked.
     public init(pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")) async throws(BlobError) {
         database = Database(pool: pool, clock: nil, logger: logger)
         anchor = Mutex(try await Self.look(at: database))

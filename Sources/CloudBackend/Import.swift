@@ -14,26 +14,25 @@ extension CloudCatalog {
     ///   - store: what tells the server's store from others, a restored copy of it too: 16 bytes.
     ///   - generation: not less than in an earlier run: an older copy of the store must not undo what a newer one
     ///     brought.
-    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when there are data of another
-    ///   origin.
+    /// - Throws: ``OperatorError`` when there are data of another origin, or ``BlobError``.
     public func beginImport(
         secret: [UInt8], of store: [UInt8], generation: Int64
-    ) async throws(BlobError) {
+    ) async throws {
         let refusal = try await database.only("SELECT begin_import($1)", [.bytes(secret)], isRepeatable: true) {
             row throws(PostgresError) in try row.optionalText(0)
         }
         switch refusal {
         case nil: try await beginRun(of: store, generation: generation)
         case "over":
-            throw BlobError(.unavailable, "everything was brought already, and nodes serve it: there is nothing to do")
+            throw OperatorError("everything was brought already, and nodes serve it: there is nothing to do")
         case "other":
-            throw BlobError(.unavailable, "the database is being filled from another data directory: correct --data")
+            throw OperatorError("the database is being filled from another data directory: correct --data")
         default:
-            throw BlobError(.unavailable, "the database holds data already: bring them to an empty one")
+            throw OperatorError("the database holds data already: bring them to an empty one")
         }
     }
 
-    private func beginRun(of store: [UInt8], generation: Int64) async throws(BlobError) {
+    private func beginRun(of store: [UInt8], generation: Int64) async throws {
         let run = store + withUnsafeBytes(of: generation.bigEndian, Array.init)
         let isTheirs = try await database.rows(
             """
@@ -43,21 +42,19 @@ extension CloudCatalog {
             """, [.bytes(run)]
         ) { _ throws(PostgresError) in true }
         guard isTheirs.isEmpty else { return }
-        throw BlobError(
-            .unavailable,
+        throw OperatorError(
             "the database is being filled from another copy of this store, restored from a backup or newer than this one: "
                 + "correct --data"
         )
     }
 
-    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator while a migration is not over.
-    public func checkImportIsOver() async throws(BlobError) {
+    /// - Throws: ``OperatorError`` while a migration is not over, or ``BlobError``.
+    public func checkImportIsOver() async throws {
         let isImporting = try await database.only(
             "SELECT EXISTS (SELECT FROM meta WHERE name = 'importing')", [], isRepeatable: true
         ) { row throws(PostgresError) in try row.flag(0) }
         guard isImporting else { return }
-        throw BlobError(
-            .unavailable,
+        throw OperatorError(
             "'blobd migrate' has not brought everything into this database yet: run it to its end, and then start nodes"
         )
     }
@@ -73,7 +70,7 @@ extension CloudCatalog {
 
     /// Makes what an upload's writer published a blob, and ends the upload. Unless a file follows, the blob goes again.
     ///
-    /// - Throws: ``BlobError/Code/uploadSuperseded``.
+    /// - Throws: ``BlobError/Reason/uploadSuperseded``.
     public func importBlob(_ record: BlobRecord, from lease: Lease) async throws(BlobError) {
         let refusal = try await database.only(
             "SELECT import_blob($1, $2, $3, $4)",

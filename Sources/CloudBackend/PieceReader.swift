@@ -93,7 +93,7 @@ actor PieceReader {
     /// Goes on with the objects that hold the bytes now: one that is gone may have become a part of another since the
     /// rows were looked at, and others may have come in the place of damaged ones.
     ///
-    /// - Throws: ``BlobError/Code/blobCorrupt`` when nothing has changed; then that is recorded.
+    /// - Throws: ``BlobError/Reason/blobCorrupt`` when nothing has changed; then that is recorded.
     private func findAgain(after error: S3Error) async throws(BlobError) {
         guard error.tellsOfDamage, reader == .clients else { throw store.reading(error) }
         guard let found = try await store.content(of: digest) else {

@@ -1,6 +1,7 @@
 // The tables, and bringing a database to the version that this program knows.
 
-public import BlobCore
+import BlobCore
+import BlobStorage
 public import Logging
 public import PostgresPool
 
@@ -51,10 +52,10 @@ extension CloudCatalog {
 
     /// Checks that a database is of the version that this program knows, after what may be done to it.
     ///
-    /// - Throws: ``BlobError/Code/unavailable`` when the database cannot be reached, or is of another version.
+    /// - Throws: ``OperatorError`` when the database is of another version, ``BlobError`` when it cannot be reached.
     public static func prepare(
         _ pool: PostgresPool, by preparation: Preparation, logger: Logger = Logger(label: "blobd.catalog")
-    ) async throws(BlobError) {
+    ) async throws {
         switch preparation {
         case .migrating: try check(version: try await bringUp(pool, from: 0..<Schema.version, logger))
         case .creating: try check(version: try await bringUp(pool, from: 0..<1, logger))
@@ -93,7 +94,7 @@ extension CloudCatalog {
     /// nothing.
     public static func checkCanServe(
         from pool: PostgresPool, logger: Logger = Logger(label: "blobd.catalog")
-    ) async throws(BlobError) {
+    ) async throws {
         let found = try await version(in: Database(pool: pool, clock: nil, logger: logger))
         try check(version: max(found, Schema.version))
         guard found > 0 else { return }
@@ -110,10 +111,9 @@ extension CloudCatalog {
         return try await database.first(select, []) { row throws(PostgresError) in try row.integer(0) } ?? 0
     }
 
-    private static func check(version: Int64) throws(BlobError) {
+    private static func check(version: Int64) throws(OperatorError) {
         guard version <= Schema.version else {
-            throw BlobError(
-                .unavailable,
+            throw OperatorError(
                 """
                 The database is of version \(version), and this program knows versions up to \(Schema.version): use \
                 the newer version that wrote it.
@@ -121,11 +121,10 @@ extension CloudCatalog {
             )
         }
         guard version > 0 else {
-            throw BlobError(.unavailable, "The database is empty: start a server on it once, which makes the tables.")
+            throw OperatorError("The database is empty: start a server on it once, which makes the tables.")
         }
         guard version == Schema.version else {
-            throw BlobError(
-                .unavailable,
+            throw OperatorError(
                 """
                 The database is of version \(version): start this version's server once to bring it to version \
                 \(Schema.version).

@@ -24,7 +24,7 @@ extension CloudCatalog {
             ],
             isRepeatable: false
         ) { row throws(PostgresError) in try row.text(0) }
-        guard name != nil else { throw BlobError(.validationFailed, "There is a token of this name already.") }
+        guard name != nil else { throw BlobError(.tokenTaken) }
     }
 
     public func token(secretDigest: BlobDigest) async throws(BlobError) -> AccessToken? {

@@ -76,7 +76,7 @@ extension CloudCatalog {
             ],
             isRepeatable: true
         ) { row throws(PostgresError) in try row.optionalInteger(0) }
-        if let open { throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.") }
+        if let open { throw BlobError(.tooManyUploads(open: open)) }
     }
 
     public func upload(_ id: UploadID) async throws(BlobError) -> Upload? {

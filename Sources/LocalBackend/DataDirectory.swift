@@ -1,6 +1,7 @@
 // The data directory: who may use it, and where things are in it.
 
-public import BlobCore
+import BlobCore
+public import BlobStorage
 import CLinux
 import Glibc
 public import SystemPackage
@@ -18,29 +19,28 @@ public final class DataDirectory: Sendable {
     /// Opens and locks a data directory for a server.
     ///
     /// - Parameter isReadOnly: whether others may count on it that the server changes no uploads and files.
-    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator when the path is no directory,
-    ///   cannot be written, or another server uses it; and when it holds something else than a store or nothing: then
-    ///   nothing is made in it.
-    public convenience init(serving path: FilePath, isReadOnly: Bool = false) throws(BlobError) {
+    /// - Throws: when the path is no directory, cannot be written, or another server uses it; and when it holds
+    ///   something else than a store or nothing: then nothing is made in it.
+    public convenience init(serving path: FilePath, isReadOnly: Bool = false) throws(OperatorError) {
         try self.init(serving: path, isReadOnly: isReadOnly, unnamedFiles: true)
     }
 
     /// - Parameter unnamedFiles: whether to use files without names where the file system has them.
-    convenience init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(BlobError) {
+    convenience init(serving path: FilePath, isReadOnly: Bool = false, unnamedFiles: Bool) throws(OperatorError) {
         let contents = try DirectoryContents(of: path, accepting: DirectoryContents.foundByFirstStart)
         if let refusal = contents.refusal(toServe: path) { throw refusal }
         try self.init(locking: path, isReadOnly: isReadOnly, unnamedFiles: unnamedFiles)
         // A restore may have begun and been killed before the lock was there to be taken.
         guard try DirectoryLabel(of: path) != nil else { return }
-        throw BlobError(.unavailable, "\(path) was being restored just now; see whether that came to its end")
+        throw OperatorError("\(path) was being restored just now; see whether that came to its end")
     }
 
     /// Opens and locks a directory that nobody is to serve: a backup, or what becomes a store by a restore.
-    public convenience init(holding path: FilePath) throws(BlobError) {
+    public convenience init(holding path: FilePath) throws(OperatorError) {
         try self.init(locking: path, isReadOnly: false, unnamedFiles: true)
     }
 
-    private init(locking path: FilePath, isReadOnly: Bool, unnamedFiles: Bool) throws(BlobError) {
+    private init(locking path: FilePath, isReadOnly: Bool, unnamedFiles: Bool) throws(OperatorError) {
         self.path = path
         (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
@@ -52,7 +52,7 @@ public final class DataDirectory: Sendable {
     /// may have been killed before.
     ///
     /// - Returns: whether files can be made without a name and be given one.
-    private static func makeDirectories(in path: FilePath) throws(BlobError) -> Bool {
+    private static func makeDirectories(in path: FilePath) throws(OperatorError) -> Bool {
         let (uploads, blobs) = (path.appending("uploads"), path.appending("blobs"))
         for directory in [uploads, blobs, path.appending("quarantine")] { try makeDirectory(directory) }
         for byte in UInt8.min...UInt8.max { try makeDirectory(blobs.appending(name(of: byte))) }
@@ -117,7 +117,7 @@ public final class DataDirectory: Sendable {
     }
 
     /// The process that serves a data directory; `nil` when there is none.
-    public static func server(of path: FilePath) throws(BlobError) -> Server? {
+    public static func server(of path: FilePath) throws(OperatorError) -> Server? {
         let descriptor = Glibc.open(path.appending("lock").string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { _ = close(descriptor) }
@@ -125,7 +125,7 @@ public final class DataDirectory: Sendable {
         var text = [UInt8](repeating: 0, count: 32)
         let count = pread(descriptor, &text, text.count, 0)
         guard let server = Server(String(decoding: text.prefix(max(0, count)), as: UTF8.self)) else {
-            throw BlobError(.unavailable, "the server of \(path) is just starting; try again")
+            throw OperatorError("the server of \(path) is just starting; try again")
         }
         return server
     }
@@ -172,7 +172,7 @@ public final class DataDirectory: Sendable {
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
     /// Takes the lock, and writes into its file who has it. It ends with the process, however that ends.
-    private static func lock(_ path: FilePath, isReadOnly: Bool) throws(BlobError) -> CInt {
+    private static func lock(_ path: FilePath, isReadOnly: Bool) throws(OperatorError) -> CInt {
         let file = path.appending("lock")
         let descriptor = Glibc.open(file.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path, errno) }
@@ -188,14 +188,13 @@ public final class DataDirectory: Sendable {
         let code = errno
         _ = close(descriptor)
         guard code == EWOULDBLOCK else { throw unusable(path, code) }
-        throw BlobError(
-            .unavailable,
+        throw OperatorError(
             "the data directory \(path) is in use by another server; stop that one, or choose another with --data"
         )
     }
 
     /// Makes a directory that only this user may enter; one that is there already is taken as it is.
-    private static func makeDirectory(_ path: FilePath) throws(BlobError) {
+    private static func makeDirectory(_ path: FilePath) throws(OperatorError) {
         if mkdir(path.string, 0o700) == 0 { return }
         let code = errno
         var status = stat()
@@ -204,7 +203,7 @@ public final class DataDirectory: Sendable {
         }
     }
 
-    private static func syncDirectory(_ path: FilePath) throws(BlobError) {
+    private static func syncDirectory(_ path: FilePath) throws(OperatorError) {
         let name = path.string.isEmpty ? "." : path.string
         let descriptor = Glibc.open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw unusable(path, errno) }
@@ -212,9 +211,8 @@ public final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 else { throw unusable(path, errno) }
     }
 
-    static func unusable(_ path: FilePath, _ code: CInt) -> BlobError {
-        BlobError(
-            .unavailable,
+    static func unusable(_ path: FilePath, _ code: CInt) -> OperatorError {
+        OperatorError(
             "the directory \(path) cannot be used: \(Errno(rawValue: code).description); "
                 + "check that it is a directory that this user may write"
         )

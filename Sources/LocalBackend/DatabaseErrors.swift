@@ -16,21 +16,8 @@ struct DamagedRow: Error {
     }
 }
 
-/// Classifies errors, and logs those that an operator should know of. No message names a path.
+/// Classifies errors, and logs those that an operator should know of.
 struct DatabaseErrors: Sendable {
-    static let unreachable = BlobError(
-        .unavailable, "The catalog cannot be reached now; try again later.", detail: .retryAfter(seconds: 5)
-    )
-    private static let full = BlobError(
-        .insufficientStorage, "The disk is too full to record this. What was acknowledged is safe; try again later."
-    )
-    private static let busy = BlobError(
-        .unavailable, "Another process is using the catalog; try again.", detail: .retryAfter(seconds: 1)
-    )
-    private static let damaged = BlobError(
-        .unavailable, "The catalog's database is damaged. Restore it from a backup."
-    )
-
     let logger: Logger
 
     func classified(_ error: any Error) -> BlobError {
@@ -38,21 +25,21 @@ struct DatabaseErrors: Sendable {
         if let failure = error as? SystemFailure { return classified(failure) }
         guard let error = error as? DatabaseError else {
             logger.critical("A row of the catalog cannot be read", metadata: ["error": "\(error)"])
-            return Self.damaged
+            return BlobError(.unavailable(.catalogDamaged))
         }
         switch error.resultCode {
         case .SQLITE_FULL:
             logger.error("The disk is full", metadata: ["error": "\(error)"])
-            return Self.full
+            return BlobError(.insufficientStorage(.catalog))
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             logger.warning("The catalog was locked for too long", metadata: ["error": "\(error)"])
-            return Self.busy
+            return BlobError(.unavailable(.catalogBusy))
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             logger.critical("The catalog is damaged", metadata: ["error": "\(error)"])
-            return Self.damaged
+            return BlobError(.unavailable(.catalogDamaged))
         default:
             logger.error("The catalog failed", metadata: ["error": "\(error)"])
-            return Self.unreachable
+            return BlobError(.unavailable(.catalogUnreachable))
         }
     }
 
@@ -65,17 +52,17 @@ struct DatabaseErrors: Sendable {
                 "errno": .stringConvertible(code),
             ]
         )
-        return Self.unreachable
+        return BlobError(.unavailable(.catalogUnreachable))
     }
 
-    /// The same for opening, where the reader of the message is the operator.
-    func opening(_ error: any Error) -> BlobError {
+    /// The same for opening, where the operator hears what is wrong with the file.
+    func opening(_ error: any Error) -> any Error {
+        if error is OperatorError { return error }
         guard let database = error as? DatabaseError, database.resultCode == .SQLITE_NOTADB else {
             return classified(error)
         }
         logger.critical("The catalog is not an SQLite database", metadata: ["error": "\(error)"])
-        return BlobError(
-            .unavailable,
+        return OperatorError(
             "The catalog's file is not an SQLite database, or its beginning is damaged. Restore it from a backup."
         )
     }

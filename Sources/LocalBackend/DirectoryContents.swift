@@ -1,8 +1,7 @@
 // What a directory holds, before anything in it is made or changed.
 
-public import BlobCore
+public import BlobStorage
 import Glibc
-import Logging
 public import SystemPackage
 
 /// What a directory is to blobd.
@@ -30,7 +29,7 @@ public enum DirectoryContents: Equatable, Sendable {
     /// Looks into a directory.
     ///
     /// - Parameter names: what may be in it besides, where it is not in use yet.
-    init(of path: FilePath, accepting names: Set<String> = []) throws(BlobError) {
+    init(of path: FilePath, accepting names: Set<String> = []) throws(OperatorError) {
         var status = stat()
         guard stat(path.string, &status) == 0 else {
             guard errno == ENOENT else { throw DataDirectory.unusable(path, errno) }
@@ -51,13 +50,13 @@ public enum DirectoryContents: Equatable, Sendable {
         }
     }
 
-    public init(of path: FilePath) throws(BlobError) {
+    public init(of path: FilePath) throws(OperatorError) {
         try self.init(of: path, accepting: [])
     }
 
     /// Something in a directory without a catalog that no start makes before there is one. So are blobs: whose catalog
     /// is lost must not lose them, too, as what has no row.
-    private static func stranger(in path: FilePath, beside names: Set<String>) throws(BlobError) -> FilePath? {
+    private static func stranger(in path: FilePath, beside names: Set<String>) throws(OperatorError) -> FilePath? {
         let known = namesOfUnused.union(names)
         if let name = try entries(path).first(where: { !known.contains($0) }) { return path.appending(name) }
         for name in ["uploads", "quarantine"] {
@@ -74,39 +73,41 @@ public enum DirectoryContents: Equatable, Sendable {
     }
 
     /// The names in a directory; those in one that is not there, or in no directory, are none.
-    private static func entries(_ path: FilePath) throws(BlobError) -> [String] {
+    private static func entries(_ path: FilePath) throws(OperatorError) -> [String] {
         var status = stat()
         guard stat(path.string, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return [] }
-        return try Disk(logger: Logger(label: "blobd.storage")).names(in: path).sorted()
+        var names: [String] = []
+        do throws(Errno) {
+            try Disk.names(in: path) { names.append($0) }
+        } catch {
+            throw DataDirectory.unusable(path, error.rawValue)
+        }
+        return names.sorted()
     }
 }
 
 extension DirectoryContents {
     /// Why a directory cannot be served as the data of a store; `nil` where it can.
-    func refusal(toServe path: FilePath) -> BlobError? {
+    func refusal(toServe path: FilePath) -> OperatorError? {
         switch self {
         case .missing, .unused, .store, .backup(of: nil): return nil
         case .backup(of: let store):
-            return BlobError(
-                .unavailable,
+            return OperatorError(
                 "\(path) is \(Self.backupText(path, of: store)), and no data directory: make one of it with "
                     + "'blobd restore \(path) --data NEW', and use that"
             )
         case .unfinishedRestore(of: let store):
-            return BlobError(
-                .unavailable,
+            return OperatorError(
                 "\(path) holds a restore of \(Self.name(store)) that was interrupted: run 'blobd restore BACKUP --data "
                     + "\(path)' again, and let it come to its end"
             )
         case .foreign(let found) where found.removingLastComponent() == path:
-            return BlobError(
-                .unavailable,
+            return OperatorError(
                 "\(path) holds other things, such as \(found), and no data of blobd: choose an empty or new directory with "
                     + "--data"
             )
         case .foreign(let found):
-            return BlobError(
-                .unavailable,
+            return OperatorError(
                 "\(path) holds \(found), and no catalog.sqlite that knows of it: put the catalog back, or restore a backup "
                     + "to an empty or new directory"
             )
@@ -114,18 +115,16 @@ extension DirectoryContents {
     }
 
     /// Makes sure that a directory is that of a store, for a command that must not make it one.
-    public static func requireStore(_ path: FilePath) throws(BlobError) {
+    public static func requireStore(_ path: FilePath) throws(OperatorError) {
         let contents = try DirectoryContents(of: path)
         switch contents {
         case .store: return
         case .missing, .unused, .foreign:
-            throw BlobError(
-                .unavailable,
+            throw OperatorError(
                 "\(path) is no data directory of blobd: start 'blobd serve --data \(path)' first, or correct --data"
             )
         case .backup(of: nil):
-            throw BlobError(
-                .unavailable,
+            throw OperatorError(
                 "\(path) is a backup of an earlier version, or was restored of one and never served: serve it once if it is "
                     + "what you mean, or correct --data"
             )
@@ -161,7 +160,7 @@ private enum CatalogHeader {
     /// Another program's database.
     case foreign
 
-    init(of path: FilePath) throws(BlobError) {
+    init(of path: FilePath) throws(OperatorError) {
         let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             guard errno == ENOENT else { throw DataDirectory.unusable(path.removingLastComponent(), errno) }

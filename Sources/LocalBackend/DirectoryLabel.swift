@@ -1,6 +1,7 @@
 // The label of a directory that has the form of a data directory and must not be served.
 
 import BlobCore
+import BlobStorage
 import Glibc
 import SystemPackage
 
@@ -27,7 +28,7 @@ struct DirectoryLabel: Equatable {
     }
 
     /// Reads the label of a directory; `nil` when it has none.
-    init?(of directory: FilePath) throws(BlobError) {
+    init?(of directory: FilePath) throws(OperatorError) {
         let path = directory.appending(Self.fileName)
         let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
@@ -44,8 +45,7 @@ struct DirectoryLabel: Equatable {
             DirectoryLabel(kind: kind, store: name.flatMap(StoreIdentity.init(parsing:)))
         }
         guard let label = labels.first(where: { $0.text == text }) else {
-            throw BlobError(
-                .unavailable,
+            throw OperatorError(
                 "\(path) is no label that this version of blobd knows: use the version that wrote it, or another directory"
             )
         }

@@ -28,7 +28,7 @@ final class DirectoryNames: Sendable {
 
     /// Gives names in the directory, and returns when they are durable. Blocks.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed`` when they may be lost, and what `naming` throws.
+    /// - Throws: ``BlobError/Reason/uploadFailed`` when they may be lost, and what `naming` throws.
     func change(_ disk: Disk, _ naming: () throws(BlobError) -> Void) throws(BlobError) {
         let failuresBefore = failed.load(ordering: .acquiring)
         try naming()
@@ -41,7 +41,7 @@ final class DirectoryNames: Sendable {
             do throws(BlobError) {
                 try disk.syncDirectory(path)
             } catch {
-                if error.code == .uploadFailed {
+                if error.reason == .uploadFailed {
                     syncs.failures += 1
                     failed.store(syncs.failures, ordering: .releasing)
                 }

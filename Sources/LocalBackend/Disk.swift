@@ -7,8 +7,8 @@ import Logging
 import Metrics
 import SystemPackage
 
-/// Calls the disk, and turns its errors into what a client is told and what an operator finds in the log: paths stay
-/// out of the one and go into the other. Every call may block.
+/// Calls the disk, and turns its errors into facts, and into what an operator finds in the log: paths go there alone.
+/// Every call may block.
 struct Disk: Sendable {
     let logger: Logger
 
@@ -16,7 +16,7 @@ struct Disk: Sendable {
 
     /// Makes a file's bytes durable, and the metadata without which they cannot be read back.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call
+    /// - Throws: ``BlobError/Reason/uploadFailed``: after a failed sync the kernel may have dropped the bytes and call
     ///   the next sync a success, so the file is never trusted again.
     func syncData(_ descriptor: CInt, of path: FilePath) throws(BlobError) {
         try sync(path) { fdatasync(descriptor) }
@@ -137,12 +137,20 @@ struct Disk: Sendable {
 
     /// Calls `body` with each name in a directory but `.` and `..`, in no order.
     func names(in directory: FilePath, _ body: (String) -> Void) throws(BlobError) {
-        guard let stream = opendir(directory.string) else { throw reading(errno, directory) }
+        do throws(Errno) {
+            try Self.names(in: directory, body)
+        } catch {
+            throw reading(error.rawValue, directory)
+        }
+    }
+
+    static func names(in directory: FilePath, _ body: (String) -> Void) throws(Errno) {
+        guard let stream = opendir(directory.string) else { throw Errno(rawValue: errno) }
         defer { closedir(stream) }
         while true {
             errno = 0
             guard let entry = readdir(stream) else {
-                guard errno == 0 else { throw reading(errno, directory) }
+                guard errno == 0 else { throw Errno(rawValue: errno) }
                 return
             }
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
@@ -189,25 +197,15 @@ struct Disk: Sendable {
 
     func reading(_ code: CInt, _ path: FilePath) -> BlobError {
         logger.error("The disk cannot be read", metadata: metadata(code, path))
-        return BlobError(.unavailable, "The store cannot be read: \(reason(code)).", detail: .retryAfter(seconds: 10))
+        return BlobError(.unavailable(.storeUnreadable(errno: code)))
     }
 
     func writing(_ code: CInt, _ path: FilePath) -> BlobError {
         logger.error("The disk cannot be written", metadata: metadata(code, path))
         switch code {
-        case ENOSPC, EDQUOT, EFBIG:
-            return BlobError(
-                .insufficientStorage, "The disk is full. What was acknowledged is safe; try again later."
-            )
-        default:
-            return BlobError(
-                .unavailable, "The store cannot be written: \(reason(code)).", detail: .retryAfter(seconds: 10)
-            )
+        case ENOSPC, EDQUOT, EFBIG: return BlobError(.insufficientStorage(.disk))
+        default: return BlobError(.unavailable(.storeUnwritable(errno: code)))
         }
-    }
-
-    private func reason(_ code: CInt) -> String {
-        code == EMFILE || code == ENFILE ? "too many files are open" : Errno(rawValue: code).description
     }
 
     private func metadata(_ code: CInt, _ path: FilePath) -> Logger.Metadata {

@@ -43,10 +43,10 @@ public struct LocalBackup: Sendable {
     ///   - path: the data directory.
     ///   - target: an earlier backup of the same store, of this generation or before, or an empty or missing directory.
     ///   - progress: called after every blob.
-    /// - Throws: ``BlobError/Code/unavailable`` with a message for the administrator.
+    /// - Throws: ``OperatorError``, or ``BlobError`` when a disk or a database fails.
     public func backUp(
         _ path: FilePath, to target: FilePath, progress: (BackupSummary) -> Void
-    ) throws(BlobError) -> BackupSummary {
+    ) throws -> BackupSummary {
         try DirectoryContents.requireStore(path)
         try requireApart(path, target)
         let source = DataDirectory(visiting: path)
@@ -65,7 +65,7 @@ public struct LocalBackup: Sendable {
         let snapshot = FilePath(backup.catalog.string + UploadFile.replacementSuffix)
         try removeDatabase(snapshot)
         try database { try server.backup(to: try Self.queue(snapshot)) }
-        var summary = try fill(backup, snapshot, progress, prepare: Self.prune) { blob, file throws(BlobError) in
+        var summary = try fill(backup, snapshot, progress, prepare: Self.prune) { blob, file in
             let outcome = try share(blob, from: source.path(of: blob.digest), to: file)
             guard outcome == .damaged else { return outcome }
             // Its last file may have gone since the snapshot was taken, and its bytes with it.
@@ -88,7 +88,7 @@ public struct LocalBackup: Sendable {
     ///   - target: an empty or missing directory, or what an interrupted restore of the same backup left.
     public func restore(
         _ path: FilePath, to target: FilePath, progress: (BackupSummary) -> Void
-    ) throws(BlobError) -> BackupSummary {
+    ) throws -> BackupSummary {
         let store = try Self.requireBackup(path)
         try requireApart(path, target)
         try requireTarget(target, ofRestoring: store, from: path)
@@ -104,7 +104,7 @@ public struct LocalBackup: Sendable {
         let snapshot = FilePath(data.catalog.string + UploadFile.replacementSuffix)
         try removeDatabase(snapshot)
         try database { try Self.queue(source.catalog, isReadOnly: true).backup(to: try Self.queue(snapshot)) }
-        let summary = try fill(data, snapshot, progress, prepare: Self.beginAnew) { blob, file throws(BlobError) in
+        let summary = try fill(data, snapshot, progress, prepare: Self.beginAnew) { blob, file in
             try self.copy(blob, from: source.path(of: blob.digest), to: file)
         }
         try put(snapshot, in: data)
@@ -114,7 +114,7 @@ public struct LocalBackup: Sendable {
 
     /// Gives a backup's catalog the form back that it has after a backup, when something has had it open: one file,
     /// which can be read where nothing can be written.
-    public func seal(_ path: FilePath) throws(BlobError) {
+    public func seal(_ path: FilePath) throws {
         try database {
             let rows = try Self.queue(DataDirectory.catalog(in: path))
             try rows.writeWithoutTransaction { try $0.execute(sql: Self.keepInOneFile) }
@@ -133,8 +133,8 @@ public struct LocalBackup: Sendable {
     /// Gives a directory the bytes of all blobs that a snapshot names, and takes from the snapshot what it cannot keep.
     private func fill(
         _ directory: DataDirectory, _ snapshot: FilePath, _ progress: (BackupSummary) -> Void,
-        prepare: (Database) throws -> Void, by provide: (BlobRecord, FilePath) throws(BlobError) -> Outcome
-    ) throws(BlobError) -> BackupSummary {
+        prepare: (Database) throws -> Void, by provide: (BlobRecord, FilePath) throws -> Outcome
+    ) throws -> BackupSummary {
         var summary = BackupSummary()
         try database {
             let rows = try Self.queue(snapshot)
@@ -234,7 +234,7 @@ public struct LocalBackup: Sendable {
     /// Removes blobs that the backup's catalog does not name.
     ///
     /// - Returns: the names that are not blobd's, and stay.
-    private func removeUnnamed(in backup: DataDirectory) throws(BlobError) -> [FilePath] {
+    private func removeUnnamed(in backup: DataDirectory) throws -> [FilePath] {
         var foreign: [FilePath] = []
         try database {
             let rows = try Self.queue(backup.catalog, isReadOnly: true)
@@ -299,7 +299,7 @@ public struct LocalBackup: Sendable {
         for suffix in ["-wal", "-shm", "-journal"] { try disk.unlink(FilePath(path.string + suffix)) }
     }
 
-    func database<Value>(_ body: () throws -> Value) throws(BlobError) -> Value {
+    func database<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch {

@@ -44,7 +44,7 @@ public final class LocalByteStore: ByteStore {
 
     public func open(_ digest: BlobDigest) async throws(BlobError) -> BlobContent {
         guard let file = try await openFile(at: directory.path(of: digest)) else {
-            throw BlobError(.blobUnknown, "The blob's bytes are not here.")
+            throw .bytesUnknown
         }
         return .file(file)
     }
@@ -119,15 +119,12 @@ public final class LocalByteStore: ByteStore {
 
     // MARK: For the writer
 
-    /// - Throws: ``BlobError/Code/insufficientStorage`` when `count` more bytes would not leave the floor free.
+    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)`` when `count` more bytes would not leave the floor free.
     func checkFreeSpace(expecting count: Int64) throws(BlobError) {
         guard freeSpaceFloor > 0 || count > 0 else { return }
         let (left, overflow) = try freeBytes().subtractingReportingOverflow(count)
         guard !overflow, left >= freeSpaceFloor else {
-            throw BlobError(
-                .insufficientStorage,
-                "The disk is too full for these bytes. What was acknowledged is safe; try again later."
-            )
+            throw BlobError(.insufficientStorage(.freeSpace))
         }
     }
 

@@ -40,11 +40,12 @@ public final class LocalCatalog: Catalog {
     ///   - beginsGeneration: whether this is a start of a server: a higher ``StoreVersion/generation`` is durable then
     ///     when this returns.
     ///   - readers: how many lookups run at one time.
-    /// - Throws: ``BlobError/Code/unavailable`` when the file is damaged, of a newer format, or not a catalog.
+    /// - Throws: ``OperatorError`` when the file is of a newer format, or not a catalog; ``BlobError`` when it is
+    ///   damaged or cannot be used.
     public init(
         path: String, role: Role = .server, beginsGeneration: Bool = false, clock: any WallClock, readers: Int = 4,
         logger: Logger = Logger(label: "blobd.catalog")
-    ) throws(BlobError) {
+    ) throws {
         let errors = DatabaseErrors(logger: logger)
         let connector = Connector(path: path, role: role)
         do {
@@ -76,7 +77,7 @@ public final class LocalCatalog: Catalog {
     }
 
     /// Lets the changes that were called before finish, then closes the database. Lookups that still wait, and calls
-    /// after it, throw ``BlobError/Code/unavailable``.
+    /// after it, throw ``BlobError/Reason/unavailable(_:)``.
     public func close() async {
         await lookups.close()
         await scans.close()

@@ -1,6 +1,7 @@
 // The tables, and bringing a database to the format that this program knows.
 
 import BlobCore
+import BlobStorage
 import Foundation
 import GRDB
 
@@ -14,9 +15,8 @@ enum Schema {
 
     static let steps = [formatOne, formatTwo]
 
-    static func newerFormat(_ found: Int) -> BlobError {
-        BlobError(
-            .unavailable,
+    static func newerFormat(_ found: Int) -> OperatorError {
+        OperatorError(
             """
             The catalog is of format \(found), and this program knows formats up to \(format): use the newer version \
             that wrote it.
@@ -175,7 +175,7 @@ extension WriterConnection {
     /// Brings the database to the newest format.
     func bringUpToDate(_ db: Database) throws {
         guard Database.sqliteLibVersionNumber >= Self.oldestSQLite else {
-            throw BlobError(.unavailable, "The SQLite library is too old: version 3.37 or newer is needed.")
+            throw OperatorError("The SQLite library is too old: version 3.37 or newer is needed.")
         }
         guard try Self.format(of: db) != Schema.format else { return }
         // The lock first: another process may be about to do the same.
@@ -185,11 +185,16 @@ extension WriterConnection {
         }
     }
 
-    /// - Throws: when the database was taken away meanwhile, and an empty one has taken its place.
+    /// - Throws: when the database was taken away meanwhile, and another one, or an empty one, has taken its place.
+    ///   What that is, an operator hears at the next start.
     func checkFormat(of db: Database) throws {
-        guard try Self.format(of: db) == Schema.format else {
-            throw BlobError(.unavailable, "The catalog's file was removed or replaced. Restart the server.")
+        let isOurs: Bool
+        do {
+            isOurs = try Self.format(of: db) == Schema.format
+        } catch is OperatorError {
+            isOurs = false
         }
+        guard isOurs else { throw BlobError(.unavailable(.catalogReplaced)) }
     }
 
     /// The key of the catalog's keyed hashes.
@@ -206,7 +211,7 @@ extension WriterConnection {
         let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         let isEmpty = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0
         guard application == Schema.applicationID || (application == 0 && format == 0 && isEmpty) else {
-            throw BlobError(.unavailable, "The catalog's file is the database of another program.")
+            throw OperatorError("The catalog's file is the database of another program.")
         }
         guard format <= Schema.format else {
             throw Schema.newerFormat(format)
@@ -223,8 +228,7 @@ extension WriterConnection {
         } else {
             // A running server of the older version must not find its tables changed.
             guard role == .server || found == Schema.format else {
-                throw BlobError(
-                    .unavailable,
+                throw OperatorError(
                     "The catalog is of format \(found): start this version's server once to bring it to format \(Schema.format)."
                 )
             }

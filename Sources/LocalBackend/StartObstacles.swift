@@ -1,6 +1,6 @@
 // What would keep a server from using a data directory, found by looking alone.
 
-import BlobCore
+import BlobStorage
 import Glibc
 public import SystemPackage
 
@@ -8,15 +8,15 @@ extension DataDirectory {
     /// Why a server could not use a directory, each reason a sentence; empty where nothing is in the way. Makes and
     /// changes nothing, and does not look for damage.
     public static func obstacles(toServing path: FilePath) -> [String] {
-        do throws(BlobError) {
+        do throws(OperatorError) {
             let contents = try DirectoryContents(of: path, accepting: DirectoryContents.foundByFirstStart)
-            if let refusal = contents.refusal(toServe: path) { return [refusal.message] }
+            if let refusal = contents.refusal(toServe: path) { return [refusal.description] }
             if contents == .missing {
                 let parent = path.removingLastComponent()
                 return obstacle(to: W_OK | X_OK, parent.isEmpty ? "." : parent, isDirectory: true).map { [$0] } ?? []
             }
         } catch {
-            return [error.message]
+            return [error.description]
         }
         let blobs = path.appending("blobs")
         let directories =
@@ -37,14 +37,14 @@ extension DataDirectory {
 
     private static func obstacle(to mode: CInt, _ path: FilePath, isDirectory: Bool) -> String? {
         var status = stat()
-        guard stat(path.string, &status) == 0 else { return unusable(path, errno).message }
+        guard stat(path.string, &status) == 0 else { return unusable(path, errno).description }
         guard (status.st_mode & S_IFMT == S_IFDIR) == isDirectory else {
-            return isDirectory ? unusable(path, ENOTDIR).message : "\(path) is no file: move it away"
+            return isDirectory ? unusable(path, ENOTDIR).description : "\(path) is no file: move it away"
         }
         guard faccessat(AT_FDCWD, path.string, mode, AT_EACCESS) != 0 else { return nil }
         let reason = Errno(rawValue: errno).description
         return isDirectory
-            ? unusable(path, errno).message
+            ? unusable(path, errno).description
             : "\(path) cannot be read and written: \(reason); give it to the user that the server runs as"
     }
 
@@ -56,6 +56,6 @@ extension DataDirectory {
         var bytes = [UInt8](repeating: 0, count: 4)
         guard pread(descriptor, &bytes, bytes.count, 60) == bytes.count else { return nil }
         let format = bytes.reduce(0) { $0 << 8 | Int($1) }
-        return format > Schema.format ? Schema.newerFormat(format).message : nil
+        return format > Schema.format ? Schema.newerFormat(format).description : nil
     }
 }

@@ -1,6 +1,7 @@
 // Which store a catalog is of, and of which time: what tells its own backup from everything else.
 
 public import BlobCore
+import BlobStorage
 import Foundation
 import GRDB
 import Glibc
@@ -86,7 +87,7 @@ public struct StoreVersion: Equatable, Sendable, CustomStringConvertible {
 
 extension StoreVersion {
     /// The version in the catalog of a backup; `nil` where there is none.
-    init?(inBackup path: FilePath) throws(BlobError) {
+    init?(inBackup path: FilePath) throws(OperatorError) {
         let catalog = DataDirectory.catalog(in: path)
         guard access(catalog.string, F_OK) == 0 else { return nil }
         do {
@@ -95,7 +96,7 @@ extension StoreVersion {
             guard let version = try rows.read({ try StoreVersion(of: $0) }) else { return nil }
             self = version
         } catch {
-            throw BlobError(.unavailable, "the catalog of the backup \(path) cannot be read: choose another directory")
+            throw OperatorError("the catalog of the backup \(path) cannot be read: choose another directory")
         }
     }
 

@@ -25,7 +25,7 @@ extension LocalCatalog {
                     token.expires.map(Timestamp.init), token.subject.name,
                 ]
             )
-            guard isNew else { throw BlobError(.validationFailed, "There is a token of this name already.") }
+            guard isNew else { throw BlobError(.tokenTaken) }
         }
     }
 

@@ -38,7 +38,7 @@ final class UploadFile: Sendable {
 
     /// Opens the upload's file and cuts what it holds past the offset.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed`` when it holds less than was acknowledged.
+    /// - Throws: ``BlobError/Reason/uploadFailed`` when it holds less than was acknowledged.
     init(_ upload: Upload, in directory: DataDirectory, disk: Disk) throws(BlobError) {
         self.directory = directory
         self.disk = disk
@@ -126,7 +126,7 @@ final class UploadFile: Sendable {
 
     /// Makes the file's bytes durable, and its name under `uploads/`, which it is given if it has none yet.
     ///
-    /// - Throws: ``BlobError/Code/uploadFailed`` when the disk lost bytes or names, now or before.
+    /// - Throws: ``BlobError/Reason/uploadFailed`` when the disk lost bytes or names, now or before.
     func flush() throws(BlobError) {
         try trusting { state throws(BlobError) in
             try sync(&state)
@@ -163,7 +163,7 @@ final class UploadFile: Sendable {
             do throws(BlobError) {
                 try step(&state)
             } catch {
-                state.isLost = error.code == .uploadFailed
+                state.isLost = error.reason == .uploadFailed
                 throw error
             }
         }

@@ -60,9 +60,7 @@ extension LocalCatalog {
     public func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError) {
         try await write { db, _ in
             let open = try UsageRows.usage(of: upload.owner, in: db).openUploads
-            guard open < limit else {
-                throw BlobError(.tooManyUploads, "The owner has \(open) open uploads already.")
-            }
+            guard open < limit else { throw BlobError(.tooManyUploads(open: open)) }
             try db.change(
                 UploadRows.insert,
                 [

@@ -69,7 +69,9 @@ final class WriterConnection: Sendable {
         try state.withLock { state in
             guard !state.isClosed else { throw BlobError.stopping }
             if let connection = state.connection, !state.isInDoubt { return connection }
-            guard ContinuousClock.now >= state.nextAttempt else { throw DatabaseErrors.unreachable }
+            guard ContinuousClock.now >= state.nextAttempt else {
+                throw BlobError(.unavailable(.catalogUnreachable))
+            }
             state.nextAttempt = ContinuousClock.now + Self.attemptInterval
             // The old one stays open until the new one is there: the last to close would forget where in the WAL the
             // committed frames end, and the failed ones behind them would count again.

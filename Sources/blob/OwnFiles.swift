@@ -62,7 +62,7 @@ final class OwnFiles: Sendable {
         }
         do {
             return try await client.blob(digest)
-        } catch BlobClientError.refused(let refusal) where refusal.code == BlobError.Code.blobCorrupt.name {
+        } catch BlobClientError.refused(let refusal) where refusal.code == ErrorCode.blobCorrupt.rawValue {
             return nil
         }
     }

@@ -57,7 +57,7 @@ struct Assembly {
             logger.warning("stopped before every request was over")
         } catch {
             guard !isReady.load(ordering: .relaxed) else { throw error }
-            throw StartFailure(listening: error, on: settings.listen)
+            throw OperatorError(listening: error, on: settings.listen)
         }
         try await storage.close()
     }

@@ -24,7 +24,7 @@ struct CloudStorage {
             bucket = try S3Bucket(S3Configuration(settings), logger: logger)
         } catch {
             await pool.close()
-            throw (error as? S3Error).map { StartFailure("the bucket: \($0.message)") } ?? error
+            throw (error as? S3Error).map { OperatorError("the bucket: \($0.message)") } ?? error
         }
         self.pool = pool
         backend = BucketBackend(

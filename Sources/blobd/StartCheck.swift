@@ -1,6 +1,6 @@
 // Tries what a start of the server needs, and finds everything at once that is in its way.
 
-import BlobCore
+import BlobStorage
 import CloudBackend
 import Foundation
 import HTTPServerCore
@@ -54,7 +54,7 @@ struct StartCheck {
     private func certificateProblems() -> [String] {
         let problems = settings.namedFiles.compactMap(\.problem)
         guard problems.isEmpty, case .tls(let certificate, let key) = settings.transport else { return problems }
-        do throws(StartFailure) {
+        do throws(OperatorError) {
             _ = try TLSMaterial(
                 certificatePath: certificate, keyPath: key, protocols: HTTPServer.applicationProtocols, logger: logger
             )
@@ -65,7 +65,7 @@ struct StartCheck {
     }
 
     /// - Returns: why the address cannot be listened on, and whether somebody else does.
-    private func listenFailure() async -> (StartFailure, isTaken: Bool)? {
+    private func listenFailure() async -> (OperatorError, isTaken: Bool)? {
         do {
             let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -73,7 +73,7 @@ struct StartCheck {
             try await channel.close()
             return nil
         } catch {
-            return (StartFailure(listening: error, on: settings.listen), (error as? IOError)?.errnoCode == EADDRINUSE)
+            return (OperatorError(listening: error, on: settings.listen), (error as? IOError)?.errnoCode == EADDRINUSE)
         }
     }
 
@@ -85,7 +85,7 @@ struct StartCheck {
                 try await CloudCatalog.checkCanServe(from: pool, logger: logger)
                 problem = nil
             } catch {
-                problem = error.message
+                problem = sentence(of: error)
             }
             await pool.close()
             return problem.map { [$0] } ?? []

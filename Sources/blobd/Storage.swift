@@ -1,6 +1,5 @@
 // What a server keeps its data in, put together; here for the embedded backend, beside it for that of many nodes.
 
-import BlobCore
 import BlobStorage
 import CloudBackend
 import Foundation
@@ -108,7 +107,7 @@ struct VisitedStorage {
 }
 
 /// The process that serves a data directory; `nil` when there is none.
-func server(of data: String) throws(BlobError) -> DataDirectory.Server? {
+func server(of data: String) throws(OperatorError) -> DataDirectory.Server? {
     try DataDirectory.server(of: FilePath(data))
 }
 

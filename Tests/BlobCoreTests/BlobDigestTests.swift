@@ -32,7 +32,7 @@ import Testing
             let digest = try BlobDigest(parsing: text)
             Issue.record("'\(text)' was taken as \(digest)")
         } catch {
-            #expect(error.code == .digestInvalid)
+            #expect(error.reason == .digestMalformed)
         }
     }
 

@@ -4,6 +4,7 @@ import BlobCore
 import BlobStorage
 import Foundation
 import HTTPTypes
+import Logging
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -38,6 +39,33 @@ import Testing
         #expect(answer.fields[.requestID] == "7")
         #expect(answer.fields[.date] != nil)
         #expect(record.failure?.code == code)
+    }
+
+    private struct Surprise: Error {}
+
+    @Test func whatNobodyClassifiedIsAFaultOfTheServerAndToldToTheOperatorAlone() async {
+        let log = RequestLog(logger: Logger(label: "test"))
+        let server = SampleServer()
+        let surface = OneEndpoint { _, _ in throw Surprise() }
+        let chain = Chain(
+            [surface], authenticator: Authenticator(catalog: server.catalog, clock: server.clock), isReadOnly: false,
+            log: log
+        )
+        let request = server.request(.get, "/surprise")
+        guard case .later(_, let answer) = chain.answer(to: request) else {
+            Issue.record("it was answered at once")
+            return
+        }
+        #expect(await answer().status == .internalServerError)
+        #expect(request.record.failure?.code == "INTERNAL_ERROR")
+        #expect(request.record.failure?.message == "\(Surprise())")
+        #expect(request.record.failure?.isServers == true)
+    }
+
+    private struct OneEndpoint: Surface {
+        let endpoints: [Endpoint]
+
+        init(_ handler: @escaping Endpoint.Open) { endpoints = [.open(.get, "/surprise", "surprise", handler)] }
     }
 
     @Test func headHasTheHeadersOfGetAndNoBody() async {

@@ -1,6 +1,5 @@
 // The parameters after the question mark.
 
-import BlobCore
 import Testing
 
 @testable import BlobHTTP
@@ -27,6 +26,6 @@ import Testing
 
     @Test(arguments: ["name=%", "name=%4", "name=%zz", "name=%+1", "name=%-0", "name=%FF", "name=%C3%28"])
     func malformedValues(_ text: String) {
-        #expect { try Query(text[...]).value("name") } throws: { ($0 as? BlobError)?.code == .validationFailed }
+        #expect { try Query(text[...]).value("name") } throws: { ($0 as? WireError)?.kind == .validationFailed }
     }
 }

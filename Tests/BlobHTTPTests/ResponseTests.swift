@@ -13,16 +13,23 @@ import Testing
         if case .buffer(let buffer) = response.body { String(buffer: buffer) } else { "" }
     }
 
-    @Test(arguments: BlobError.Code.allCases)
-    func everyErrorIsAnErrorStatusWithItsCode(_ code: BlobError.Code) {
-        let response = Response(BlobError(code, "What was wrong."))
+    @Test(arguments: ErrorKind.allCases)
+    func everyErrorIsAnErrorStatusWithItsCode(_ kind: ErrorKind) {
+        let response = Response(WireError(kind, "What was wrong."))
         #expect((400..<600).contains(response.status.code))
-        #expect(text(response) == #"{"errors":[{"code":"\#(code.name)","message":"What was wrong."}]}"#)
+        #expect(text(response) == #"{"errors":[{"code":"\#(kind.row.code.rawValue)","message":"What was wrong."}]}"#)
         #expect(response.fields[.contentType] == "application/json")
+        #expect(response.fields[.wwwAuthenticate] == (kind == .unauthorized ? "Bearer" : nil))
+        #expect(response.fields[.retryAfter] == ([.unavailable, .tooManyUploads].contains(kind) ? "10" : nil))
+    }
+
+    @Test func whenToComeBackIsToldAsExactlyAsItIsKnown() {
+        #expect(Response(WireError(.stopping)).fields[.retryAfter] == "5")
+        #expect(Response(WireError(BlobError(.unavailable(.catalogDamaged)))).fields[.retryAfter] == "10")
     }
 
     @Test func theTrueOffsetIsTold() {
-        let response = Response(BlobError(.offsetMismatch, "No.", detail: .offset(5)))
+        let response = Response(WireError(.offsetMismatch, "No.", detail: .offset(5)))
         #expect(response.status == .conflict)
         #expect(response.fields[.range] == "0-4")
         #expect(response.fields[.uploadOffset] == "5")
@@ -35,7 +42,7 @@ import Testing
     }
 
     @Test func aMessageCannotBreakTheBody() {
-        let response = Response(BlobError(.validationFailed, "a \"quote\"\nand a line"))
+        let response = Response(WireError(.validationFailed, "a \"quote\"\nand a line"))
         #expect(text(response).contains(#"a \"quote\"\nand a line"#))
     }
 

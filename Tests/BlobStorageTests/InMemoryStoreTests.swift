@@ -66,7 +66,7 @@ import Testing
         let error = await #expect(throws: BlobError.self) {
             try await writer.write([ByteBuffer(string: "12345678"), ByteBuffer(string: "90a")])
         }
-        #expect(error?.code == .insufficientStorage)
+        #expect(error?.isInsufficientStorage == true)
         #expect(try await writer.flush().digest.count == 8)
         #expect(store.availableBytes() == 2)
         store.discard(upload.id)

@@ -14,15 +14,15 @@ import Testing
     private struct Cut: Error {}
 
     private func expect(
-        _ code: BlobError.Code, offset: Int64? = nil, _ work: () async throws -> Void,
+        _ reason: BlobError.Reason, offset: Int64? = nil, _ work: () async throws -> Void,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async {
         do {
             try await work()
             Issue.record("nothing was thrown", sourceLocation: sourceLocation)
         } catch let error as BlobError {
-            #expect(error.code == code, sourceLocation: sourceLocation)
-            if let offset { #expect(error.detail == .offset(offset), sourceLocation: sourceLocation) }
+            #expect(error.reason == reason, sourceLocation: sourceLocation)
+            if let offset { #expect(error.offset == offset, sourceLocation: sourceLocation) }
         } catch {
             Issue.record(error, sourceLocation: sourceLocation)
         }
@@ -53,7 +53,7 @@ import Testing
         #expect(
             try await server.uploads.complete(
                 id, of: ModelServer.owner, with: .empty, guarded: nil, digest: file.digest) == file)
-        await expect(.digestInvalid) {
+        await expect(.completedOtherwise(actual: file.digest, size: 7)) {
             _ = try await server.uploads.complete(
                 id, of: ModelServer.owner, with: .empty, guarded: nil, digest: BlobDigest(of: []))
         }
@@ -65,7 +65,7 @@ import Testing
         let server = ModelServer()
         let id = try await server.start()
         try await server.append("one", to: id)
-        await expect(.lengthMismatch, offset: 7) {
+        await expect(.lengthMismatch(announced: 7, body: 4), offset: 7) {
             _ = try await server.uploads.append(
                 ModelServer.body(" two", announced: false), to: id, of: ModelServer.owner,
                 guarded: .range(first: 3, last: 9)
@@ -77,10 +77,10 @@ import Testing
     @Test func aWrongDigestKeepsTheUploadOpen() async throws {
         let server = ModelServer()
         let id = try await server.start()
-        await expect(.digestInvalid) {
+        let (given, actual) = (BlobDigest(of: "two".utf8), BlobDigest(of: "one".utf8))
+        await expect(.digestMismatch(given: given, actual: actual, size: 3)) {
             _ = try await server.uploads.complete(
-                id, of: ModelServer.owner, with: ModelServer.body("one"), guarded: nil,
-                digest: BlobDigest(of: "two".utf8)
+                id, of: ModelServer.owner, with: ModelServer.body("one"), guarded: nil, digest: given
             )
         }
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 3)
@@ -90,18 +90,18 @@ import Testing
     @Test func whatArrivedBeforeACutIsKeptAndToldBeforeMoreIsTaken() async throws {
         let server = ModelServer()
         let id = try await server.start()
-        await expect(.badRequest) {
+        await expect(.bodyIncomplete) {
             _ = try await server.uploads.append(
                 ModelServer.body("one", then: Cut(), announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
-        await expect(.rangeInvalid, offset: 3) { try await server.append("one", to: id) }
+        await expect(.holdsMore, offset: 3) { try await server.append("one", to: id) }
         #expect(try await server.append(" two", to: id) == 7)
     }
 
     @Test func statusTellsTheTruthToo() async throws {
         let server = ModelServer()
         let id = try await server.start()
-        await expect(.badRequest) {
+        await expect(.bodyIncomplete) {
             _ = try await server.uploads.append(
                 ModelServer.body("one", then: Cut(), announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
@@ -118,9 +118,9 @@ import Testing
     @Test func bytesPastTheLargestBlobAreRefusedAndTheOthersKept() async throws {
         let server = ModelServer(maximumBlobSize: 5)
         let id = try await server.start()
-        await expect(.tooLarge) { try await server.append("123456", to: id) }
+        await expect(.tooLarge(limit: 5)) { try await server.append("123456", to: id) }
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 0)
-        await expect(.tooLarge, offset: 5) {
+        await expect(.tooLarge(limit: 5), offset: 5) {
             _ = try await server.uploads.append(
                 ModelServer.body("1234", "5678", announced: false), to: id, of: ModelServer.owner, guarded: nil)
         }
@@ -134,16 +134,16 @@ import Testing
         try await server.append("123456", to: first)
         _ = try await server.uploads.complete(first, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
         let second = try await server.start()
-        await expect(.quotaExceeded) { try await server.append("12345", to: second) }
+        await expect(.quotaExceeded(quota: 10, left: 4)) { try await server.append("12345", to: second) }
         #expect(try await server.append("1234", to: second) == 4)
-        await expect(.quotaExceeded) { _ = try await server.start() }
+        await expect(.quotaExceeded(quota: 10, left: 0)) { _ = try await server.start() }
     }
 
     @Test func aFullStoreKeepsWhatItHas() async throws {
         let server = ModelServer(capacity: 4)
         let id = try await server.start()
         try await server.append("1234", to: id)
-        await expect(.insufficientStorage) { try await server.append("5", to: id) }
+        await expect(.insufficientStorage(.disk)) { try await server.append("5", to: id) }
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 4)
     }
 
@@ -151,7 +151,7 @@ import Testing
         let server = ModelServer(openUploads: 2)
         let first = try await server.start()
         _ = try await server.start()
-        await expect(.tooManyUploads) { _ = try await server.start() }
+        await expect(.tooManyUploads(open: 2)) { _ = try await server.start() }
         try await server.uploads.destroy(first, of: ModelServer.owner)
         _ = try await server.start()
     }

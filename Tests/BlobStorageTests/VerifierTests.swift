@@ -18,7 +18,7 @@ import Testing
 
     private func expectCorrupt(_ digest: BlobDigest) async {
         let error = await #expect(throws: BlobError.self) { try await server.blobs.open(digest) }
-        #expect(error?.code == .blobCorrupt)
+        #expect(error?.reason == .blobCorrupt)
     }
 
     @Test func soundBlobsStay() async throws {

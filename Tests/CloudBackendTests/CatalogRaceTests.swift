@@ -138,7 +138,7 @@ import Testing
                                 }
                                 return true
                             } catch {
-                                #expect(error.code == .uploadUnknown || error.code == .uploadSuperseded, "\(error)")
+                                #expect(error.reason == .uploadUnknown || error.reason == .uploadSuperseded, "\(error)")
                                 return false
                             }
                         }
@@ -160,7 +160,7 @@ import Testing
                         do throws(BlobError) {
                             _ = try await nodes[number % 2].start(limit: limit)
                             return true
-                        } catch  where error.code == .tooManyUploads {
+                        } catch  where error.reason == .tooManyUploads(open: Int64(limit)) {
                             return false
                         }
                     }
@@ -180,7 +180,7 @@ import Testing
             try await nodes[1].create(upload, openUploadLimit: 10)
             #expect(try await nodes[0].usage(of: upload.owner).openUploads == 1)
             let error = await #expect(throws: BlobError.self) { _ = try await nodes[0].start(limit: 1) }
-            #expect(error?.code == .tooManyUploads)
+            #expect(error?.reason == .tooManyUploads(open: 1))
         }
     }
 }

@@ -125,7 +125,7 @@ import Testing
             #expect(try await store.sweep() == 1)
             #expect(try await objects(of: lease.id, in: store).isEmpty)
             await #expect { _ = try await openedBefore.bytes(of: 0..<1) } throws: { error in
-                (error as? BlobError)?.code == .blobUnknown
+                (error as? BlobError)?.reason == .bytesUnknown
             }
         }
     }
@@ -173,7 +173,7 @@ import Testing
             // It is taken at its word: the rows are not asked again.
             _ = try await store.database.pool.query("UPDATE contents SET state = 3, removed = now_ms()")
             let error = await #expect(throws: BlobError.self) { _ = try await store.open(digest) }
-            #expect(error?.code == .blobUnknown)
+            #expect(error?.reason == .bytesUnknown)
             guard case .remote(let blob) = try await store.open(digest, at: place) else { throw Unexpected() }
             #expect(try await read(0..<4, of: blob) == Array("text".utf8))
         }

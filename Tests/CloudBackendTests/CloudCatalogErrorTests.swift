@@ -14,18 +14,17 @@ import Testing
         let pool = try PostgresPool(url: "postgresql://test@127.0.0.1:1/postgres", logger: logger)
         let catalog = CloudCatalog(pool: pool, logger: logger)
         let error = await #expect(throws: BlobError.self) { try await catalog.checkReadiness() }
-        #expect(error?.code == .unavailable)
-        #expect(error?.detail != nil)
+        #expect(error?.reason == .unavailable(.databaseUnreachable))
         await pool.close()
     }
 
-    private static let classes: [(String, BlobError.Code, BlobError.Detail?)] = [
-        ("BD001", .unavailable, .retryAfter(seconds: 1)), ("53100", .insufficientStorage, nil),
-        ("25006", .unavailable, .retryAfter(seconds: 5)),
+    private static let classes: [(String, BlobError.Reason)] = [
+        ("BD001", .unavailable(.contentGone)), ("53100", .insufficientStorage(.database)),
+        ("25006", .unavailable(.databaseUnreachable)),
     ]
 
     @Test(arguments: classes)
-    func errorsOfTheDatabaseAreClassified(state: String, code: BlobError.Code, detail: BlobError.Detail?) async throws {
+    func errorsOfTheDatabaseAreClassified(state: String, reason: BlobError.Reason) async throws {
         try await TestSchema.with { schema in
             try await schema.withPool(connections: 1) { pool in
                 let catalog = CloudCatalog(pool: pool)
@@ -41,8 +40,7 @@ import Testing
                         lease, with: RunningDigest(of: "text".utf8), expires: lease.upload.expires, fileExpires: nil
                     )
                 }
-                #expect(error?.code == code)
-                #expect(error?.detail == detail)
+                #expect(error?.reason == reason)
                 // It changed nothing.
                 // After 25006 the pool waits a moment before it connects again.
                 while (try? await catalog.upload(lease.id)) == nil { try await Task.sleep(for: .milliseconds(10)) }
@@ -61,8 +59,7 @@ import Testing
                     "UPDATE uploads SET digest_state = '\\x00' WHERE id = $1", [.uuid(bad.id.uuid)]
                 )
                 let error = await #expect(throws: BlobError.self) { _ = try await catalog.upload(bad.id) }
-                #expect(error?.code == .unavailable)
-                #expect(error?.message.contains("damaged") == true)
+                #expect(error?.reason == .unavailable(.databaseDamaged))
                 #expect(try await catalog.upload(good.id) == good)
             }
         }

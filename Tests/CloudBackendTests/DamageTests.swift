@@ -19,7 +19,7 @@ import Testing
 
     private static func expectCorrupt(_ node: TestNode, _ digest: BlobDigest, range: Range<Int64>? = nil) async {
         let error = await #expect(throws: BlobError.self) { try await node.download(digest, range: range) }
-        #expect(error?.code == .blobCorrupt)
+        #expect(error?.reason == .blobCorrupt)
     }
 
     @Test func aReplacedObjectIsNeverSent() async throws {
@@ -205,7 +205,7 @@ import Testing
         do {
             #expect(try await node.download(digest) == text)
         } catch {
-            #expect((error as? BlobError)?.code == .blobCorrupt)
+            #expect((error as? BlobError)?.reason == .blobCorrupt)
         }
     }
 }

@@ -137,12 +137,11 @@ import Testing
                     _ = try await catalog.add("text")
                 }
                 let errors = [
-                    await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .migrating) },
-                    await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .looking) },
+                    await #expect(throws: OperatorError.self) { try await CloudCatalog.prepare(pool, by: .migrating) },
+                    await #expect(throws: OperatorError.self) { try await CloudCatalog.prepare(pool, by: .looking) },
                 ]
                 for error in errors {
-                    #expect(error?.code == .unavailable)
-                    #expect(error?.message.contains("1000") == true)
+                    #expect(error?.description.contains("1000") == true)
                 }
             }
         }
@@ -153,10 +152,10 @@ import Testing
             let pool = try schema.pool(connections: 1)
             try await Self.makeTables(of: 2, in: pool)
             for preparation in [CloudCatalog.Preparation.looking, .creating] {
-                let error = await #expect(throws: BlobError.self) {
+                let error = await #expect(throws: OperatorError.self) {
                     try await CloudCatalog.prepare(pool, by: preparation)
                 }
-                #expect(error?.message.contains("version 2") == true)
+                #expect(error?.description.contains("version 2") == true)
             }
             try await CloudCatalog.prepare(pool, by: .migrating)
             for preparation in [CloudCatalog.Preparation.looking, .creating] {
@@ -179,8 +178,8 @@ import Testing
     @Test func emptyDatabaseIsRefusedByWhoMayNotMigrate() async throws {
         try await TestSchema.with { schema in
             let pool = try schema.pool(connections: 1)
-            let error = await #expect(throws: BlobError.self) { try await CloudCatalog.prepare(pool, by: .looking) }
-            #expect(error?.code == .unavailable)
+            let error = await #expect(throws: OperatorError.self) { try await CloudCatalog.prepare(pool, by: .looking) }
+            #expect(error?.description.contains("The database is empty") == true)
             #expect(try await pool.query("SELECT 1 FROM pg_tables WHERE schemaname = current_schema()").isEmpty)
             await pool.close()
         }

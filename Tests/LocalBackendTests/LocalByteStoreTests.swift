@@ -94,7 +94,7 @@ import Testing
         let blobs = directory.blobs.string
         try FileManager.default.moveItem(atPath: blobs, toPath: blobs + "-away")
         let error = await #expect(throws: BlobError.self) { _ = try await store.place(of: digest) }
-        #expect(error?.code == .unavailable)
+        #expect(error?.isUnavailable == true)
     }
 
     @Test func quarantineDeletesNothing() async throws {
@@ -120,7 +120,7 @@ import Testing
         #expect {
             _ = try DataDirectory(serving: FilePath(scratch.path))
         } throws: { error in
-            (error as? BlobError)?.message.contains("in use by another server") == true
+            (error as? OperatorError)?.description.contains("in use by another server") == true
         }
         withExtendedLifetime(directory) {}
     }
@@ -132,7 +132,7 @@ import Testing
         await #expect {
             _ = try await store.writer(for: upload, expecting: nil)
         } throws: { error in
-            (error as? BlobError)?.code == .insufficientStorage
+            (error as? BlobError)?.reason == .insufficientStorage(.freeSpace)
         }
         // What is there can be completed: that takes no room.
         try await store.writer(for: upload, expecting: 0).publish(as: upload.upload.digest.digest)

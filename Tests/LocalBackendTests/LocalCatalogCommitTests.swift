@@ -4,6 +4,7 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
+import GRDB
 import Testing
 
 @testable import LocalBackend
@@ -91,13 +92,29 @@ import Testing
         #expect(try await catalog.run("SELECT count(*) FROM child") == ["0"])
     }
 
+    /// What opening would tell an operator, a client is not told.
+    @Test(arguments: ["", "PRAGMA application_id = 1", "CREATE TABLE other (id); PRAGMA user_version = 77"])
+    func anotherDatabaseInItsPlaceIsNotWrittenTo(content: String) async throws {
+        _ = try await catalog.run("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        _ = try await catalog.run(
+            "CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"
+        )
+        for suffix in ["", "-wal", "-shm"] { try FileManager.default.removeItem(atPath: directory.catalog + suffix) }
+        let other = try DatabaseQueue(path: directory.catalog)
+        try await other.write { db in try db.execute(sql: content) }
+        try other.close()
+        await #expect(throws: BlobError.self) { try await catalog.run("INSERT INTO child (id) VALUES (1)") }
+        let error = await #expect(throws: BlobError.self) { try await catalog.start() }
+        #expect(error?.reason == .unavailable(.catalogReplaced))
+    }
+
     @Test func fullDatabaseIsInsufficientStorage() async throws {
         _ = try await catalog.add("text")
         _ = try await catalog.run("PRAGMA max_page_count = 1")
         let error = try await #require(throws: BlobError.self) {
             for number in 0..<1000 { _ = try await catalog.start(String(repeating: "n\(number)", count: 40)) }
         }
-        #expect(error.code == .insufficientStorage)
+        #expect(error.reason == .insufficientStorage(.catalog))
         // Reads go on, and so do writes when there is room again.
         #expect(try await catalog.files(FileQuery()).count == 1)
         _ = try await catalog.run("PRAGMA max_page_count = 1000000")
@@ -112,7 +129,7 @@ import Testing
             try await #require(throws: BlobError.self) { try await catalog.files(FileQuery(search: "x")) },
             try await #require(throws: BlobError.self) { try await catalog.checkReadiness() },
         ]
-        #expect(errors.map(\.code) == [.unavailable, .unavailable, .unavailable, .unavailable])
+        #expect(errors == Array(repeating: .stopping, count: 4))
     }
 
     @Test func closeLetsEarlierCallsFinish() async throws {

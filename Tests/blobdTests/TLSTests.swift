@@ -1,5 +1,6 @@
 // Certificates: the one the server makes, and those it is given.
 
+import BlobStorage
 import Crypto
 import Foundation
 import Logging
@@ -80,7 +81,7 @@ struct SelfSignedCertificateTests {
     }
 
     @Test func folderThatCannotBeMade() {
-        let error = #expect(throws: StartFailure.self) {
+        let error = #expect(throws: OperatorError.self) {
             try SelfSignedCertificate.keep(in: "/nowhere/at/all", hostName: nil, now: now)
         }
         #expect(
@@ -134,7 +135,7 @@ struct TLSMaterialTests {
                 (paths.certificate, other), (paths.certificate, directory + "/none"), (directory + "/none", paths.key),
                 (paths.key, paths.key), (paths.certificate, paths.certificate),
             ] {
-                let error = #expect(throws: StartFailure.self) {
+                let error = #expect(throws: OperatorError.self) {
                     try TLSMaterial(certificatePath: certificate, keyPath: key, protocols: protocols, logger: logger)
                 }
                 let text = error?.description ?? ""

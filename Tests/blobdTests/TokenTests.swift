@@ -213,7 +213,7 @@ struct AdminTokenTests {
         try await withTemporaryDirectory { directory in
             let path = AdminToken.path(in: directory)
             try Data("hello\n".utf8).write(to: URL(filePath: path))
-            let error = await #expect(throws: StartFailure.self) {
+            let error = await #expect(throws: OperatorError.self) {
                 try await AdminToken.prepare(in: directory, catalog: InMemoryCatalog(clock: clock), clock: clock)
             }
             #expect(error?.description == "\(path) holds no token: remove it, and the next start makes a new one")
@@ -221,7 +221,7 @@ struct AdminTokenTests {
     }
 
     @Test func directoryThatCannotBeWritten() async throws {
-        let error = await #expect(throws: StartFailure.self) {
+        let error = await #expect(throws: OperatorError.self) {
             try await AdminToken.prepare(in: "/nowhere/at/all", catalog: InMemoryCatalog(clock: clock), clock: clock)
         }
         #expect(

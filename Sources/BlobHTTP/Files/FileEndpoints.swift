@@ -22,18 +22,18 @@ public struct Files: Surface {
         ]
     }
 
-    private func list(_ request: Request, _: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+    private func list(_ request: Request, _: Captures, _ caller: Caller) async throws -> Response {
         let page = try await files.files(request.query.fileQuery(), for: caller)
         return .json(FileList(page, subject: caller.subject))
     }
 
-    private func file(_: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+    private func file(_: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
         .json(FileItem(try await files.file(try fileID(path), for: caller)))
     }
 
     private func destroy(
         _ request: Request, _ path: Captures, _ caller: Caller
-    ) async throws(BlobError) -> Response {
+    ) async throws -> Response {
         request.record.note(try await files.destroy(try fileID(path), for: caller))
         return Response(.noContent)
     }
@@ -134,7 +134,7 @@ private struct FileList: Encodable {
 }
 
 extension Query {
-    fileprivate func fileQuery() throws(BlobError) -> FileQuery {
+    fileprivate func fileQuery() throws(WireError) -> FileQuery {
         let search = try value("search")
         let (order, isDescending) = try fileOrder()
         let top = try fileTop()
@@ -143,48 +143,46 @@ extension Query {
                 search: search, order: order, isDescending: isDescending, skip: try fileSkip() ?? 0, top: top)
         }
         guard try fileSkip() == nil else {
-            throw BlobError(
-                .validationFailed, "The parameter 'after' takes the place of 'skip': leave one of them out.")
+            throw .invalid(
+                "The parameter 'after' takes the place of 'skip': leave one of them out.")
         }
         guard let cursor = FileCursor(parsing: text) else {
-            throw BlobError(.validationFailed, "The parameter 'after' is no cursor: send a page's 'next' as it is.")
+            throw .invalid("The parameter 'after' is no cursor: send a page's 'next' as it is.")
         }
         guard cursor.order == order, cursor.isDescending == isDescending else {
-            throw BlobError(
-                .validationFailed,
+            throw .invalid(
                 "The parameter 'after' is a cursor of another order: send the 'orderby' of the page that it came from."
             )
         }
         return FileQuery(search: search, after: cursor, top: top)
     }
 
-    private func fileOrder() throws(BlobError) -> (FileQuery.Order, isDescending: Bool) {
+    private func fileOrder() throws(WireError) -> (FileQuery.Order, isDescending: Bool) {
         guard let text = try value("orderby") else { return (.created, false) }
         let parts = text.split(separator: " ", omittingEmptySubsequences: false)
         let direction = parts.count == 2 ? parts[1] : "asc"
         guard (1...2).contains(parts.count), let order = FileQuery.Order(rawValue: String(parts[0])),
             direction == "asc" || direction == "desc"
         else {
-            throw BlobError(
-                .validationFailed,
+            throw .invalid(
                 "The parameter 'orderby' is 'name', 'size' or 'created_at', with ' asc' or ' desc' after it or not."
             )
         }
         return (order, direction == "desc")
     }
 
-    private func fileSkip() throws(BlobError) -> Int64? {
+    private func fileSkip() throws(WireError) -> Int64? {
         guard let text = try value("skip") else { return nil }
         guard let skip = Int64(decimal: text) else {
-            throw BlobError(.validationFailed, "The parameter 'skip' is a number of files, 0 or more.")
+            throw .invalid("The parameter 'skip' is a number of files, 0 or more.")
         }
         return skip
     }
 
-    private func fileTop() throws(BlobError) -> Int {
+    private func fileTop() throws(WireError) -> Int {
         guard let text = try value("top") else { return 100 }
         guard let top = Int64(decimal: text), (1...100).contains(top) else {
-            throw BlobError(.validationFailed, "The parameter 'top' is a number of files from 1 to 100.")
+            throw .invalid("The parameter 'top' is a number of files from 1 to 100.")
         }
         return Int(top)
     }

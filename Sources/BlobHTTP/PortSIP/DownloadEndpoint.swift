@@ -26,7 +26,7 @@ public struct DownloadPolicy: Sendable {
 }
 
 extension PortSIPBlobs {
-    func download(_ request: Request, _ path: Captures) async throws(BlobError) -> Response {
+    func download(_ request: Request, _ path: Captures) async throws -> Response {
         // The colon of 'sha256:' is legal in a path, but not every client leaves it alone.
         let name = path["digest"]
         let digest = try BlobDigest(parsing: PercentEncoding.decoded(name) ?? String(name))
@@ -37,7 +37,7 @@ extension PortSIPBlobs {
     }
 
     /// The answer, if the blob is open already and its bytes are at hand.
-    func rememberedDownload(_ request: Request, _ path: Captures) throws(BlobError) -> Response? {
+    func rememberedDownload(_ request: Request, _ path: Captures) throws(WireError) -> Response? {
         guard let digest = try? BlobDigest(parsing: path["digest"]), let opened = blobs.remembered(digest) else {
             return nil
         }
@@ -88,8 +88,8 @@ extension DownloadPolicy {
     /// The answer to a `GET` or `HEAD` of a blob (RFC 9110 §13.2.2 for the order of the conditions).
     ///
     /// - Returns: the answer without its body, and the bytes that belong there; `nil` where none do.
-    /// - Throws: ``BlobError/Code/preconditionFailed``, ``BlobError/Code/rangeInvalid``.
-    func answer(to request: Request, with blob: Blob) throws(BlobError) -> (Response, Range<Int64>?) {
+    /// - Throws: ``WireError`` when a condition or the range is not met.
+    func answer(to request: Request, with blob: Blob) throws(WireError) -> (Response, Range<Int64>?) {
         let tag = "\"\(blob.digest.hex)\""
         var fields: HTTPFields = [
             .eTag: tag,
@@ -101,7 +101,7 @@ extension DownloadPolicy {
             .crossOriginResourcePolicy: crossOriginResourcePolicy,
         ]
         if let condition = request.fields[.ifMatch], !EntityTags.match(condition, tag, weakly: false) {
-            throw BlobError(.preconditionFailed, "The blob is not the one that 'If-Match' names.")
+            throw WireError(.preconditionFailed, "The blob is not the one that 'If-Match' names.")
         }
         if let condition = request.fields[.ifNoneMatch], EntityTags.match(condition, tag, weakly: true) {
             return (Response(.notModified, fields: fields), nil)
@@ -117,7 +117,7 @@ extension DownloadPolicy {
             fields[.contentLength] = String(blob.size)
             return (Response(.ok, fields: fields), 0..<blob.size)
         case .unsatisfiable:
-            throw BlobError(
+            throw WireError(
                 .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
             )
         case .satisfiable(let range):

@@ -40,7 +40,7 @@ public struct PortSIPBlobs: Surface {
     }
 
     private var privateDownload: Endpoint {
-        Endpoint(.get, "/api/blobs/{digest}", "download", for: .read) { request, path, _ throws(BlobError) in
+        Endpoint(.get, "/api/blobs/{digest}", "download", for: .read) { request, path, _ in
             try await download(request, path)
         }.onEventLoop()
     }

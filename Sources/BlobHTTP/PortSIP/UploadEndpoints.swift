@@ -8,20 +8,20 @@ import HTTPTypes
 import NIOCore
 
 extension PortSIPBlobs {
-    func initiate(_ request: Request, _: Captures, _ caller: Caller) async throws(BlobError) -> Response {
-        let name = try request.query.value("filename").flatMap { text throws(BlobError) in
+    func initiate(_ request: Request, _: Captures, _ caller: Caller) async throws -> Response {
+        let name = try request.query.value("filename") { text throws(BlobError) in
             text.isEmpty ? nil : try FileName(parsing: text)
         }
         let isTemporary = try request.query.flag("temporary")
-        let path = try request.query.value("path").map { text throws(BlobError) in try RelativePath(parsing: text) }
+        let path = try request.query.value("path", parsedBy: RelativePath.init(parsing:))
         try await request.requireEmptyBody()
         let upload = try await uploads.initiate(
             owner: caller.subject, name: name, isTemporary: isTemporary, path: path)
         return Response(.accepted, fields: progressFields(upload))
     }
 
-    func append(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
-        let (id, asked) = try await asked(of: path, caller) { id throws(BlobError) in
+    func append(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
+        let (id, asked) = try await asked(of: path, caller) { id throws(WireError) in
             try requireToken(of: id, in: request)
             return (guarded: try request.appendGuard(), body: try request.incomingBody())
         }
@@ -31,20 +31,18 @@ extension PortSIPBlobs {
         return Response(.nonAuthoritativeInformation, fields: fields)
     }
 
-    func status(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+    func status(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
         let upload = try await uploads.status(try uploadID(path), of: caller.subject)
         var fields = progressFields(upload)
         fields[.cacheControl] = "no-store"
         return Response(.noContent, fields: fields)
     }
 
-    func complete(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
-        let (id, asked) = try await asked(of: path, caller) { id throws(BlobError) in
+    func complete(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
+        let (id, asked) = try await asked(of: path, caller) { id throws(WireError) in
             try requireToken(of: id, in: request)
             let guarded = try request.appendGuard()
-            let digest = try request.query.value("digest").map { text throws(BlobError) in
-                try BlobDigest(parsing: text)
-            }
+            let digest = try request.query.value("digest", parsedBy: BlobDigest.init(parsing:))
             return (guarded: guarded, digest: digest, body: try request.incomingBody())
         }
         let file = try await uploads.complete(
@@ -60,7 +58,7 @@ extension PortSIPBlobs {
         )
     }
 
-    func destroy(_ request: Request, _ path: Captures, _ caller: Caller) async throws(BlobError) -> Response {
+    func destroy(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
         try await uploads.destroy(try uploadID(path), of: caller.subject)
         return Response(.noContent)
     }
@@ -68,14 +66,14 @@ extension PortSIPBlobs {
     /// What a request asks of an upload, read before the upload is claimed. Whose it is comes before what is wrong with
     /// the request: nobody else learns that it is there.
     private func asked<Value>(
-        of path: Captures, _ caller: Caller, _ read: (UploadID) throws(BlobError) -> Value
-    ) async throws(BlobError) -> (UploadID, Value) {
+        of path: Captures, _ caller: Caller, _ read: (UploadID) throws(WireError) -> Value
+    ) async throws -> (UploadID, Value) {
         let id = try uploadID(path)
-        do throws(BlobError) {
+        do throws(WireError) {
             return (id, try read(id))
         } catch {
             let upload = try await uploads.upload(id, of: caller.subject)
-            if case .failed = upload.state, error.code != .uploadInvalid { throw .uploadFailed }
+            if case .failed = upload.state, error.kind != .uploadInvalid { throw BlobError.uploadFailed }
             throw error
         }
     }
@@ -85,15 +83,15 @@ extension PortSIPBlobs {
         return id
     }
 
-    private func requireToken(of id: UploadID, in request: Request) throws(BlobError) {
+    private func requireToken(of id: UploadID, in request: Request) throws(WireError) {
         guard let token = request.fields[.uploadToken] else {
-            throw BlobError(
+            throw WireError(
                 .uploadInvalid,
                 "The header 'PortSIP-Upload-Token' is missing: send the token that the upload began with."
             )
         }
         guard uploadTokens.isToken(token, of: id) else {
-            throw BlobError(
+            throw WireError(
                 .uploadInvalid,
                 "The header 'PortSIP-Upload-Token' is not this upload's: its status tells the right one."
             )
@@ -114,7 +112,7 @@ extension PortSIPBlobs {
 
 extension Request {
     /// Bytes sent where none belong would be lost without a word.
-    fileprivate func requireEmptyBody() async throws(BlobError) {
+    fileprivate func requireEmptyBody() async throws(WireError) {
         let first: Int
         do {
             if let length = body.length {
@@ -123,21 +121,21 @@ extension Request {
                 first = try await body.next()?.reduce(0) { $0 + $1.readableBytes } ?? 0
             }
         } catch {
-            throw BlobError(.badRequest, "The body is not what its headers say: start the upload without one.")
+            throw WireError(.badRequest, "The body is not what its headers say: start the upload without one.")
         }
         guard first == 0 else {
-            throw BlobError(
-                .validationFailed, "Starting an upload takes no body: send the bytes to the upload's 'append'."
+            throw .invalid(
+                "Starting an upload takes no body: send the bytes to the upload's 'append'."
             )
         }
     }
 
-    fileprivate func incomingBody() throws(BlobError) -> IncomingBody {
+    fileprivate func incomingBody() throws(WireError) -> IncomingBody {
         // Some clients name a type for no bytes at all.
         if body.length != 0, let type = fields[.contentType] {
             let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
             guard essence == "application/octet-stream" else {
-                throw BlobError(
+                throw WireError(
                     .unsupportedMediaType, "The body's Content-Type is 'application/octet-stream', or is left out."
                 )
             }
@@ -148,11 +146,11 @@ extension Request {
 
     /// The guard that the client put on its bytes, if any.
     ///
-    /// - Throws: ``BlobError/Code/validationFailed`` for a header that is malformed.
-    fileprivate func appendGuard() throws(BlobError) -> AppendGuard? {
+    /// - Throws: ``WireError`` for a header that is malformed.
+    fileprivate func appendGuard() throws(WireError) -> AppendGuard? {
         if let text = fields[.uploadOffset] {
             guard let offset = Int64(decimal: text) else {
-                throw BlobError(.validationFailed, "The header 'Upload-Offset' is a decimal number of bytes.")
+                throw .invalid("The header 'Upload-Offset' is a decimal number of bytes.")
             }
             return .offset(offset)
         }
@@ -160,8 +158,7 @@ extension Request {
         // `A-B` alone is the form of this API's lineage.
         let form = text.contains("/") ? text : "bytes \(text)/*"
         guard let range = ContentRange(parsing: form) else {
-            throw BlobError(
-                .validationFailed,
+            throw .invalid(
                 "The header 'Content-Range' is 'bytes A-B/TOTAL', 'bytes A-B/*' or 'A-B', A not greater than B."
             )
         }
@@ -170,11 +167,11 @@ extension Request {
 }
 
 extension Query {
-    fileprivate func flag(_ name: String) throws(BlobError) -> Bool {
+    fileprivate func flag(_ name: String) throws(WireError) -> Bool {
         switch try value(name) {
         case nil, "false": return false
         case "true": return true
-        default: throw BlobError(.validationFailed, "The parameter '\(name)' is 'true' or 'false'.")
+        default: throw .invalid("The parameter '\(name)' is 'true' or 'false'.")
         }
     }
 }

@@ -48,9 +48,9 @@ public struct Server: Surface {
     }
 
     /// 200 when both stores can be reached and written, 503 when not. Where they do not say at once, as they last said.
-    private func ready(_: Request, _: Captures) async throws(BlobError) -> Response {
+    private func ready(_: Request, _: Captures) async throws(WireError) -> Response {
         guard let known = await readiness.known() else { throw .notReady("its storage has not answered yet.") }
-        if let error = known.answer { throw .notReady(error.message) }
+        if let error = known.answer { throw .notReady(WireError(error).message) }
         let silence = ContinuousClock.now - known.time
         guard silence <= Self.longestSilence else {
             throw .notReady("its storage has not answered for \(silence.components.seconds) s.")
@@ -95,9 +95,9 @@ private struct StoreGauges: Sendable {
     }
 }
 
-extension BlobError {
-    fileprivate static func notReady(_ reason: String) -> BlobError {
-        BlobError(.unavailable, "The server cannot serve now: \(reason)", detail: .retryAfter(seconds: 10))
+extension WireError {
+    fileprivate static func notReady(_ reason: String) -> WireError {
+        WireError(.unavailable, "The server cannot serve now: \(reason)", detail: .retryAfter(seconds: 10))
     }
 }
 

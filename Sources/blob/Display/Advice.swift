@@ -28,12 +28,12 @@ extension ServerRefusal {
         switch status {
         case 300...399: "the server is at another address now: give that one, or https:// in place of http://"
         case 401: "the token is missing, mistyped or expired: give BLOB_TOKEN, or store one with 'blob login'"
-        case 403 where code == BlobError.Code.quotaExceeded.name:
+        case 403 where code == ErrorCode.denied.rawValue:
             "delete files with 'blob delete', or ask for more quota"
         case 403: "ask the server's operator for a token with this scope"
         case 404 where code.isEmpty: Self.adviceOnAddress
         // Told apart from a server that is busy.
-        case 429 where code == BlobError.Code.tooManyUploads.name:
+        case 429 where code == ErrorCode.tooManyRequests.rawValue:
             "see what is open with 'blob status', and end it with 'blob resume' or 'blob cancel'"
         case 413: "the file is larger than the server takes"
         case 500...599: requestID.map { "if it stays so, tell the server's operator the request's id, \($0)" }

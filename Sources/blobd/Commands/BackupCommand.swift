@@ -1,7 +1,7 @@
 // `blobd backup` and `blobd restore`: a copy of everything that was acknowledged, and the way back.
 
 import ArgumentParser
-import BlobCore
+import BlobStorage
 import Glibc
 import LocalBackend
 import Logging
@@ -29,7 +29,7 @@ struct BackupCommand: AsyncParsableCommand {
     @OptionGroup var dataFlags: DataFlags
 
     func run() async throws {
-        try await transfer(dataFlags, "backed up") { backup, data, progress throws(BlobError) in
+        try await transfer(dataFlags, "backed up") { backup, data, progress in
             try backup.backUp(FilePath(data), to: FilePath(directory), progress: progress)
         }
     }
@@ -51,7 +51,7 @@ struct RestoreCommand: AsyncParsableCommand {
     @OptionGroup var dataFlags: DataFlags
 
     func run() async throws {
-        try await transfer(dataFlags, "restored") { backup, data, progress throws(BlobError) in
+        try await transfer(dataFlags, "restored") { backup, data, progress in
             try backup.restore(FilePath(directory), to: FilePath(data), progress: progress)
         }
     }
@@ -60,13 +60,13 @@ struct RestoreCommand: AsyncParsableCommand {
 /// Runs a backup or a restore on a thread of its own, and tells what it did.
 private func transfer(
     _ flags: DataFlags, _ done: String,
-    _ work: @escaping @Sendable (LocalBackup, String, (BackupSummary) -> Void) throws(BlobError) -> BackupSummary
+    _ work: @escaping @Sendable (LocalBackup, String, (BackupSummary) -> Void) throws -> BackupSummary
 ) async throws {
     let effective = try Settings.effective(flags: flags.given)
     let log = LineLogHandler.bootstrap(level: .critical, format: effective.value(.logFormat))
     defer { log.drain() }
     guard case .local = try StorageSettings(effective) else {
-        throw StartFailure(
+        throw OperatorError(
             "the storage 'cloud' is backed up by the means of its database and its bucket: see the operations guide"
         )
     }
@@ -90,6 +90,6 @@ private func transfer(
         try Console.tell("\(summary.foreign.count) names in it are not blobd's and were left alone, such as \(first)")
     }
     guard summary.damaged.isEmpty else {
-        throw StartFailure("\(summary.damaged.count) blobs are damaged; 'blobd check' tells more")
+        throw OperatorError("\(summary.damaged.count) blobs are damaged; 'blobd check' tells more")
     }
 }

@@ -61,7 +61,7 @@ struct CheckCommand: AsyncParsableCommand {
             error.problems.forEach(Console.complain)
             throw ExitCode(2)
         } catch {
-            Console.complain((error as? BlobError)?.message ?? "\(error)")
+            Console.complain(sentence(of: error))
             throw ExitCode(2)
         }
     }

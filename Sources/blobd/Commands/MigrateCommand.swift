@@ -1,7 +1,7 @@
 // `blobd migrate`: from one machine to many nodes, without an hour in which nothing can be downloaded.
 
 import ArgumentParser
-import BlobCore
+import BlobStorage
 import CloudBackend
 import Glibc
 import LocalBackend
@@ -91,10 +91,10 @@ struct MigrateCommand: AsyncParsableCommand {
         let faults = try await target.backend.catalog.faults()
         faults.forEach { Console.complain("the new catalog: \($0)") }
         guard faults.isEmpty, outcome.missingFiles == 0 else {
-            throw StartFailure("\(outcome.missingFiles) files are missing in the new storage; run this again")
+            throw OperatorError("\(outcome.missingFiles) files are missing in the new storage; run this again")
         }
         guard damaged == 0 || acceptDamage else {
-            throw StartFailure(
+            throw OperatorError(
                 "\(damaged) blobs or uploads are damaged: bring them back and run this again, or give --accept-damage"
             )
         }
@@ -111,7 +111,7 @@ private struct SourceHold {
     private let lock: DataDirectory?
     private let server: DataDirectory.Server?
 
-    init(_ data: String) throws(BlobError) {
+    init(_ data: String) throws(OperatorError) {
         self.data = data
         server = try blobd.server(of: data)
         guard server == nil else {
@@ -122,7 +122,7 @@ private struct SourceHold {
     }
 
     /// Whether nothing can have changed since this was made.
-    func isUnchanged() throws(BlobError) -> Bool {
+    func isUnchanged() throws(OperatorError) -> Bool {
         guard let server else { return lock != nil }
         guard server.isReadOnly else { return false }
         return try blobd.server(of: data) == server

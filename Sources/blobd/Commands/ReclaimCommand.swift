@@ -38,7 +38,7 @@ struct ReclaimCommand: AsyncParsableCommand {
         try DirectoryContents.requireStore(FilePath(data))
         if let server = try server(of: data) {
             guard !server.isReadOnly else {
-                throw StartFailure("the server (process \(server.process)) is read-only: nothing goes until that ends")
+                throw OperatorError("the server (process \(server.process)) is read-only: nothing goes until that ends")
             }
             wake(server)
             return try Console.tell(
@@ -60,7 +60,7 @@ struct ReclaimCommand: AsyncParsableCommand {
                 + "and \(round.orphans) left behind without a row"
         )
         guard round.failures == 0 else {
-            throw StartFailure("\(round.failures) could not be removed; the lines above tell why")
+            throw OperatorError("\(round.failures) could not be removed; the lines above tell why")
         }
     }
 }

@@ -45,7 +45,7 @@ struct RootCommand: AsyncParsableCommand {
             error.problems.forEach(Console.complain)
             return ExitCode.validationFailure.rawValue
         } catch let error as BlobError {
-            Console.complain(error.message)
+            Console.complain(sentence(of: error))
             return ExitCode.failure.rawValue
         } catch {
             return answer(error)

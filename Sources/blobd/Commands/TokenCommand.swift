@@ -57,7 +57,7 @@ struct TokenCommand: AsyncParsableCommand {
                 } catch {
                     // Nobody has seen it, and its name would be taken.
                     _ = try await catalog.revokeToken(named: request.name)
-                    throw StartFailure("\(error); the token was revoked again")
+                    throw OperatorError("\(error); the token was revoked again")
                 }
             }
         }
@@ -110,7 +110,7 @@ struct TokenCommand: AsyncParsableCommand {
                 return try await catalog.revokeToken(named: name)
             }
             guard isRevoked else {
-                throw StartFailure("there is no token named '\(name)'; 'blobd token list' shows all")
+                throw OperatorError("there is no token named '\(name)'; 'blobd token list' shows all")
             }
         }
     }

@@ -26,9 +26,9 @@ struct Copying {
     /// Copies a blob, if it is not damaged.
     ///
     /// - Returns: `false` when its bytes are not what its digest says, or gone.
-    func copy(_ record: BlobRecord, report: MigrationReport) async throws(BlobError) -> Bool {
+    func copy(_ record: BlobRecord, report: MigrationReport) async throws -> Bool {
         guard let file = try await opened(record) else { return false }
-        return try await persistently { () throws(BlobError) in
+        return try await persistently {
             let original = Upload(
                 id: UploadID(of: record.digest), owner: Subject("blobd migrate"), name: nil, isTemporary: false,
                 expires: Date(timeIntervalSinceNow: Self.lifetime)
@@ -49,10 +49,10 @@ struct Copying {
     /// Copies the acknowledged bytes of an open upload.
     ///
     /// - Returns: `false` when fewer bytes are held than that, or others.
-    func copy(_ original: Upload) async throws(BlobError) -> Bool {
+    func copy(_ original: Upload) async throws -> Bool {
         let file = try await source.openUpload(original.id)
         guard original.offset == 0 || file != nil else { return false }
-        return try await persistently { () throws(BlobError) in
+        return try await persistently {
             let (lease, writer) = try await send(file, upTo: original.offset, as: original, report: nil)
             let durable = try await writer.flush()
             if let shortfall = durable.shortfall { throw shortfall }
@@ -74,7 +74,7 @@ struct Copying {
                 return nil
             }
             return file
-        } catch  where error.code == .blobUnknown {
+        } catch  where error.reason == .bytesUnknown {
             return nil
         }
     }
@@ -86,7 +86,7 @@ struct Copying {
     ///   - original: what the upload is to be; made in the target, unless it is there.
     private func send(
         _ file: BlobFile?, upTo end: Int64, as original: Upload, report: MigrationReport?
-    ) async throws(BlobError) -> (Lease, any UploadWriter) {
+    ) async throws -> (Lease, any UploadWriter) {
         var lease = try await claim(original, upTo: end)
         report?.skip(lease.offset)
         let writer = try await target.bytes.writer(for: lease, expecting: end - lease.offset)
@@ -102,6 +102,7 @@ struct Copying {
             report?.sent(buffer.readableBytes)
             guard offset - lease.offset >= Self.checkpointByteCount else { continue }
             let durable = try await writer.checkpoint()
+            if let shortfall = durable.shortfall { throw shortfall }
             if durable.digest.count > lease.offset {
                 lease = try await target.catalog.advance(
                     lease, to: durable.digest, expires: original.expires, announcing: false
@@ -113,10 +114,12 @@ struct Copying {
 
     /// The right to write to the upload; made anew when there is none, or none that can go on.
     private func claim(_ original: Upload, upTo end: Int64) async throws(BlobError) -> Lease {
-        if let held = try await target.catalog.upload(original.id), held.state != .open || held.offset > end {
-            try await discard(held)
+        var held = try await target.catalog.upload(original.id)
+        if let old = held, old.state != .open || old.offset > end {
+            try await discard(old)
+            held = nil
         }
-        if try await target.catalog.upload(original.id) == nil {
+        if held == nil {
             let new = Upload(
                 id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
                 path: original.path, expires: original.expires
@@ -136,12 +139,12 @@ struct Copying {
     }
 
     /// Tries again while the database or the bucket is away.
-    private func persistently<Value>(_ work: () async throws(BlobError) -> Value) async throws(BlobError) -> Value {
+    private func persistently<Value>(_ work: () async throws -> Value) async throws -> Value {
         let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
         for failures in 1...7 {
-            do throws(BlobError) {
+            do {
                 return try await work()
-            } catch  where error.code == .unavailable && !Task.isCancelled {
+            } catch let error as BlobError where error.isUnavailable && !Task.isCancelled {
                 logger.warning("the target is away; trying again", metadata: ["error": "\(error)"])
                 try? await Task.sleep(for: backoff.pause(afterFailures: failures))
             }
@@ -151,7 +154,7 @@ struct Copying {
 
     private static func read(
         _ handle: NIOFileHandle, from offset: Int64, count: Int64
-    ) async throws(BlobError) -> ByteBuffer {
+    ) async throws(OperatorError) -> ByteBuffer {
         do {
             return try await fileIO.read(
                 fileHandle: handle, fromOffset: offset, byteCount: Int(count), allocator: ByteBufferAllocator()
@@ -161,7 +164,7 @@ struct Copying {
         }
     }
 
-    private static func reading<Value>(_ body: () throws -> Value) throws(BlobError) -> Value {
+    private static func reading<Value>(_ body: () throws -> Value) throws(OperatorError) -> Value {
         do {
             return try body()
         } catch {
@@ -169,10 +172,10 @@ struct Copying {
         }
     }
 
-    private static func unreadable(_ error: any Error) -> BlobError {
+    private static func unreadable(_ error: any Error) -> OperatorError {
         let reason = (error as? IOError).map { ": \(Errno(rawValue: $0.errnoCode))" } ?? ""
-        return BlobError(
-            .internalError, "the data directory cannot be read\(reason); 'blobd check' tells what is damaged")
+        return OperatorError(
+            "the data directory cannot be read\(reason); 'blobd check' tells what is damaged")
     }
 }
 

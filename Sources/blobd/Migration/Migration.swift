@@ -24,7 +24,7 @@ struct Migration {
     private static let pageSize = 500
 
     /// - Returns: how much of the source is in the target now.
-    func run() async throws(BlobError) -> MigrationOutcome {
+    func run() async throws -> MigrationOutcome {
         let version = try await source.catalog.version()
         try await target.catalog.beginImport(
             secret: try await source.catalog.secret(), of: version.identity.bytes, generation: version.generation
@@ -38,38 +38,34 @@ struct Migration {
     }
 
     /// - Returns: the blobs whose bytes are not what they should be, or gone.
-    private func bringBlobs() async throws(BlobError) -> [BlobDigest] {
-        do {
-            return try await withThrowingTaskGroup(of: BlobDigest?.self) { group in
-                var (damaged, running): ([BlobDigest], Int) = ([], 0)
-                var last: BlobDigest?
-                repeat {
-                    let page = try await source.catalog.blobRecords(after: last, limit: Self.pageSize)
-                    let missing = try await target.catalog.missingBlobs(among: page.map(\.digest))
-                    for record in page {
-                        guard missing.contains(record.digest) else {
-                            report.skip(record.size)
-                            continue
-                        }
-                        if running == jobs {
-                            if let digest = try await group.next() ?? nil { damaged.append(digest) }
-                            running -= 1
-                        }
-                        group.addTask { try await bring(record) ? nil : record.digest }
-                        running += 1
+    private func bringBlobs() async throws -> [BlobDigest] {
+        try await withThrowingTaskGroup(of: BlobDigest?.self) { group in
+            var (damaged, running): ([BlobDigest], Int) = ([], 0)
+            var last: BlobDigest?
+            repeat {
+                let page = try await source.catalog.blobRecords(after: last, limit: Self.pageSize)
+                let missing = try await target.catalog.missingBlobs(among: page.map(\.digest))
+                for record in page {
+                    guard missing.contains(record.digest) else {
+                        report.skip(record.size)
+                        continue
                     }
-                    last = page.count == Self.pageSize ? page.last?.digest : nil
-                } while last != nil
-                for try await case let digest? in group { damaged.append(digest) }
-                return damaged
-            }
-        } catch {
-            throw error as? BlobError ?? BlobError(.internalError, "\(error)")
+                    if running == jobs {
+                        if let digest = try await group.next() ?? nil { damaged.append(digest) }
+                        running -= 1
+                    }
+                    group.addTask { try await bring(record) ? nil : record.digest }
+                    running += 1
+                }
+                last = page.count == Self.pageSize ? page.last?.digest : nil
+            } while last != nil
+            for try await case let digest? in group { damaged.append(digest) }
+            return damaged
         }
     }
 
     /// - Returns: `false` when the blob is damaged.
-    private func bring(_ record: BlobRecord) async throws(BlobError) -> Bool {
+    private func bring(_ record: BlobRecord) async throws -> Bool {
         guard try await source.catalog.blob(record.digest) != nil else {
             report.skip(record.size)
             return true
@@ -83,7 +79,7 @@ struct Migration {
     }
 
     /// - Returns: how many files the source has, and how many of them are not in the target yet.
-    private func bringFiles() async throws(BlobError) -> (all: Int64, missing: Int64) {
+    private func bringFiles() async throws -> (all: Int64, missing: Int64) {
         var (all, missing): (Int64, Int64) = (0, 0)
         var last: FileID?
         repeat {
@@ -98,7 +94,7 @@ struct Migration {
     }
 
     /// - Returns: the uploads whose bytes are not what was acknowledged. They are failed in the target.
-    private func bringUploads() async throws(BlobError) -> [UploadID] {
+    private func bringUploads() async throws -> [UploadID] {
         var lost: [UploadID] = []
         var last: UploadID?
         repeat {

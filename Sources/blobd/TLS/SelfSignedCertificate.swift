@@ -1,5 +1,6 @@
 // A certificate that the server makes for itself, for trying out TLS.
 
+import BlobStorage
 import Crypto
 import Foundation
 import Glibc
@@ -96,7 +97,7 @@ extension SelfSignedCertificate {
                 permissions: [.ownerReadWrite, .groupRead, .otherRead]
             )
         } catch {
-            throw StartFailure("cannot keep a self-signed certificate in \(directory)/tls: \(error)")
+            throw OperatorError("cannot keep a self-signed certificate in \(directory)/tls: \(error)")
         }
         return paths
     }

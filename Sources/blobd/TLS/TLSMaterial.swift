@@ -1,5 +1,6 @@
 // The certificate and key that the server shows, and how they stay fresh.
 
+import BlobStorage
 import Foundation
 import Logging
 import NIOCertificateReloading
@@ -19,11 +20,11 @@ struct TLSMaterial: Sendable {
     /// Reads a certificate chain and its key.
     ///
     /// - Parameter protocols: what the listener speaks, best first, for ALPN.
-    /// - Throws: ``StartFailure`` when they cannot be read or do not fit together.
+    /// - Throws: ``OperatorError`` when they cannot be read or do not fit together.
     init(
         certificatePath: String, keyPath: String, protocols: [String], refreshInterval: Duration = .seconds(10),
         logger: Logger
-    ) throws(StartFailure) {
+    ) throws(OperatorError) {
         self.certificatePath = certificatePath
         let failures = FailureMemory()
         let reloading = TimedCertificateReloader.Configuration(
@@ -56,7 +57,7 @@ struct TLSMaterial: Sendable {
             _ = try NIOSSLContext(configuration: configuration)
             self.configuration = configuration
         } catch {
-            throw StartFailure(
+            throw OperatorError(
                 "tls-certificate '\(certificatePath)' and tls-key '\(keyPath)' must be readable PEM files of a certificate "
                     + "and its key: \(Self.reason(error))"
             )

@@ -38,7 +38,7 @@ enum AdminToken {
                 try replaceFile(
                     at: FilePath(path), with: Array((secret.text + "\n").utf8), permissions: .ownerReadWrite)
             } catch {
-                throw StartFailure("cannot write the first token to \(path): \(error)")
+                throw OperatorError("cannot write the first token to \(path): \(error)")
             }
         }
         let token = AccessToken(name: name, scopes: Set(Scope.allCases), created: clock.now, expires: nil)
@@ -53,7 +53,7 @@ enum AdminToken {
         } catch Errno.noSuchFileOrDirectory {
             return
         } catch {
-            throw StartFailure("cannot remove \(path(in: directory)): \(error)")
+            throw OperatorError("cannot remove \(path(in: directory)): \(error)")
         }
     }
 
@@ -63,11 +63,11 @@ enum AdminToken {
             guard let held = try readFile(at: FilePath(path), limit: 4096) else { return nil }
             bytes = held
         } catch {
-            throw StartFailure("cannot read \(path): \(error)")
+            throw OperatorError("cannot read \(path): \(error)")
         }
         let text = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         guard let secret = TokenSecret(parsing: text) else {
-            throw StartFailure("\(path) holds no token: remove it, and the next start makes a new one")
+            throw OperatorError("\(path) holds no token: remove it, and the next start makes a new one")
         }
         return secret
     }

@@ -67,7 +67,7 @@ struct TokenRequest: Equatable {
     /// Makes the token.
     ///
     /// - Returns: its secret, which is kept nowhere else.
-    /// - Throws: ``BlobError/Code/validationFailed`` when the name is taken.
+    /// - Throws: ``BlobError/Reason/tokenTaken`` when the name is taken.
     func create(in catalog: any Catalog, clock: any WallClock) async throws(BlobError) -> TokenSecret {
         let secret = TokenSecret()
         let now = clock.now

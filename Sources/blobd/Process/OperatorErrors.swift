@@ -1,17 +1,13 @@
-// Why the program cannot do what it was started for.
+// What the operator hears when a command fails. It ends with exit code 1 then, unless it says otherwise.
 
+import BlobCore
+import BlobHTTP
+import BlobStorage
 import NIOCore
 import NIOPosix
 import SystemPackage
 
-/// A failure with one line that says what is wrong and what would be right. It ends the process with exit code 1.
-struct StartFailure: Error, Equatable, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
-}
-
-extension StartFailure {
+extension OperatorError {
     /// Why the server gets no connections.
     init(listening error: any Error, on address: ListenAddress) {
         let reason =
@@ -24,4 +20,9 @@ extension StartFailure {
             }
         self.init("cannot listen on \(address): \(reason)")
     }
+}
+
+/// An error as a command tells it: what a store says of itself in the words that its clients hear.
+func sentence(of error: any Error) -> String {
+    (error as? BlobError).map { WireError($0).message } ?? "\(error)"
 }
