@@ -35,13 +35,18 @@ struct BlobCommand: AsyncParsableCommand {
     static var _errorPrefix: String { "blob: " }
 
     static func main() async {
+        do throws(MissingCommandLine) {
+            try requireCommandLine()
+        } catch {
+            Console.complain(error.description)
+            Glibc.exit(1)
+        }
         Interruption.watch()
         Glibc.exit(await run())
     }
 
     private static func run() async -> CInt {
         do {
-            try requireCommandLine()
             var command = try await asyncParseAsRoot()
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
@@ -66,9 +71,6 @@ struct BlobCommand: AsyncParsableCommand {
             return 1
         } catch let problem as Problem {
             Console.complain(problem.description)
-            return 1
-        } catch let missing as MissingCommandLine {
-            Console.complain(missing.description)
             return 1
         } catch {
             return answer(toParsing: error)

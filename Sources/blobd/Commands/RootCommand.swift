@@ -26,12 +26,17 @@ struct RootCommand: AsyncParsableCommand {
     static func main() async {
         // SQLite makes its files as readable as it may, and they hold the key of all upload tokens.
         umask(0o077)
+        do throws(MissingCommandLine) {
+            try requireCommandLine()
+        } catch {
+            Console.complain(error.description)
+            Glibc.exit(ExitCode.failure.rawValue)
+        }
         Glibc.exit(await run())
     }
 
     private static func run() async -> CInt {
         do {
-            try requireCommandLine()
             var command = try await asyncParseAsRoot()
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
