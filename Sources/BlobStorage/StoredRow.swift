@@ -41,7 +41,7 @@ extension StoredRow {
 }
 
 /// The state of an upload as its row holds it.
-public enum StoredUploadState: Int64, Sendable {
+public enum StoredUploadState: Int64, CaseIterable, Sendable {
     case open
     case completed
     case failed

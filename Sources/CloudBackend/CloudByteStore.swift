@@ -109,8 +109,10 @@ public final class CloudByteStore: ByteStore {
         let end = byte == .max ? [UInt8](repeating: .max, count: BlobDigest.byteCount + 1) : [byte + 1]
         // Live contents have their rows by the schema's own doing: only the others can be without.
         return try await database.rows(
-            "SELECT DISTINCT digest FROM contents WHERE state = 0 AND digest >= $1 AND digest < $2",
-            [.bytes([byte]), .bytes(end)]
+            """
+            SELECT DISTINCT digest FROM contents
+                WHERE state = \(ContentState.published.rawValue) AND digest >= $1 AND digest < $2
+            """, [.bytes([byte]), .bytes(end)]
         ) { row throws(PostgresError) in try row.digest(0) }
     }
 
@@ -154,7 +156,8 @@ extension CloudByteStore {
                 FROM contents c LEFT JOIN pieces p ON p.content = c.id
                 WHERE c.id = (
                     SELECT id FROM contents WHERE digest = $1
-                        AND (state = 1 OR state = 0 AND NOT EXISTS (SELECT FROM blobs WHERE digest = $1))
+                        AND (state = \(ContentState.live.rawValue) OR state = \(ContentState.published.rawValue)
+                            AND NOT EXISTS (SELECT FROM blobs WHERE digest = $1))
                         ORDER BY state DESC, id DESC LIMIT 1
                 ) ORDER BY p.start
             """,

@@ -99,9 +99,11 @@ extension CloudByteStore {
     public func quarantine(_ digest: BlobDigest, at place: StoredContent) async throws(BlobError) {
         // The objects stay where they are: a content in quarantine is served to nobody and swept by nobody. That of a
         // blob's row went there with the mark of the row.
+        let served = [ContentState.published, .live].map { "\($0.rawValue)" }.joined(separator: ", ")
         try await database.run(
-            "UPDATE contents SET state = 2 WHERE id = $1 AND state IN (0, 1)", [.integer(place.id)],
-            isRepeatable: true
+            """
+            UPDATE contents SET state = \(ContentState.quarantined.rawValue) WHERE id = $1 AND state IN (\(served))
+            """, [.integer(place.id)], isRepeatable: true
         )
     }
 }

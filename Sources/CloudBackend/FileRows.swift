@@ -22,7 +22,7 @@ enum FileRows {
                     WHERE digest = $1 AND (expires IS NULL OR expires > (SELECT coalesce($2, now_ms())))
                     ORDER BY temporary, id LIMIT 1
             ) AS file
-            LEFT JOIN contents AS content ON content.digest = $1 AND state = 1 AND piece_count = 1
+            LEFT JOIN contents AS content ON content.digest = $1 AND state = \(ContentState.live.rawValue) AND piece_count = 1
             LEFT JOIN pieces AS piece ON piece.content = content.id
         """
     static let destroy = "SELECT destroy_file($1, $2, $3)"

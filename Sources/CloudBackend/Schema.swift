@@ -30,7 +30,8 @@ enum Schema {
 
     /// What brings a database of a version, 0 for an empty one, to the newest.
     static func script(from version: Int64) -> String {
-        (steps[Int(version)...] + functions).map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        let files = (steps[Int(version)...] + functions).map { String(decoding: $0, as: UTF8.self) }
+        return StateNames.resolved(files.joined(separator: "\n"))
     }
 }
 

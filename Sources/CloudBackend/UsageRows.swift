@@ -13,11 +13,11 @@ enum UsageRows {
                 \(most)
             )::BIGINT,
             count(*)
-            FROM uploads WHERE owner = $1 AND state = 0
+            FROM uploads WHERE owner = $1 AND state = \(StoredUploadState.open.rawValue)
         """
     /// The open uploads come from an index that holds no others: of 100,000 they take some hundredths of a second.
     static let statistics = """
-        SELECT (SELECT count(*) FROM uploads WHERE state = 0), sum(blobs)::BIGINT,
+        SELECT (SELECT count(*) FROM uploads WHERE state = \(StoredUploadState.open.rawValue)), sum(blobs)::BIGINT,
             (SELECT sum(files)::BIGINT FROM totals), least(sum(blob_bytes), \(most))::BIGINT
             FROM blob_totals
         """

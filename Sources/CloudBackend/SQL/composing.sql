@@ -4,7 +4,7 @@
 -- One that is younger than a minute may be about to go again.
 CREATE OR REPLACE FUNCTION take_content_in_pieces(p_lease BIGINT) RETURNS BYTEA LANGUAGE sql AS $$
     UPDATE contents SET leased = now_ms() + p_lease WHERE id = (
-        SELECT id FROM contents WHERE state = 1 AND piece_count > 1
+        SELECT id FROM contents WHERE state = {live} AND piece_count > 1
             AND created < now_ms() - 60000 AND leased < now_ms()
             ORDER BY created LIMIT 1 FOR UPDATE SKIP LOCKED
     ) RETURNING digest
@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION replace_pieces(p_content BIGINT, p_name TEXT, p_etag 
 LANGUAGE plpgsql AS $$ DECLARE
     v_content RECORD;
 BEGIN
-    SELECT upload, size INTO v_content FROM contents WHERE id = p_content AND state = 1 FOR UPDATE;
+    SELECT upload, size INTO v_content FROM contents WHERE id = p_content AND state = {live} FOR UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;
     WITH gone AS (DELETE FROM pieces WHERE content = p_content AND name <> p_name RETURNING name)
     INSERT INTO released (upload, name, since) SELECT v_content.upload, name, now_ms() FROM gone

@@ -12,8 +12,8 @@ CREATE OR REPLACE FUNCTION publish_content(
 BEGIN
     PERFORM record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names, p_etags);
     -- What an earlier attempt published, whose completion did not come to pass.
-    UPDATE contents SET state = 3, removed = now_ms()
-        WHERE upload = p_upload AND digest = p_digest AND state = 0 AND epoch <= p_epoch;
+    UPDATE contents SET state = {removed}, removed = now_ms()
+        WHERE upload = p_upload AND digest = p_digest AND state = {published} AND epoch <= p_epoch;
     INSERT INTO contents (digest, size, upload, epoch, created, piece_count)
         VALUES (p_digest, p_size, p_upload, p_epoch, now_ms(), 0) RETURNING id INTO v_content;
     WHILE v_position < p_size LOOP
@@ -33,7 +33,7 @@ BEGIN
         RETURN missing_segments(p_upload, p_epoch);
     END IF;
     UPDATE contents SET piece_count = v_count WHERE id = v_content;
-    UPDATE uploads SET content = v_content WHERE id = p_upload AND epoch = p_epoch AND state = 0;
+    UPDATE uploads SET content = v_content WHERE id = p_upload AND epoch = p_epoch AND state = {open};
     RETURN NULL;
 END $$;
 
@@ -54,12 +54,12 @@ RETURNS void LANGUAGE plpgsql AS $$ DECLARE
 BEGIN
     IF v_content IS NULL THEN RETURN; END IF;
     PERFORM FROM contents
-        WHERE id = v_content AND state = 0 AND epoch = p_epoch AND digest = p_digest FOR UPDATE;
+        WHERE id = v_content AND state = {published} AND epoch = p_epoch AND digest = p_digest FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'what was published is gone' USING ERRCODE = 'BD001';
     END IF;
-    UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 1;
-    UPDATE contents SET state = 1 WHERE id = v_content;
+    UPDATE contents SET state = {removed}, removed = now_ms() WHERE digest = p_digest AND state = {live};
+    UPDATE contents SET state = {live} WHERE id = v_content;
 END $$;
 
 -- Records what is known of a blob's bytes, if they are those of this content (NULL: if it has none), and puts damaged
@@ -69,27 +69,27 @@ CREATE OR REPLACE FUNCTION judge_content(p_digest BYTEA, p_content BIGINT, p_con
 RETURNS BOOLEAN LANGUAGE plpgsql AS $$ BEGIN
     PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
     IF NOT FOUND
-        OR (SELECT id FROM contents WHERE digest = p_digest AND state = 1) IS DISTINCT FROM p_content
+        OR (SELECT id FROM contents WHERE digest = p_digest AND state = {live}) IS DISTINCT FROM p_content
     THEN
         RETURN false;
     END IF;
     -- A suspicion is nothing new of what is known to be damaged.
     UPDATE blobs SET condition = p_condition
-        WHERE digest = p_digest AND condition <> p_condition AND (p_condition <> 1 OR condition <> 2);
-    IF p_condition = 2 THEN
-        UPDATE contents SET state = 2 WHERE id = p_content;
+        WHERE digest = p_digest AND condition <> p_condition AND (p_condition <> {suspected} OR condition <> {damaged});
+    IF p_condition = {damaged} THEN
+        UPDATE contents SET state = {quarantined} WHERE id = p_content;
     END IF;
     RETURN true;
 END $$;
 
 -- Lets a blob's content go, in the transaction that removes the blob's row.
 CREATE OR REPLACE FUNCTION release_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
-    UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 1
+    UPDATE contents SET state = {removed}, removed = now_ms() WHERE digest = p_digest AND state = {live}
 $$;
 
 -- Removes what is published of a digest and belongs to no blob, unless an open upload is about to be completed
 -- with it.
 CREATE OR REPLACE FUNCTION remove_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
-    UPDATE contents SET state = 3, removed = now_ms() WHERE digest = p_digest AND state = 0
-        AND NOT EXISTS (SELECT FROM uploads WHERE id = contents.upload AND content = contents.id AND state = 0)
+    UPDATE contents SET state = {removed}, removed = now_ms() WHERE digest = p_digest AND state = {published}
+        AND NOT EXISTS (SELECT FROM uploads WHERE id = contents.upload AND content = contents.id AND state = {open})
 $$;

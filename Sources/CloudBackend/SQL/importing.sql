@@ -21,19 +21,19 @@ END $$;
 -- Those of some digests that have no sound blob.
 CREATE OR REPLACE FUNCTION missing_blobs(p_digests BYTEA[]) RETURNS SETOF BYTEA LANGUAGE sql STABLE AS $$
     SELECT wanted FROM unnest(p_digests) AS list (wanted)
-        WHERE NOT EXISTS (SELECT FROM blobs WHERE digest = wanted AND condition = 0)
+        WHERE NOT EXISTS (SELECT FROM blobs WHERE digest = wanted AND condition = {sound})
 $$;
 
 -- Makes what an upload published a blob, which dies unless a file comes, and ends the upload. Tells why not.
 CREATE OR REPLACE FUNCTION import_blob(p_upload UUID, p_epoch BIGINT, p_digest BYTEA, p_size BIGINT) RETURNS TEXT
 LANGUAGE plpgsql AS $$ BEGIN
-    PERFORM FROM uploads WHERE id = p_upload AND epoch = p_epoch AND state = 0 FOR UPDATE;
+    PERFORM FROM uploads WHERE id = p_upload AND epoch = p_epoch AND state = {open} FOR UPDATE;
     IF NOT FOUND THEN RETURN 'superseded'; END IF;
     INSERT INTO blobs (digest, size, dying_since) VALUES (p_digest, p_size, now_ms())
         ON CONFLICT (digest) DO NOTHING;
     PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
     PERFORM adopt_content(p_upload, p_epoch, p_digest);
-    UPDATE blobs SET condition = 0 WHERE digest = p_digest AND condition <> 0;
+    UPDATE blobs SET condition = {sound} WHERE digest = p_digest AND condition <> {sound};
     DELETE FROM uploads WHERE id = p_upload;
     PERFORM discard_upload(p_upload);
     RETURN NULL;
@@ -41,7 +41,7 @@ END $$;
 
 -- Records a blob whose bytes nobody has, so that its files are known.
 CREATE OR REPLACE FUNCTION import_damaged_blob(p_digest BYTEA, p_size BIGINT) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO blobs (digest, size, dying_since, condition) VALUES (p_digest, p_size, now_ms(), 2)
+    INSERT INTO blobs (digest, size, dying_since, condition) VALUES (p_digest, p_size, now_ms(), {damaged})
         ON CONFLICT (digest) DO NOTHING
 $$;
 

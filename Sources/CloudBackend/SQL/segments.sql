@@ -53,5 +53,5 @@ CREATE OR REPLACE FUNCTION stray_uploads() RETURNS SETOF UUID LANGUAGE sql STABL
             FROM held WHERE held.upload IS NOT NULL
     )
     SELECT upload FROM held WHERE upload IS NOT NULL
-        AND NOT EXISTS (SELECT FROM uploads WHERE id = held.upload AND state = 0)
+        AND NOT EXISTS (SELECT FROM uploads WHERE id = held.upload AND state = {open})
 $$;

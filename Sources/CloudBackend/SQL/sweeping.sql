@@ -16,13 +16,13 @@ LANGUAGE plpgsql AS $$ DECLARE
     v_content RECORD;
     v_count BIGINT := 0;
 BEGIN
-    UPDATE contents SET state = 3, removed = now_ms() WHERE id IN (
-        SELECT id FROM contents c WHERE state = 0 AND created < now_ms() - 86400000
-            AND NOT EXISTS (SELECT FROM uploads WHERE id = c.upload AND state = 0 AND content = c.id)
+    UPDATE contents SET state = {removed}, removed = now_ms() WHERE id IN (
+        SELECT id FROM contents c WHERE state = {published} AND created < now_ms() - 86400000
+            AND NOT EXISTS (SELECT FROM uploads WHERE id = c.upload AND state = {open} AND content = c.id)
             LIMIT p_limit FOR UPDATE SKIP LOCKED
     );
     FOR v_content IN
-        SELECT id, upload, removed FROM contents WHERE state = 3 AND removed <= now_ms() - p_window
+        SELECT id, upload, removed FROM contents WHERE state = {removed} AND removed <= now_ms() - p_window
             ORDER BY removed LIMIT p_limit FOR UPDATE SKIP LOCKED
     LOOP
         INSERT INTO released (upload, name, since)

@@ -27,15 +27,15 @@ CREATE TABLE uploads (
 );
 CREATE INDEX uploads_by_expiry ON uploads (expires);
 -- Open uploads are counted by this. An advance leaves it alone, as far as it can.
-CREATE INDEX uploads_open ON uploads (owner) WHERE state = 0;
+CREATE INDEX uploads_open ON uploads (owner) WHERE state = {open};
 
 CREATE TABLE blobs (
     digest BYTEA PRIMARY KEY,
     size BIGINT NOT NULL,
     dying_since BIGINT,  -- NULL while a file points at it
-    condition SMALLINT NOT NULL DEFAULT 0  -- of its bytes: 0 sound, 1 suspected, 2 damaged
+    condition SMALLINT NOT NULL DEFAULT {sound}  -- of its bytes: 0 sound, 1 suspected, 2 damaged
 );
-CREATE INDEX blobs_by_condition ON blobs (condition) WHERE condition <> 0;
+CREATE INDEX blobs_by_condition ON blobs (condition) WHERE condition <> {sound};
 CREATE INDEX blobs_dying ON blobs (dying_since) WHERE dying_since IS NOT NULL;
 
 CREATE TABLE tokens (
@@ -161,7 +161,7 @@ CREATE TABLE contents (
     size BIGINT NOT NULL,
     upload UUID NOT NULL,  -- whose objects it consists of
     epoch BIGINT NOT NULL,  -- of the writer that published it
-    state SMALLINT NOT NULL DEFAULT 0,  -- 0 published, 1 live, 2 in quarantine, 3 removed
+    state SMALLINT NOT NULL DEFAULT {published},  -- 0 published, 1 live, 2 in quarantine, 3 removed
     created BIGINT NOT NULL,
     removed BIGINT,
     piece_count INTEGER NOT NULL,
@@ -169,10 +169,10 @@ CREATE TABLE contents (
 );
 CREATE INDEX contents_by_digest ON contents (digest);
 CREATE INDEX contents_by_upload ON contents (upload);
-CREATE UNIQUE INDEX contents_live ON contents (digest) WHERE state = 1;
-CREATE INDEX contents_published ON contents (digest, created) WHERE state = 0;
-CREATE INDEX contents_in_pieces ON contents (created) WHERE state = 1 AND piece_count > 1;
-CREATE INDEX contents_removed ON contents (removed) WHERE state = 3;
+CREATE UNIQUE INDEX contents_live ON contents (digest) WHERE state = {live};
+CREATE INDEX contents_published ON contents (digest, created) WHERE state = {published};
+CREATE INDEX contents_in_pieces ON contents (created) WHERE state = {live} AND piece_count > 1;
+CREATE INDEX contents_removed ON contents (removed) WHERE state = {removed};
 
 CREATE TABLE pieces (
     content BIGINT NOT NULL,

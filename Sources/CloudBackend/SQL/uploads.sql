@@ -18,15 +18,15 @@ DECLARE
 BEGIN
     IF p_limit IS NOT NULL THEN
         SELECT count(*) INTO v_open
-            FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = 0 LIMIT p_limit) AS open;
+            FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = {open} LIMIT p_limit) AS open;
         IF v_open >= p_limit / 2 OR p_limit / 2 < current_setting('max_connections')::BIGINT THEN
             PERFORM pg_advisory_xact_lock(1651273570, hashtext(p_owner));
             SELECT count(*) INTO v_open
-                FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = 0 LIMIT p_limit) AS open;
+                FROM (SELECT 1 FROM uploads WHERE owner = p_owner AND state = {open} LIMIT p_limit) AS open;
         END IF;
         IF v_open >= p_limit THEN
             SELECT p_epoch = 0 AND EXISTS (
-                SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = 0
+                SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = {open}
             ) INTO v_is_there;
             RETURN CASE WHEN v_is_there THEN NULL ELSE v_open END;
         END IF;
@@ -34,13 +34,13 @@ BEGIN
     INSERT INTO uploads
         (id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, path)
         VALUES (
-            p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, 0,
+            p_id, p_owner, p_name, p_temporary, p_expires, p_epoch, p_offset, p_announced, p_digest_state, {open},
             p_path
         )
         ON CONFLICT (id) DO NOTHING;
     IF NOT FOUND THEN
         SELECT EXISTS (
-            SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = 0
+            SELECT 1 FROM uploads WHERE id = p_id AND owner = p_owner AND epoch = 0 AND state = {open}
         ) INTO v_is_there;
         IF NOT v_is_there THEN
             RAISE unique_violation USING MESSAGE = 'there is another upload of this id';
@@ -65,10 +65,10 @@ CREATE OR REPLACE FUNCTION claim_upload(p_id UUID, p_now BIGINT) RETURNS SETOF u
 DECLARE
     v_now BIGINT := coalesce(p_now, now_ms());
 BEGIN
-    RETURN QUERY UPDATE uploads SET epoch = epoch + 1 WHERE id = p_id AND state = 0 AND expires > v_now
+    RETURN QUERY UPDATE uploads SET epoch = epoch + 1 WHERE id = p_id AND state = {open} AND expires > v_now
         RETURNING uploads.*;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT * FROM uploads WHERE id = p_id AND state <> 0 AND expires > v_now;
+        RETURN QUERY SELECT * FROM uploads WHERE id = p_id AND state <> {open} AND expires > v_now;
     END IF;
 END $$;
 
@@ -88,7 +88,7 @@ DECLARE
 BEGIN
     UPDATE uploads SET byte_offset = p_new_offset, digest_state = p_digest_state, expires = p_expires,
         announced = CASE WHEN p_announcing THEN p_new_offset ELSE announced END
-        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = 0 AND expires > v_now
+        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = {open} AND expires > v_now
         RETURNING announced INTO told_offset;
     IF NOT FOUND THEN refusal := upload_refusal(p_id, v_now); END IF;
     RETURN NEXT;
@@ -103,10 +103,10 @@ DECLARE
     v_now BIGINT := coalesce(p_now, now_ms());
     v_upload uploads;
 BEGIN
-    UPDATE uploads SET state = 1, byte_offset = p_size, digest_state = p_digest_state,
+    UPDATE uploads SET state = {completed}, byte_offset = p_size, digest_state = p_digest_state,
         file_id = next_file_id(v_now), file_digest = p_digest, file_created = v_now,
         file_expires = p_file_expires, expires = p_expires
-        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = 0 AND expires > v_now
+        WHERE id = p_id AND epoch = p_epoch AND byte_offset = p_offset AND state = {open} AND expires > v_now
         RETURNING uploads.* INTO v_upload;
     IF NOT FOUND THEN
         refusal := upload_refusal(p_id, v_now);
@@ -121,8 +121,8 @@ BEGIN
         EXIT WHEN FOUND;
     END LOOP;
     PERFORM adopt_content(p_id, p_epoch, p_digest);
-    UPDATE blobs SET dying_since = NULL, condition = 0
-        WHERE digest = p_digest AND (dying_since IS NOT NULL OR condition <> 0);
+    UPDATE blobs SET dying_since = NULL, condition = {sound}
+        WHERE digest = p_digest AND (dying_since IS NOT NULL OR condition <> {sound});
     INSERT INTO files (id, digest, owner, name, size, temporary, created, expires, path)
         VALUES (
             v_upload.file_id, p_digest, v_upload.owner, coalesce(v_upload.name, encode(p_digest, 'hex')),

@@ -1,0 +1,34 @@
+// The states of rows, by name in SQL as in Swift: `{live}` in a statement is the number of that state.
+
+import BlobStorage
+import Foundation
+
+/// What a content is to its digest.
+enum ContentState: Int64, CaseIterable {
+    /// Complete, and named by no blob yet.
+    case published
+    /// The bytes of a blob.
+    case live
+    /// Damaged, and kept for whoever wants to look.
+    case quarantined
+    /// Let go of; its objects stay for as long as the database may be restored to a time before.
+    case removed
+}
+
+enum StateNames {
+    static let numbers: [String: Int64] = {
+        var numbers: [String: Int64] = [:]
+        for state in StoredUploadState.allCases { numbers["\(state)"] = state.rawValue }
+        for state in ContentState.allCases { numbers["\(state)"] = state.rawValue }
+        for condition in BlobCondition.allCases { numbers["\(condition)"] = condition.rawValue }
+        return numbers
+    }()
+
+    /// The statement with the numbers of the states that it names.
+    static func resolved(_ sql: String) -> String {
+        sql.replacing(/\{(\w+)\}/) { match in
+            guard let number = numbers[String(match.1)] else { preconditionFailure("\(match.0) is no state") }
+            return String(number)
+        }
+    }
+}
