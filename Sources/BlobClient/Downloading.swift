@@ -2,11 +2,16 @@
 
 public import BlobCore
 import Foundation
-import Glibc
 public import NIOCore
 import NIOPosix
 import Synchronization
 public import SystemPackage
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
 
 extension BlobServiceClient {
     /// Downloads a blob into a file.

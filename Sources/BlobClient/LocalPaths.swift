@@ -1,7 +1,12 @@
 // Where a file lies, whatever the current folder will be.
 
-import Glibc
 package import SystemPackage
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
 
 extension FilePath {
     /// The path from the root on.

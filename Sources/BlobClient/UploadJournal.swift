@@ -3,9 +3,14 @@
 public import BlobCore
 import Crypto
 public import Foundation
-import Glibc
 import Synchronization
 public import SystemPackage
+
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
 
 /// A folder with a small file for each unfinished upload.
 ///

@@ -116,6 +116,17 @@ extension File {
     }
 }
 
+extension FileQuery.Order {
+    /// The column that it compares.
+    public var column: String {
+        switch self {
+        case .name: "name"
+        case .size: "size"
+        case .created: "created"
+        }
+    }
+}
+
 extension BlobRecord {
     /// The columns that ``init(row:)`` reads.
     public static let columns = "digest, size, condition"

@@ -2,7 +2,6 @@
 
 public import BlobCore
 public import Logging
-import Synchronization
 
 /// Compares blobs with their digests; see ``BlobLife/verify(_:reading:pace:)``.
 ///
@@ -38,7 +37,7 @@ public final class Verifier: Sendable {
     ///   - interval: from the beginning of one pass to that of the next, at least.
     ///   - rate: bytes per second, at most.
     public func run(every interval: Duration, rate: Int64) async throws {
-        let pacer = Pacer(rate: rate)
+        let pace = Pace(bytesPerSecond: rate)
         try await Task.sleep(for: min(interval, Self.firstDelay))
         // Anywhere: a server that is restarted often must not look at the same blobs each time.
         var range = DigestRange(after: .last(beginningWith: .random(in: 0 ... .max)), through: nil)
@@ -46,7 +45,7 @@ public final class Verifier: Sendable {
             let start = ContinuousClock.now
             do throws(BlobError) {
                 try await catalog.forEachBlob(in: range) { record throws(BlobError) in
-                    _ = try await blobs.verify(record, reading: true) { await pacer.wait(for: $0) }
+                    _ = try await blobs.verify(record, reading: true) { try? await pace.wait(for: $0) }
                 }
             } catch {
                 logger.error("verifying blobs failed; trying again later", metadata: ["error": "\(error)"])
@@ -54,25 +53,5 @@ public final class Verifier: Sendable {
             range = .all
             try await Task.sleep(until: start + interval)
         }
-    }
-}
-
-/// Spreads reading over time.
-private final class Pacer: Sendable {
-    private let rate: Int64
-    private let next = Mutex(ContinuousClock.now)
-
-    /// - Parameter rate: bytes per second.
-    init(rate: Int64) {
-        self.rate = max(1, rate)
-    }
-
-    /// Returns when so many bytes were allowed to be read; at once in a task that was cancelled.
-    func wait(for byteCount: Int) async {
-        let due = next.withLock { next in
-            next = max(next, .now) + .seconds(Double(byteCount) / Double(rate))
-            return next
-        }
-        try? await Task.sleep(until: due)
     }
 }

@@ -23,12 +23,7 @@ enum FileLists {
     static func page(
         _ filter: Filter, by order: FileQuery.Order, isDescending: Bool, isContinued: Bool
     ) -> String {
-        let column =
-            switch order {
-            case .name: "name"
-            case .size: "size"
-            case .created: "created"
-            }
+        let column = order.column
         let direction = isDescending ? "DESC" : "ASC"
         let start = isContinued ? "WHERE (place, page_id) \(isDescending ? "<" : ">") ($6, $7)" : ""
         let files = "SELECT id AS page_id, \(column) AS place FROM files WHERE \(condition(filter))"

@@ -48,12 +48,7 @@ enum FileLists {
     static func page(
         _ filter: Filter, by order: FileQuery.Order, isDescending: Bool, isContinued: Bool
     ) -> String {
-        let column =
-            switch order {
-            case .name: "name"
-            case .size: "size"
-            case .created: "created"
-            }
+        let column = order.column
         let direction = isDescending ? "DESC" : "ASC"
         let select = "SELECT \(File.columns) FROM files"
         let ordering = "ORDER BY \(column) \(direction), id \(direction) LIMIT :top"

@@ -1,32 +1,7 @@
-// How fast bytes may go.
+// Bodies whose bytes are held back, or lie in memory.
 
+import BlobCore
 import NIOCore
-import Synchronization
-
-/// Lets so many bytes through in a second, those of all transfers of a client together.
-final class Pace: Sendable {
-    private let bytesPerSecond: Int64
-    /// When all that was let through is over.
-    private let end = Mutex(ContinuousClock.now)
-
-    /// What goes at once: a quarter of a second's bytes, so that a slow way is used evenly, and 4 to 256 KiB.
-    let stepByteCount: Int
-
-    init(bytesPerSecond: Int64) {
-        self.bytesPerSecond = max(1, bytesPerSecond)
-        stepByteCount = Int(Swift.min(Swift.max(bytesPerSecond / 4, 4 << 10), 256 << 10))
-    }
-
-    /// Waits until so many more bytes may go.
-    func wait(for count: Int) async throws {
-        let start = end.withLock { end in
-            let start = Swift.max(end, .now)
-            end = start + .nanoseconds(Int64(Double(count) / Double(bytesPerSecond) * 1e9))
-            return start
-        }
-        try await Task.sleep(until: start)
-    }
-}
 
 /// A body whose bytes go at a pace.
 struct PacedBody<Base: AsyncSequence<ByteBuffer, any Error> & Sendable>: AsyncSequence, Sendable {
