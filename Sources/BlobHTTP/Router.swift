@@ -43,6 +43,11 @@ struct Router: Sendable {
     ///
     /// - Throws: ``WireError`` where the path or its method is not known.
     func endpoint(for request: Request) throws(WireError) -> (Endpoint, Captures) {
+        // Its target is no path (RFC 9112 §3.2.3).
+        guard request.method != .connect else {
+            let allowed = Self.methods.map(\.rawValue).sorted()
+            throw WireError(.methodNotAllowed, "This server is no proxy.", detail: .allowedMethods(allowed))
+        }
         for resource in resources {
             guard let captures = resource.path.match(request.path) else { continue }
             if let endpoint = resource.endpoint(for: request.method) { return (endpoint, captures) }

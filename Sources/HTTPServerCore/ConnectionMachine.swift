@@ -87,7 +87,8 @@ struct ConnectionMachine {
 
         init(_ head: HTTPRequest, isRequestComplete: Bool) {
             self.isRequestComplete = isRequestComplete
-            keepsAlive = !head.closesConnection
+            // Behind a request that would change the protocol, the decoder reads nothing any more.
+            keepsAlive = !head.closesConnection && !head.asksForAnotherProtocol
             awaitsContinue = !isRequestComplete && head.expectsContinue
         }
     }

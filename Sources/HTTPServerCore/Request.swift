@@ -71,9 +71,17 @@ extension HTTPRequest {
 
     var expectsContinue: Bool { headerFields[.expect]?.lowercased() == "100-continue" }
 
-    var closesConnection: Bool {
+    var closesConnection: Bool { hasConnectionOption("close") }
+
+    /// Whether what follows it may be no HTTP/1.1 (RFC 9110 §7.8 and §9.3.6). This server speaks nothing else: the
+    /// connection ends with its answer.
+    var asksForAnotherProtocol: Bool {
+        method == .connect || headerFields[.upgrade] != nil && hasConnectionOption("upgrade")
+    }
+
+    private func hasConnectionOption(_ option: String) -> Bool {
         guard let value = headerFields[.connection] else { return false }
-        return value.split(separator: ",").contains { $0.filter { $0 != " " }.lowercased() == "close" }
+        return value.split(separator: ",").contains { $0.filter { $0 != " " && $0 != "\t" }.lowercased() == option }
     }
 }
 

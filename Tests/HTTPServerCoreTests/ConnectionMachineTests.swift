@@ -27,6 +27,9 @@ import Testing
     static let lastPost = head(.post, [.contentLength: "1000000", .connection: "close"])
     static let chunked = head(.post, [.transferEncoding: "chunked"])
     static let waiting = head(.post, [.contentLength: "1000", .expect: "100-continue"])
+    static let upgrade = head(.get, [.connection: "Upgrade, HTTP2-Settings", .upgrade: "h2c"])
+    static let namedUpgrade = head(.get, [.upgrade: "h2c"])
+    static let connect = head(.connect)
     static let most = Machine.mostDiscardedBytes
 
     private static func head(_ method: HTTPRequest.Method, _ fields: HTTPFields = [:]) -> HTTPRequest {
@@ -47,6 +50,24 @@ import Testing
                 (.opened, .awaitRequest), (.head(lastGet), .nothing), (.end, .begin(lastGet, isComplete: true)),
                 (.answered(rest: 0), .send(keepsAlive: false)), (.sent(succeeded: true), .finish(.close)),
                 (.head(get), .nothing), (.end, .nothing), (.closed, .nothing),
+            ]),
+        Row(
+            "another protocol is declined, and what follows is not read",
+            [
+                (.opened, .awaitRequest), (.head(upgrade), .nothing), (.end, .begin(upgrade, isComplete: true)),
+                (.answered(rest: 0), .send(keepsAlive: false)), (.sent(succeeded: true), .finish(.close)),
+            ]),
+        Row(
+            "a tunnel is declined, and what follows is not read",
+            [
+                (.opened, .awaitRequest), (.head(connect), .nothing), (.end, .begin(connect, isComplete: true)),
+                (.answered(rest: 0), .send(keepsAlive: false)), (.sent(succeeded: true), .finish(.close)),
+            ]),
+        Row(
+            "another protocol that is only named changes nothing",
+            [
+                (.opened, .awaitRequest), (.head(namedUpgrade), .nothing),
+                (.end, .begin(namedUpgrade, isComplete: true)), (.answered(rest: 0), .send(keepsAlive: true)),
             ]),
         Row(
             "a stream of HTTP/2 closes itself", isHTTP2: true,

@@ -29,6 +29,28 @@ struct BadHTTPTests {
     }
 
     @Test(
+        "another protocol, or a tunnel, is declined: an answer, and the connection ends with it",
+        arguments: [
+            (
+                "GET /health HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+                200
+            ),
+            ("GET /health HTTP/1.1\r\nConnection: keep-alive,upgrade\r\nUpgrade: websocket", 200),
+            ("OPTIONS /health HTTP/1.1\r\nconnection: UPGRADE\r\nupgrade: TLS/1.0", 204),
+            ("GET /nowhere HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c", 404),
+            ("CONNECT example.org:443 HTTP/1.1\r\nProxy-Connection: keep-alive", 405),
+            ("CONNECT /health HTTP/1.1\r\nConnection: keep-alive", 405),
+        ])
+    func otherProtocol(_ head: String, status: Int) async throws {
+        let connection = try await ServerProcess.shared.connect()
+        defer { connection.close() }
+        try await connection.send(head + "\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        let response = try await connection.receive(for: String(head.prefix { $0 != " " }))
+        #expect(response.status == status && response.headers["Connection"] == "close")
+        try await connection.waitForClose(within: .seconds(5))
+    }
+
+    @Test(
         "a body whose length is not clear is refused, and nothing is appended",
         arguments: [
             "Content-Length: 5\r\nContent-Length: 6", "Content-Length: -5", "Content-Length: abc",
