@@ -52,6 +52,7 @@ struct TLSMaterial: Sendable {
             reloader = try TimedCertificateReloader.makeReloaderValidatingSources(configuration: reloading)
             var configuration = try TLSConfiguration.makeServerConfiguration(certificateReloader: reloader)
             configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuiteValues = Self.cipherSuites
             configuration.applicationProtocols = protocols
             // What the listener will do with it, done once now, so that a bad chain is a clear failure of the start.
             _ = try NIOSSLContext(configuration: configuration)
@@ -63,6 +64,14 @@ struct TLSMaterial: Sendable {
             )
         }
     }
+
+    /// With forward secrecy and authenticated encryption, whatever key the certificate has (RFC 9325 §4.2). The suites
+    /// of TLS 1.3 are such, and always offered.
+    private static let cipherSuites: [NIOTLSCipher] = [
+        .TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        .TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
 
     /// The libraries' own words, where they are sentences.
     private static func reason(_ error: any Error) -> String {

@@ -135,11 +135,12 @@ struct TLSTests {
 
 @Suite("A certificate of one's own", .inTurn, .enabled(if: Needs.openSSL, "needs the openssl command"))
 struct CertificateTests {
-    private func makeCertificate(_ name: String, in folder: TemporaryFolder) async throws {
+    private static let curve = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+
+    private func makeCertificate(_ name: String, key: [String] = curve, in folder: TemporaryFolder) async throws {
         let outcome = try await ChildProcess.run(
-            [
-                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                "-days", "2", "-subj", "/CN=\(name)", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+            ["openssl", "req", "-x509", "-newkey"] + key + [
+                "-nodes", "-days", "2", "-subj", "/CN=\(name)", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
                 "\(name).key", "-out", "\(name).pem",
             ], in: folder.path)
         guard outcome.end == .code(0) else { throw Failure("openssl: \(outcome.errors)") }
@@ -169,6 +170,41 @@ struct CertificateTests {
             try await eventually("the new certificate is served", every: .milliseconds(500)) {
                 try await trusts("second", server) ? true : nil
             }
+        }
+    }
+
+    /// With a key of RSA, the suites without forward secrecy would be possible, too.
+    @Test("forward secrecy and authenticated encryption alone", arguments: ["ec", "rsa:2048"])
+    func suites(key: String) async throws {
+        let folder = try TemporaryFolder()
+        try await makeCertificate("used", key: key == "ec" ? Self.curve : [key], in: folder)
+        let flags = ["--tls-certificate", folder.path + "/used.pem", "--tls-key", folder.path + "/used.key"]
+        let listed = try await ChildProcess.run(["openssl", "ciphers", "-tls1_2", "ALL:@SECLEVEL=0"], in: folder.path)
+        let suites = listed.output.trimmingCharacters(in: .whitespacesAndNewlines).split(separator: ":").map(
+            String.init)
+        #expect(suites.contains("AES128-SHA") && suites.contains("ECDHE-RSA-AES128-SHA"))
+        try await withServer(flags) { server in
+            var taken: Set<String> = []
+            for suite in suites where !suite.hasPrefix("TLS_") {
+                let command = [
+                    "openssl", "s_client", "-tls1_2", "-cipher", "\(suite):@SECLEVEL=0", "-connect",
+                    "127.0.0.1:\(server.port)",
+                ]
+                if try await ChildProcess.run(command, in: folder.path).end == .code(0) { taken.insert(suite) }
+            }
+            let name = key == "ec" ? "ECDSA" : "RSA"
+            let good = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"].map { "ECDHE-\(name)-\($0)" }
+            #expect(taken == Set(good))
+            let newest = try await ChildProcess.run(
+                ["openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)"], in: folder.path)
+            #expect(newest.end == .code(0))
+            let oldest = try await ChildProcess.run(
+                [
+                    "openssl", "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect",
+                    "127.0.0.1:\(server.port)",
+                ],
+                in: folder.path)
+            #expect(oldest.end != .code(0))
         }
     }
 }
