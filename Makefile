@@ -1,4 +1,4 @@
-# What can be done here; `make help` lists it. ARGS goes to the program: make run ARGS='--listen 127.0.0.1:9000'
+# The project's tasks; `make help` lists them. ARGS goes to the program: make run ARGS='--listen 127.0.0.1:9000'
 
 SWIFT ?= swift
 ARGS ?=

@@ -1,5 +1,5 @@
-// The floor under every upload figure: the least that a program can do which receives a file, knows its SHA-256 and has
-// it on the disk before it answers. One thread per connection; recv, hash, pwrite with one buffer of 256 KiB, fdatasync
+// The floor under every upload figure: the least work of a program that receives a file, knows its SHA-256 and has it
+// on the disk before it answers. One thread per connection; recv, hash, pwrite with one buffer of 256 KiB, fdatasync
 // once at the end. It understands just enough of HTTP/1.1 for the load generator to speak to it: `PUT` with a
 // Content-Length, answered by 201 and the digest.
 //
@@ -31,7 +31,7 @@ static void check(bool good, const char *what) {
     exit(1);
 }
 
-// Reads a head; returns its length, 0 when the client has closed. What came after it stays in the buffer.
+// Reads a head; returns its length, 0 when the client has closed. Bytes after it stay in the buffer.
 static size_t receive_head(int client, uint8_t *buffer, size_t *filled) {
     *filled = 0;
     while (*filled < HEAD_LIMIT) {

@@ -87,7 +87,7 @@ def string_end(text: str, start: re.Match[str]) -> int:
 
 
 def interpolation_end(text: str, position: int) -> int:
-    """Where the parentheses that open here close; what is inside is code again, with literals of its own."""
+    """Where the parentheses that open here close; the text inside is code again, with literals of its own."""
     depth = 0
     while position < len(text):
         if (end := skip_literal(text, position, [])) is not None and text[position] != "/":

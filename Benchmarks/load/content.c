@@ -1,6 +1,6 @@
-// What is uploaded. Every upload's bytes are its stamp, then a pool of random bytes over and over: unique per upload,
-// without storing or generating gigabytes. The pool is small enough to stay in the cache of the client's core, so that
-// the client costs little beside the kernel's copy.
+// The contents of uploads. Every upload's bytes are its stamp, then a pool of random bytes over and over: unique per
+// upload, without storing or generating gigabytes. The pool is small enough to stay in the cache of the client's core,
+// so that the client costs little beside the kernel's copy.
 #define OPENSSL_API_COMPAT 10100  // SHA256_Update and friends: the lowest layer, deprecated in 3.0 only for its age.
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ void content_begin(struct job *job) {
 }
 
 // Before the clock runs: the pool, and when the number of uploads is known, all their digests. A timed run hashes when
-// it completes an upload: a few microseconds for a small blob, which is what timed runs are for.
+// it completes an upload: a few microseconds for a small blob, and timed runs are for small ones.
 void content_prepare(void) {
     random_fill(pool, POOL_LENGTH, options.seed);
     if (options.count == 0) return;

@@ -65,7 +65,7 @@ static bool request_is_sent(const struct connection *c) {
     return c->sent == c->request.head_length + c->request.body_length;
 }
 
-// Sends what the socket takes; the loop comes back when it takes more.
+// Sends as much as the socket takes; the loop comes back when it takes more.
 static void send_request(struct connection *c) {
     while (!request_is_sent(c)) {
         struct iovec slices[SLICES + 1];
@@ -79,7 +79,7 @@ static void send_request(struct connection *c) {
         struct msghdr message = {.msg_iov = slices, .msg_iovlen = used};
         ssize_t taken = sendmsg(c->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (taken < 0 && errno == EAGAIN) return set_waits_to_send(c, true);
-        // A reset is often an early refusal: what the server had to say is still to be read, and says more.
+        // A reset is often an early refusal: the server's answer is still to be read, and says more.
         if (taken < 0 && (errno == EPIPE || errno == ECONNRESET)) return set_waits_to_send(c, false);
         if (taken < 0) fail("send: %s", strerror(errno));
         c->sent += taken;
@@ -140,7 +140,7 @@ static void end_exchange(struct connection *c) {
     begin_job(c);
 }
 
-// Looks at the head once it is complete. What of the body came with it counts as received.
+// Looks at the head once it is complete. Bytes of the body that came with it count as received.
 static void take_head(struct connection *c) {
     char *end = memmem(c->head, c->head_length, "\r\n\r\n", 4);
     if (end == NULL) {

@@ -21,7 +21,7 @@ enum phase { INITIATE, APPEND, COMPLETE, PHASES };
 struct options {
     bool downloads;           // Mode `get`; otherwise an upload.
     bool body_with_complete;  // Mode `upload-small`: no append, the completing request carries the bytes.
-    bool verify;              // Downloads: hash what arrives and compare it with the digest that ends the path.
+    bool verify;              // Downloads: hash the bytes and compare them with the digest that ends the path.
     const struct protocol *protocol;
     const char *method;        // Downloads: GET or HEAD.
     const char *paths_file;    // Downloads: one path per line, asked for in turn.

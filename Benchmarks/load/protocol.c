@@ -1,4 +1,4 @@
-// The requests of each server's API, and what of an answer the next request needs.
+// The requests of each server's API, and the parts of an answer that the next request needs.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""What every work needs: the options, the servers that are there, and the turn-taking."""
+"""The needs of every work: the options, the servers that are there, and the turn-taking."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from .servers import Blobd, Floor, Nginx, Registry, Server, installed_nginx, ins
 
 
 def say(text: str):
-    """Progress, for whoever waits."""
+    """Progress, for people who wait."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -65,7 +65,7 @@ class Bench:
             yield
 
     def alternate(self, case: Case, servers: list[Server], measure: Callable[[Server, int], Sample]):
-        """Measures the servers by turns, so that a change in the machine's mood meets them all."""
+        """Measures the servers by turns, so that a change of the machine's load meets them all."""
         for number in range(self.rounds):
             # Each round begins with another server: none is always the one that follows a heavy neighbour.
             turn = number % max(1, len(servers))

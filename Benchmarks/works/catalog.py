@@ -1,4 +1,4 @@
-"""Work 6: what a large catalog costs: at the start, in lookups, and in lists."""
+"""Work 6: the cost of a large catalog: at the start, in lookups, and in lists."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ QUESTIONS = [
 
 @dataclass
 class Catalog:
-    """A server whose catalog holds so many files, and what was measured of it, round by round."""
+    """A server whose catalog holds so many files, and its measurements, round by round."""
 
     count: int
     server: Server
@@ -109,7 +109,7 @@ def ask(bench: Bench, one: Catalog, questions: list[Question]):
 
 
 def requests(bench: Bench, one: Catalog, question: Question) -> dict:
-    """What the load generator has to be told to ask a question about each file of the sample."""
+    """The load generator's options for asking a question about each file of the sample."""
     paths = bench.scratch / "paths"
     paths.write_text("".join(f"{question.path(file)}\n" for file in one.sample))
     return {"paths": paths, "method": question.method}

@@ -18,7 +18,7 @@ from .usage import cpu_seconds, machine_busy_seconds
 BLOB, CURL, RCLONE = "blob", "curl and sha256sum", "rclone to its own WebDAV server"
 JOBS = 16
 
-# What a script does that knows the digest before it uploads, as the README's quick start shows. `-T` streams the file;
+# A script that knows the digest before it uploads, as in the README's quick start. `-T` streams the file;
 # `--data-binary @file` would read it into memory, and refuses 1 GiB.
 CURL_UPLOAD = """
 digest=$(sha256sum "$1") && digest=${digest%% *} && bearer="Authorization: Bearer $BLOB_TOKEN"
@@ -30,7 +30,7 @@ curl -fsS -X POST -H "$bearer" -H "PortSIP-Upload-Token: ${upload#* }" -H 'Conte
 
 
 class WebDAV(Server):
-    """rclone's own server. It neither hashes nor syncs what it receives."""
+    """rclone's own server. It neither hashes nor syncs the bytes that it receives."""
 
     name = RCLONE
     protocol = "webdav"
@@ -42,7 +42,7 @@ class WebDAV(Server):
 
 
 def large(bench: Bench) -> list[Row]:
-    """One big file: what it costs the client, and how long it takes."""
+    """One big file: the client's cost, and the time."""
     size = bench.size(GIB, GIB // 16)
     file = _file(bench.scratch / "large", size)
     commands = {BLOB: lambda server: _blob(bench, "upload", str(file)),

@@ -1,6 +1,6 @@
 """Works on an S3 store: one node of blobd beside docker-registry, on the same store in the same run.
 
-The servers' own CPU judges. What they make the store and the database do stands below it, so that no work counts as
+The servers' own CPU judges. That of the store and the database on their behalf stands below it, so that no work counts as
 saved that was only moved there.
 """
 
@@ -96,7 +96,7 @@ def download_small(bench: Bench) -> list[Row]:
 
 
 def memory(bench: Bench) -> list[Row]:
-    """What busy uploads take. As every figure of memory, each is the highest of one run, and no median."""
+    """The memory of busy uploads. As every figure of memory, each is the highest of one run, and no median."""
     rows = []
     for uploads in (1, 4, 16):
         for server in _servers(bench):

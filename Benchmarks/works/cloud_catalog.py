@@ -1,4 +1,4 @@
-"""The catalog of many nodes: what ten million files cost in lookups, in lists, and in an upload."""
+"""The catalog of many nodes: the cost of ten million files in lookups, in lists, and in an upload."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,8 @@ from .load import Sample
 from .report import Row, number
 
 OWNER_QUESTIONS = [page(f"orderby={order}", note=", one owner's") for order in ("name", "size desc", "created_at desc")]
-# The small catalog's last page is as far from the first in the large one. What follows is known to grow with the
-# catalog, and asked a few times only, to tell how much.
+# The small catalog's last page is as far from the first in the large one. The requests after it are known to grow with
+# the catalog, and made a few times only, to tell how much.
 FAR_QUESTIONS = [page("orderby=name&skip=900"), page("orderby=created_at desc&skip=900")] + [
     page(query, times=3, is_judged=False) for query in
     ("orderby=created_at desc&skip=100000", "orderby=created_at desc&skip=1000000", "search=89213")
@@ -103,7 +103,7 @@ def _speaking(one: CloudCatalog) -> Iterable[list[Question]]:
 
 
 def _upload(bench: Bench, one: CloudCatalog, turn: int):
-    """Uploads, from a checkpoint on: what is written to a page for the first time after it goes to the log as a whole."""
+    """Uploads, from a checkpoint on: a page that is changed for the first time after it goes to the log as a whole."""
     one.server.headers = one.headers["everybody"]
     count = bench.size(UPLOADS, 50)
     psql(one.server.place.database, "CHECKPOINT")
@@ -155,7 +155,7 @@ def _say_sizes(one: CloudCatalog):
 
 
 def _plans(bench: Bench, postgres: Postgres, one: CloudCatalog) -> str:
-    """What PostgreSQL did for each statement of a node, those inside of functions too."""
+    """PostgreSQL's plans for each statement of a node, those inside functions too."""
     with recorded_plans(postgres) as plans, one.server.serving():
         for questions in _speaking(one):
             for question in questions:

@@ -1,4 +1,4 @@
-"""What a check of many small blobs costs where their bytes are in an S3 store."""
+"""The cost of a check of many small blobs where their bytes are in an S3 store."""
 
 import json
 from statistics import median

@@ -56,8 +56,8 @@ FILES = f"""
         FROM generate_series({{first}}, {{last}}) n WHERE n % 20 <> 0;
 """
 
-# What a server in use has beside its files: uploads completed within the last days, some that are open, blobs whose
-# last file has just gone, contents and objects that were let go of within the restore window. Nothing of it is due.
+# The rows of a server in use beside its files: uploads completed within the last days, some that are open, blobs whose
+# last file has just gone, contents and objects that were released within the restore window. None of them are due.
 BESIDE = f"""
     INSERT INTO uploads (id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, file_id,
             file_digest, file_created, file_expires, content)

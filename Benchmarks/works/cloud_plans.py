@@ -1,6 +1,6 @@
-"""The plans of the statements that a node really sent, and of those inside of the functions that they called.
+"""The plans of the statements that a node really sent, and of those inside the functions that they called.
 
-PostgreSQL's own auto_explain writes them down. So no statement has to be repeated here, and what is shown is what ran:
+PostgreSQL's own auto_explain writes them down. So no statement has to be repeated here, and the plans are those that ran:
 with its parameters, by prepared statements and from within PL/pgSQL, whose plans may be others than those of EXPLAIN.
 """
 

@@ -1,4 +1,4 @@
-"""The servers that keep their bytes in an S3 store, each in a bucket of its own on the same one, and what they stand on:
+"""The servers that keep their bytes in an S3 store, each in a bucket of its own on the same one, and their engines:
 a Ceph with its gateway and a PostgreSQL, started for one work or measurement alone."""
 
 import contextlib
@@ -16,7 +16,7 @@ from .servers import Blobd, Registry, Server
 from .usage import cpu_seconds
 
 STORE, DATABASE = "Ceph", "PostgreSQL"
-# The store frees nothing in time: this has room for what all servers of a work upload, copies included.
+# The store frees nothing in time: this has room for the uploads of all servers of a work, copies included.
 STORE_GIB = 8
 NUMBERS = itertools.count(1)  # of places
 
@@ -38,7 +38,7 @@ def running_engines(bench: Bench) -> Iterator[Engines]:
 
 
 class OnStore(Server):
-    """Mixed into a server: its place on the engines, and what these do for it."""
+    """Mixed into a server: its place on the engines, and their CPU time for it."""
 
     engines: Engines  # Set before it runs.
     place: Place
@@ -75,7 +75,7 @@ class CloudBlobd(OnStore, Blobd):
         return f"Authorization: Bearer {self.run('token', 'create', name, *options).strip()}"
 
     def run(self, *words: str) -> str:
-        """Runs a command of blobd on this place, and returns what it printed."""
+        """Runs a command of blobd on this place, and returns its output."""
         return blobd.run(Path(self.executable), *words, settings=self.place.settings() | self.settings)
 
 

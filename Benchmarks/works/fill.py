@@ -57,7 +57,7 @@ def invented_files(count: int) -> Iterator[StoredFile]:
 
 def fill(data: Path, count: int, sample: int) -> list[StoredFile]:
     """Records `count` files in the catalog, as owned by its first token, and returns `sample` of them, evenly spread
-    and in no order. Only these have bytes on the disk: zeros, as a server does not hash what it sends."""
+    and in no order. Only these have bytes on the disk: zeros, as a server does not hash the bytes that it sends."""
     database = sqlite3.connect(data / "catalog.sqlite", isolation_level=None)
     try:
         # Durability can wait for the end; the server puts the database back into WAL mode.

@@ -34,8 +34,8 @@ class Sample:
     bytes: int
     seconds: float
     p99: float  # Microseconds, of a whole job.
-    others: float  # Share of the machine's CPU time that none of these used: server, load generator, what is behind.
-    behind: dict[str, float] = field(default_factory=dict)  # CPU seconds of what the server stands on.
+    others: float  # Share of the machine's CPU time that none of these used: server, load generator, engines.
+    behind: dict[str, float] = field(default_factory=dict)  # CPU seconds of the server's engines.
     p50: float = 0
 
 

@@ -128,7 +128,7 @@ def _measure(bench: Bench, transfer, file: Path, version: str, streams: int, rou
         if done.returncode != 0:
             raise LoadFailed(f"curl ended with {done.returncode}: {done.stderr[-500:]}")
         served = cpu_seconds(server.process.pid) - served
-    # curl and the way are a part of this: whose work the rest is cannot be told.
+    # curl and the proxy are a part of this: the work of other processes cannot be told apart.
     others = max(0.0, machine_busy_seconds() - busy - served) / (seconds * (os.cpu_count() or 1))
     bench.shares_of_others.append(0)
     return Sample(cpu=served, jobs=streams, bytes=streams * file.stat().st_size, seconds=seconds, p99=0, others=others)

@@ -12,7 +12,7 @@ from .usage import memory_mib
 UPLOADS = 64
 IDLE_CONNECTIONS = 1000
 BUSY_LIMIT_MIB = 100
-# "Flat" within what an allocator does by chance: 16 times the bytes may not take a fifth more memory.
+# "Flat" but for an allocator's chance: 16 times the bytes may not take more than a fifth more memory.
 FLAT_LIMIT = 1.2
 
 

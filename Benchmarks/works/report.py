@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the server under test must reach against a peer."""
+    """The goal of the server under test against a peer."""
 
     peer: str
     limit: float
@@ -47,7 +47,7 @@ class Goal:
 
 
 def verdict(value: float, limit: float, at_least: bool = False) -> str:
-    """`ok`, or how far off it is."""
+    """`ok`, or how far off the goal it is."""
     factor = limit / value if at_least else value / limit
     return "ok" if factor <= 1 else f"**missed by {number(factor)}×**"
 

@@ -159,7 +159,7 @@ class CachingNginx(Nginx):
 
 
 class Registry(Server):
-    """CNCF Distribution, an API of the same lineage, on its filesystem driver. It syncs what it writes."""
+    """CNCF Distribution, an API of the same lineage, on its filesystem driver. It syncs the files that it writes."""
 
     name = "docker-registry"
     protocol = "registry"

@@ -1,4 +1,4 @@
-"""What the kernel knows about a process and its children, and about the machine."""
+"""The kernel's figures for a process and its children, and for the machine."""
 
 import contextlib
 import os

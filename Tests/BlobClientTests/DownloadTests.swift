@@ -1,4 +1,4 @@
-// Downloads into files and piece by piece, with everything that can go wrong on the way, and what is left of them.
+// Downloads into files and piece by piece, with everything that can go wrong on the way, and the files that they leave.
 
 import BlobClient
 import BlobCore
@@ -104,7 +104,7 @@ struct DownloadTests {
             await #expect(throws: BlobClientError.self) {
                 try await client.download(digest, to: folder.path + "/target")
             }
-            // The HTTP client may drop some of what came before the end, and get further the next time.
+            // The HTTP client may drop some of the bytes that came before the end, and get further the next time.
             #expect((5...50).contains(stub.model.seen.count))
             #expect(folder.names == [Self.part(digest)], "what came is kept for a later run")
         }
@@ -167,7 +167,7 @@ struct DownloadTests {
         }
     }
 
-    // MARK: What an earlier run has left
+    // MARK: Files of an earlier run
 
     @Test("goes on with what an earlier run has left", arguments: [true, false], [1, 999, 1000, 1_000_000])
     func resumed(_ hasRanges: Bool, _ count: Int) async throws {

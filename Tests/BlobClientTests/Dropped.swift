@@ -1,4 +1,4 @@
-// A run that the server ended, and what it left in the journal: where the tests of going on begin.
+// A run that the server ended, and its record in the journal: where the tests of going on begin.
 
 @testable import BlobClient
 import BlobCore
@@ -47,7 +47,7 @@ struct Dropped {
         return record
     }
 
-    /// Changes what the record says of the file.
+    /// Changes the file's description in the record.
     func changeRecord(_ change: (inout [String: Any]) throws -> Void) throws {
         var whole = try readRecord()
         guard var noted = whole["file"] as? [String: Any] else { throw Failure("the record names no file") }

@@ -33,7 +33,7 @@ struct FilePagesTests {
             var ids: [String?] = []
             for try await page in client.filePages(query) {
                 ids += page.items.map(\.id)
-                // Two that were listed already, among them the one that the cursor speaks of.
+                // Two that were listed already, among them the one that the cursor names.
                 if let last = page.items.last?.id { stub.model.deleteFile(last) }
                 if let first = page.items.first?.id { stub.model.deleteFile(first) }
             }

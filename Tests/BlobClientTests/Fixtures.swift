@@ -1,4 +1,4 @@
-// What all tests of this target need: a client that waits for milliseconds only, bytes, folders, and events to wait
+// The needs of all tests of this target: a client that waits for milliseconds only, bytes, folders, and events to wait
 // for.
 
 import BlobClient
@@ -9,7 +9,7 @@ import NIOCore
 import Synchronization
 import Testing
 
-/// What a test could not even come to check.
+/// A failure that kept a test from coming to its check.
 struct Failure: Error {
     let description: String
 

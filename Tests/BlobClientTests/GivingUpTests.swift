@@ -1,4 +1,4 @@
-// What becomes of an upload that is refused for good, and whether the error is one of all files.
+// The end of an upload that is refused for good, and whether the error concerns all files.
 
 import BlobClient
 import BlobCore
@@ -7,7 +7,7 @@ import Testing
 
 @Suite("What is refused for good", .serialized, .timeLimit(.minutes(10)))
 struct GivingUpTests {
-    /// A refusal of bytes, and what it means.
+    /// A refusal of bytes, and its meaning.
     struct Refusal: Sendable {
         var status: Int
         var code: String

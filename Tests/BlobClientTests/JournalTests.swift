@@ -1,4 +1,4 @@
-// What a run that was dropped leaves in the journal, and how the next one goes on with it.
+// The record of a dropped run in the journal, and how the next run goes on with it.
 
 @testable import BlobClient
 import BlobCore
@@ -101,7 +101,7 @@ struct JournalTests {
         }
     }
 
-    // MARK: When it does not fit
+    // MARK: When the record does not fit
 
     enum Change: CaseIterable, Sendable {
         case longer, shorter, touched, replaced
@@ -230,7 +230,7 @@ struct JournalTests {
         }
     }
 
-    // MARK: What is in it
+    // MARK: The contents of the journal
 
     @Test("two runs of one file at once: each uploads it, one is remembered")
     func atOnce() async throws {

@@ -1,4 +1,4 @@
-// Where files lie, and what is noted of those whose names are no text.
+// Where files lie, and the notes of files whose names are no text.
 
 import Foundation
 import Glibc

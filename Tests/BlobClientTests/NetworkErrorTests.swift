@@ -1,4 +1,4 @@
-// What people read when the network, TLS or HTTP fails: a sentence each, in any app.
+// The texts for people when the network, TLS or HTTP fails: a sentence each, in any app.
 
 @testable import BlobClient
 import AsyncHTTPClient

@@ -1,4 +1,4 @@
-// Downloads that the server sends on to somebody else, such as a bucket with signed addresses.
+// Downloads that the server sends elsewhere, such as to a bucket with signed addresses.
 
 @testable import BlobClient
 import BlobCore

@@ -1,4 +1,4 @@
-// What a server is told of names that it cannot hold.
+// The server's forms of names that it cannot hold.
 
 import SystemPackage
 import Testing

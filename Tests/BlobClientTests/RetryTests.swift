@@ -1,4 +1,4 @@
-// How long and how often the library tries, that it can be cancelled, and what it makes of answers that no blob server
+// How long and how often the library tries, that it can be cancelled, and its errors for answers that no blob server
 // gives.
 
 import BlobClient
@@ -144,7 +144,7 @@ struct RetryTests {
         }
     }
 
-    // MARK: What is no blob server
+    // MARK: Servers of something else
 
     @Test(
         "a web page in place of an answer", arguments: [Operation.initiate, .append, .status, .complete], [200, 204])
@@ -156,7 +156,7 @@ struct RetryTests {
                 try await client.upload(Sample.bytes(100_000), as: .file)
             }
             guard case .unexpectedAnswer = error else { throw Failure("\(String(describing: error))") }
-            // Nobody can go on with what was begun.
+            // Nobody can go on with the upload that was begun.
             #expect(stub.model.seen.last { $0 != .destroy } == operation && stub.model.files.isEmpty)
         }
     }

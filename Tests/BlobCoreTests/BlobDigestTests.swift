@@ -1,4 +1,4 @@
-// Which texts and bytes are a digest, and the order of digests.
+// Which texts and bytes are digests, and the order of digests.
 
 import BlobCore
 import Testing

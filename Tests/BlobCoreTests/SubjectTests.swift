@@ -1,4 +1,4 @@
-// Who is whom.
+// Which subjects are the same.
 
 import BlobCore
 import Testing

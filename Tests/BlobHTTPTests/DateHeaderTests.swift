@@ -1,4 +1,4 @@
-// When an answer was made.
+// The time at which an answer was made.
 
 import BlobCore
 import Foundation

@@ -1,4 +1,4 @@
-// What a download's headers mean and say.
+// The headers of a download's request and answer.
 
 import BlobCore
 import BlobStorageTesting

@@ -1,4 +1,4 @@
-// The registry of error answers is what the documents say, and what the facts of the stores become.
+// The registry of error answers agrees with the documents, and has a kind for each fact of the stores.
 
 import BlobCore
 import Foundation
@@ -38,7 +38,7 @@ import Testing
         #expect(table == rows, "in this order")
     }
 
-    /// What no operation promises.
+    /// Pairs that no operation promises.
     private static let promisedByNone: [Pair: String] = [
         Pair(status: 500, code: "INTERNAL_ERROR"): "a fault of the server, which no operation foresees"
     ]

@@ -1,4 +1,4 @@
-// What is told of a question that takes long.
+// The answer to a question that takes long.
 
 import Synchronization
 import Testing
@@ -27,7 +27,7 @@ struct ProbeTests {
             }
         }
 
-        /// Answers the one that is open, once it is.
+        /// Answers the open question, once there is one.
         func answer(_ value: Int) async {
             while true {
                 if let open = state.withLock({ $0.open.popLast() }) { return open.resume(returning: value) }

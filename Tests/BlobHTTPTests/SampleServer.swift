@@ -9,7 +9,7 @@ import Logging
 
 @testable import HTTPServerCore
 
-/// What a connection would ask, asked directly.
+/// A connection's requests, made directly.
 struct SampleServer {
     let clock = ManualClock()
     let catalog: InMemoryCatalog

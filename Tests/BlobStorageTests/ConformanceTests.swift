@@ -1,4 +1,4 @@
-// The models keep the contracts that they are the model of.
+// The models keep the contracts of which they are the models.
 
 import BlobStorage
 import BlobStorageTesting

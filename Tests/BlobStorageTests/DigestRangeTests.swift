@@ -1,4 +1,4 @@
-// Which digests belong to a range, and what a sample of them is.
+// The digests of a range, and of a sample.
 
 import BlobCore
 import BlobStorage

@@ -1,4 +1,4 @@
-// Cursors as text: what is written is read, and nothing else.
+// Cursors as text: a written one is read, and nothing else is.
 
 import BlobCore
 import BlobStorage
@@ -35,7 +35,7 @@ import Testing
     @Test(arguments: [
         "", "a", "null", "0", good + "=", good + "A", String(good.dropLast()), " " + good, good + "\n", good + "é",
         text([]), text([1]), text([1, 2]), text([1, 2] + id), text([1, 2] + id + [1]), text([1, 2] + id + id + [0]),
-        // Another version, an order that there is not, a negative id.
+        // Another version, an order that does not exist, a negative id.
         text([0, 2] + id + id), text([2, 2] + id + id), text([1, 0] + id + id), text([1, 4] + id + id),
         text([1, 2, 255] + id.dropFirst() + id),
         // No name of a file.
@@ -49,7 +49,7 @@ import Testing
 
     @Test func refusesAnythingElse() {
         #expect(FileCursor(parsing: Self.good)?.description == Self.good)
-        // Whatever bytes come: read as written, or refused, and nothing traps.
+        // Any bytes are read as written or refused, and none trap.
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<20_000 {
             var bytes = (0..<Int.random(in: 0...40)).map { _ in UInt8.random(in: .min ... .max, using: &generator) }

@@ -1,4 +1,4 @@
-// What the in-memory models add to the contracts: restarts, power loss, and a store that is full.
+// Additions of the in-memory models to the contracts: restarts, power loss, and a full store.
 
 import BlobCore
 import BlobStorage
@@ -40,7 +40,7 @@ import Testing
         #expect(try await writer.flush().digest.count == 7)
         try await writer.write([ByteBuffer(string: ", and not")])
         let new = old.restarted(losingUnflushed: isPowerLoss)
-        // More than was acknowledged, which is how the difference shows.
+        // More bytes than were acknowledged, so that the difference shows.
         let advanced = lease.advanced(to: RunningDigest(of: "flushed, and not".utf8))
         if isPowerLoss {
             #expect(throws: BlobError.self) { try new.writer(for: advanced, expecting: nil) }

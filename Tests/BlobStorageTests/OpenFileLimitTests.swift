@@ -1,4 +1,4 @@
-// What is left of the open files for those who cannot do without.
+// Open files that are kept for the catalog, the log and the runtime.
 
 import BlobStorage
 import Glibc

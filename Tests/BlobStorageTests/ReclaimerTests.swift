@@ -1,4 +1,4 @@
-// What is let go of, when, and what is not.
+// Which rows and bytes are reclaimed, when, and which are not.
 
 import BlobCore
 import BlobStorage

@@ -1,4 +1,4 @@
-// An interrupted SHA-256 goes on as if it had not been, and what is not one is refused.
+// An interrupted SHA-256 goes on as if it had not been interrupted, and malformed states are refused.
 
 import BlobCore
 import BlobStorage

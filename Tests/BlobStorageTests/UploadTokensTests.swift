@@ -1,5 +1,5 @@
-// The secrets that allow writing to an upload. That they are compared in constant time is swift-crypto's promise, which
-// no test here could tell from luck.
+// The secrets that allow writing to an upload. The comparison in constant time is swift-crypto's promise, which no test
+// here could tell from luck.
 
 import BlobCore
 import BlobStorage

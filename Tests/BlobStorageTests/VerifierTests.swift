@@ -1,4 +1,4 @@
-// Damage is found, kept from those who download, and healed by uploading again.
+// Damage is found, kept from clients, and healed by uploading again.
 
 import BlobCore
 import BlobStorage

@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    /// What reclaimers do, without any grace.
+    /// A reclaimer's work, without any grace.
     private static func reclaim(_ catalog: CloudCatalog) async throws {
         _ = try await catalog.removeExpired(limit: 5)
         for digest in try await catalog.dyingBlobs(for: .zero, limit: 10) {
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    /// Of all that two nodes try with one claim, one succeeds.
+    /// Of all changes that two nodes try with one claim, one succeeds.
     @Test func completionOrDestructionWins() async throws {
         try await Self.withNodes { nodes in
             for _ in 0..<20 {
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    /// A create whose answer was lost is made again: it is recorded once, and not refused for itself.
+    /// A create whose answer was lost is made again: it is recorded once, and not refused because of itself.
     @Test func createCanBeRepeated() async throws {
         try await Self.withNodes { nodes in
             let upload = try await nodes[0].start(limit: 1)

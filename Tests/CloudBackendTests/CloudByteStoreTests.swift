@@ -20,7 +20,7 @@ import Testing
     @Test(arguments: UInt64(1)...10)
     func randomOperations(seed: UInt64) async throws {
         try await withStore { store in
-            // A node that is started again finds what is in the database and the bucket, and nothing else counts.
+            // A node that is started again finds the database and the bucket, and nothing else counts.
             try await RandomOperations(seed: seed, steps: 200).run(againstByteStore: {
                 CloudByteStore(pool: store.database.pool, bucket: store.bucket, retention: .long)
             })
@@ -56,7 +56,7 @@ import Testing
             let writer = try await store.writer(for: upload, expecting: nil)
             for mebibyte in 0..<140 {
                 try await writer.write([ByteBuffer(bytes: bytes[mebibyte << 20..<(mebibyte + 1) << 20])])
-                // What is not closed yet does not count, and nothing waits for it.
+                // A segment that is not closed yet does not count, and nothing waits for it.
                 if mebibyte == 60 { #expect(try await writer.checkpoint().digest.count <= 32 << 20) }
             }
             upload = upload.advanced(to: RunningDigest(of: bytes[..<(140 << 20)]))
@@ -87,7 +87,7 @@ import Testing
     @Test func piecesAreComposedAndSwept() async throws {
         try await withStore(.none) { store in
             let catalog = CloudCatalog(pool: store.database.pool)
-            // Small ones go through the node, large ones stay in the store.
+            // The bytes of small blobs go through the node, those of large ones stay in the store.
             let sizes = [3 << 20, 1, 6 << 20, 5 << 20, 70_000]
             let bytes = sizes.enumerated().flatMap { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
             var lease = try await catalog.lease(of: try await catalog.start())
@@ -147,7 +147,7 @@ import Testing
             let multipart = try await young.bucket.createMultipartUpload(stray.text)
             _ = try await young.bucket.uploadPart(multipart, number: 1, [ByteBuffer(string: "never completed")])
 
-            // It could be about to get its row.
+            // It might be about to get its row.
             #expect(try await young.sweep() == 0)
             // Nor is it old for a node whose clock is nine days ahead of the database's.
             try await setClock(of: old, back: 9 * 86_400_000)

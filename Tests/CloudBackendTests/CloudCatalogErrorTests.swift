@@ -1,4 +1,4 @@
-// What a caller is told when the database fails.
+// A caller's errors when the database fails.
 
 import BlobCore
 import BlobStorage
@@ -41,7 +41,7 @@ import Testing
                     )
                 }
                 #expect(error?.reason == reason)
-                // It changed nothing.
+                // The statement changed nothing.
                 // After 25006 the pool waits a moment before it connects again.
                 while (try? await catalog.upload(lease.id)) == nil { try await Task.sleep(for: .milliseconds(10)) }
                 #expect(try await catalog.upload(lease.id) == lease.upload)

@@ -1,4 +1,4 @@
-// Objects that are changed behind the nodes' back: never sent, and put right by whoever uploads the same bytes again.
+// Objects that are changed behind the nodes' back: never sent, and put right by an upload of the same bytes.
 
 import BlobCore
 import BlobStorage
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// What is sent before is right; where it is noticed, the download ends, and the blob is marked.
+    /// The bytes sent before it are right; where the change is noticed, the download ends, and the blob is marked.
     @Test(arguments: 0..<3) func aReplacedObjectOfSeveralIsNeverSent(number: Int) async throws {
         try await Self.withNodes { first, second in
             let digest = try await first.upload("one ", "two ", "six ")
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    /// Whoever has looked at bytes says nothing about those that came since.
+    /// A look at bytes says nothing about bytes that came since.
     @Test(arguments: BlobCondition.allCases) func whatIsKnownIsKnownOfOneContent(condition: BlobCondition) async throws
     {
         try await Self.withNodes { first, second in
@@ -121,7 +121,8 @@ import Testing
         }
     }
 
-    /// A download that began when all was well goes on with what another node put in the place of damaged bytes.
+    /// A download that began when all was well goes on with the bytes that another node put in the place of damaged
+    /// ones.
     @Test func aDownloadGoesOnWithFreshBytes() async throws {
         try await Self.withNodes { first, second in
             let digest = try await first.upload("text")
@@ -134,7 +135,7 @@ import Testing
         }
     }
 
-    /// Rows of versions that kept no ETags are as good as before, and better once their objects were read.
+    /// Rows of versions that kept no ETags are as good as before, and better once their objects have been read.
     @Test func objectsOfOlderVersionsGetTheirETagsWhenTheyAreVerified() async throws {
         try await Self.withNodes { first, second in
             let digest = try await first.upload("one ", "two ")
@@ -168,7 +169,7 @@ import Testing
         }
     }
 
-    /// An object that came there by another way, as in a bucket that was copied, is as good when its bytes are.
+    /// An object that came there by another way, as in a bucket that was copied, is as good if its bytes are.
     @Test func anotherObjectOfTheSameBytesIsFoundSound() async throws {
         try await Self.withNodes { first, second in
             let digest = try await first.upload("text")
@@ -184,7 +185,7 @@ import Testing
         }
     }
 
-    /// Neither what goes through the node nor what is copied inside the store.
+    /// Neither in bytes that go through the node nor in those that are copied inside the store.
     @Test(arguments: [10, 6 << 20]) func nothingIsComposedOfReplacedObjects(size: Int) async throws {
         try await Self.withNodes { first, second in
             let part = String(repeating: "x", count: size)

@@ -12,7 +12,7 @@ enum Engines {
 
     /// The bucket that all tests share: no two of them use the same key.
     ///
-    /// - Parameter isAlone: whether it is the other one, for a test that deletes what is not its own.
+    /// - Parameter isAlone: whether it is the other bucket, for a test that deletes objects that are not its own.
     static func bucket(isAlone: Bool = false) throws -> S3Bucket {
         let credentials = S3Configuration.Credentials(
             accessKey: try setting("ACCESS_KEY"), secretKey: try setting("SECRET_KEY")

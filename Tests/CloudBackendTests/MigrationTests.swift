@@ -61,7 +61,7 @@ import Testing
             #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil])
             #expect(try await catalog.faults() == [])
 
-            // What the one began, the other completes.
+            // Uploads that the one began, the other completes.
             #expect(try await catalog.lease(of: try #require(try await catalog.upload(open))).upload.path == nil)
             let path = RelativePath(trusted: "2026/may/call.wav")
             let upload = Upload(
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// What the second version stored has no ETags. Its nodes go on beside a newer one.
+    /// Rows of the second version have no ETags. Its nodes go on beside a newer one.
     @Test func secondVersionIsBroughtUpToDateBesideItsNodes() async throws {
         try await TestSchema.with { schema in
             let (pool, bucket) = (try schema.pool(connections: 4), try Engines.bucket())
@@ -186,7 +186,7 @@ import Testing
     }
 }
 
-/// What a node of the first version asks of the database.
+/// The database calls of a node of the first version.
 private struct OldNode {
     let pool: PostgresPool
 
@@ -200,7 +200,7 @@ private struct OldNode {
         #expect(try rows.first?.optionalInteger(0) == nil)
     }
 
-    /// - Parameter object: what holds all bytes, if there are any.
+    /// - Parameter object: the one that holds all bytes, if there are any.
     func complete(_ id: UploadID, as digest: BlobDigest, holding object: ObjectKey? = nil) async throws {
         let claimed = try await pool.query(
             "SELECT epoch FROM claim_upload($1, $2)", [.uuid(id.uuid), .integer(nil)])

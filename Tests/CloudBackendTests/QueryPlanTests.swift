@@ -23,7 +23,7 @@ import Testing
         (UsageRows.usage, [.text("ann")]),
     ]
 
-    /// Rows enough that going through all of them is the worse way.
+    /// Enough rows that going through all of them is the worse way.
     private static func withRows(_ body: (PostgresPool) async throws -> Void) async throws {
         try await TestSchema.with { schema in
             try await schema.withPool(connections: 2) { pool in
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    /// What follows a cursor is looked up in the index, files that are equal in the column included.
+    /// The files after a cursor are looked up in the index, those that are equal in the column included.
     @Test func continuedListsGoByAnIndex() async throws {
         try await Self.withRows { pool in
             for order in FileQuery.Order.allCases {
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    /// What the functions do inside is not explained, but counted.
+    /// The statements inside the functions are not explained, but counted.
     @Test func changesGoByAnIndex() async throws {
         try await Self.withRows { pool in
             let id = UploadID()
@@ -185,7 +185,7 @@ import Testing
                 (BlobRows.delete, [.digest(BlobDigest(of: "50".utf8)), .integer(0), .integer(nil)]),
             ]
             let (before, after) = try await pool.transaction { transaction throws(PostgresError) in
-                // What the connection did just before may be counted still.
+                // Reads that the connection made just before may still be counted.
                 let before = try transaction.query(Self.scans)
                 for (sql, parameters) in calls { _ = try transaction.query(sql, parameters) }
                 return (before, try transaction.query(Self.scans))

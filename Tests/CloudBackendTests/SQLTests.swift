@@ -35,7 +35,7 @@ import Testing
                     "SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace")
                 #expect(try count.first?.integer(0) ?? 0 > 30)
                 #expect(try await Self.findings(in: pool) == [])
-                // What is wrong is found.
+                // A wrong function is found.
                 let wrong = """
                     CREATE FUNCTION wrong(p_id BIGINT) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
                         UPDATE contents SET sate = 1 WHERE id = p_id;

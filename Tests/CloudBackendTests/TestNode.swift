@@ -11,7 +11,7 @@ import Testing
 
 @testable import CloudBackend
 
-/// One of several nodes: what they share is the database and the bucket alone.
+/// One of several nodes, which share the database and the bucket alone.
 struct TestNode {
     let catalog: CloudCatalog
     let bytes: CloudByteStore
@@ -49,7 +49,7 @@ struct TestNode {
         return try await uploads.complete(id, of: owner, with: .empty, guarded: nil, digest: digest).digest
     }
 
-    /// What a client is sent.
+    /// The bytes that a client is sent.
     func download(_ digest: BlobDigest, range: Range<Int64>? = nil) async throws -> String {
         guard case .remote(let blob) = try await blobs.open(digest).content else { throw NotRemote() }
         let source = try await blob.bytes(of: range ?? 0..<blob.size)

@@ -7,7 +7,7 @@ import Testing
 @testable import HTTPServerCore
 
 @Suite struct ConnectionBacklogTests {
-    /// Counts what the gate lets through.
+    /// Counts the reads that the gate lets through.
     private final class ReadCount: ChannelOutboundHandler {
         typealias OutboundIn = Any
 

@@ -1,4 +1,4 @@
-// What a connection does about what happens, without a connection.
+// A connection's reactions to events, without a connection.
 
 import HTTPTypes
 import Testing

@@ -1,4 +1,4 @@
-// The rules of every byte store, checked on the one on disk, and what only a disk can show.
+// The rules of every byte store, checked on the one on disk, and the properties of a disk alone.
 
 import BlobCore
 import BlobStorage
@@ -85,7 +85,7 @@ import Testing
         #expect(measured == MeasuredBytes(size: 11, digest: upload.upload.digest.digest))
     }
 
-    /// Without its directory a blob may be on a disk that is away: whoever verified it then must not call it damaged.
+    /// Without its directory a blob may be on a disk that is away: a verification must not call it damaged then.
     @Test func aBlobWhoseDirectoryIsAwayIsNotMissing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
@@ -134,7 +134,7 @@ import Testing
         } throws: { error in
             (error as? BlobError)?.reason == .insufficientStorage(.freeSpace)
         }
-        // What is there can be completed: that takes no room.
+        // The bytes that are there can be completed: that takes no room.
         try await store.writer(for: upload, expecting: 0).publish(as: upload.upload.digest.digest)
     }
 }

@@ -1,4 +1,4 @@
-// Group commit: what callers share, and what they do not.
+// Group commit: callers share transactions, and a change that throws is undone alone.
 
 import BlobCore
 import BlobStorage
@@ -92,7 +92,7 @@ import Testing
         #expect(try await catalog.run("SELECT count(*) FROM child") == ["0"])
     }
 
-    /// What opening would tell an operator, a client is not told.
+    /// A client is not told the words that opening has for an operator.
     @Test(arguments: ["", "PRAGMA application_id = 1", "CREATE TABLE other (id); PRAGMA user_version = 77"])
     func anotherDatabaseInItsPlaceIsNotWrittenTo(content: String) async throws {
         _ = try await catalog.run("CREATE TABLE parent (id INTEGER PRIMARY KEY)")

@@ -1,4 +1,4 @@
-// Opening: what a database keeps, and which files are refused.
+// Opening: the state that a database keeps, and the files that are refused.
 
 import BlobCore
 import BlobStorage
@@ -21,7 +21,7 @@ import Testing
         try LocalCatalog(path: directory.catalog, role: role, clock: clock)
     }
 
-    /// The error of opening what a closed catalog's file became.
+    /// The error of opening a closed catalog's file after it was changed.
     private func refusal(
         role: LocalCatalog.Role = .server, after change: (inout Data) -> Void
     ) async throws -> OperatorError {
@@ -56,7 +56,7 @@ import Testing
         #expect(try await second.usage(of: Subject("ann")) == usage)
     }
 
-    /// What else opens a catalog leaves the generation as it is, and a store stays the one that it is.
+    /// Other openers of a catalog leave the generation as it is, and a store keeps its identity.
     @Test func onlyServingRaisesTheGeneration() async throws {
         var generations: [Int64] = []
         var identities: Set<StoreIdentity> = []
@@ -74,7 +74,7 @@ import Testing
         #expect(identities.count == 1)
     }
 
-    /// The process is gone without closing: the WAL holds what was committed.
+    /// The process is gone without closing: the WAL holds the committed rows.
     @Test func copyOfTheFilesHoldsWhatWasCommitted() async throws {
         let catalog = try open()
         let file = try await catalog.add("text")
@@ -133,7 +133,7 @@ import Testing
             #expect(token.name == "phone" && token.subject == Subject("phone") && token.scopes == [.read])
             #expect(try await catalog.tokens() == [token])
             #expect(try await catalog.faults() == [])
-            // What was begun before goes on.
+            // Uploads that were begun before go on.
             let upload = try await catalog.lease(of: try #require(try await catalog.upload(Self.oldUpload))).upload
             #expect(upload.path == nil && upload.owner == Subject("ann"))
             await catalog.close()

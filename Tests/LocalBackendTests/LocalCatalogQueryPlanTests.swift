@@ -40,7 +40,7 @@ import Testing
         [nil, Timestamp(milliseconds: 0)].map { FileLists.Filter(owner: owner, now: $0) }
     }
 
-    /// What follows a cursor is looked up in the index, files that are equal in the column included.
+    /// The files after a cursor are looked up in the index, those that are equal in the column included.
     @Test(arguments: FileQuery.Order.allCases, [false, true])
     func continuedListGoesByAnIndex(order: FileQuery.Order, isDescending: Bool) async throws {
         let column = order == .created ? "created" : order.rawValue

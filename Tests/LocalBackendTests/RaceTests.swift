@@ -1,5 +1,5 @@
 // Many requests on one upload and one digest at the same time, over the real disk and database: whatever the order,
-// what was acknowledged is true.
+// every acknowledgement is true.
 
 import BlobCore
 import BlobStorage
@@ -25,7 +25,7 @@ import Testing
         let uploads: UploadService
         let files: FileService
         let reclaimer: Reclaimer
-        /// One that does not know what others hold.
+        /// One that shares no locks with the services.
         let unlockedReclaimer: Reclaimer
 
         static let owner = Subject("ann")
@@ -53,7 +53,7 @@ import Testing
             )
         }
 
-        /// Lets go of what is due.
+        /// One round of reclaiming.
         func reclaim(_ care: Care) async throws {
             switch care {
             case .full: try await reclaimer.reclaim()
@@ -85,13 +85,13 @@ import Testing
             let handle = try file.makeHandle()
             defer { try? handle.close() }
             var bytes = [UInt8](repeating: 0, count: Int(file.size))
-            // Not what the page cache has alone: it may have let go of them.
+            // Not by the page cache alone: it may have dropped them.
             let count = try handle.withUnsafeFileDescriptor { pread($0, &bytes, bytes.count, 0) }
             return Array(bytes.prefix(max(0, count)))
         }
     }
 
-    /// What a reclaimer minds.
+    /// The care that a reclaimer takes.
     enum Care: CaseIterable {
         case full, withoutLocks, withoutLookingAgain
     }
@@ -113,7 +113,7 @@ import Testing
         (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     }
 
-    /// What one round's requests were told.
+    /// The answers to one round's requests.
     private struct Told: Sendable {
         /// Bytes whose place in the upload was acknowledged.
         var appended: [(offset: Int64, bytes: [UInt8])] = []
@@ -206,7 +206,7 @@ import Testing
         #expect(try await Self.violations(beside: .full, rounds: Self.rounds) == [])
     }
 
-    /// The proof that the test above would notice.
+    /// The proof that the test above would notice a violation.
     @Test(.timeLimit(.minutes(60)), arguments: [Care.withoutLocks, .withoutLookingAgain])
     func carelessReclaimer(care: Care) async throws {
         #expect(try await !Self.violations(beside: care, rounds: 10 * Self.rounds).isEmpty)
@@ -239,7 +239,7 @@ import Testing
         return violations.entries.withLock { $0 }
     }
 
-    /// Returns what was served of it.
+    /// Returns the bytes of it that were served.
     private static func publishAndRemove(_ content: [UInt8], on server: Server) async throws -> [UInt8] {
         let id = try await server.uploads.initiate(owner: Server.owner, name: nil, isTemporary: false).id
         let file = try await server.uploads.complete(

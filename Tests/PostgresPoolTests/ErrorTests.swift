@@ -1,4 +1,4 @@
-// Errors are told by their state, and leave the connection as good as it was.
+// Errors are told apart by their state, and leave the connection as good as it was.
 
 import Logging
 import PostgresPool

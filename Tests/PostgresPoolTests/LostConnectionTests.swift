@@ -1,4 +1,4 @@
-// Servers that are away, hang up, take too long, or forget what was prepared.
+// Servers that are away, hang up, take too long, or forget prepared statements.
 
 import Logging
 import Synchronization
@@ -18,7 +18,7 @@ import Testing
         await pool.close()
     }
 
-    /// While a server is away, one call in a while tries again, for all.
+    /// While a server is away, one call from time to time tries again, for all.
     @Test func triesAreFewWhileTheServerIsAway() async throws {
         let availability = Availability(logger: Self.logger)
         let tries = Mutex(0)
@@ -57,7 +57,7 @@ import Testing
         try await TestServer.withPool(connections: 1) { pool in
             try await TestServer.withPool(connections: 1) { other in
                 try await TestServer.withTable("id BIGINT", in: other) { table in
-                    // It waits to be ended the first time, and not the next.
+                    // The statement waits to be ended the first time, and not the next.
                     let sql = """
                         INSERT INTO \(table) SELECT 1 FROM
                             (SELECT pg_sleep(CASE WHEN EXISTS (SELECT 1 FROM \(table)) THEN 0 ELSE 30 END)) AS wait

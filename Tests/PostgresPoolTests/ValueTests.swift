@@ -1,4 +1,4 @@
-// Values come back as they were sent, and what a row does not hold is an error and nothing worse.
+// Values come back as they were sent, and a value that a row does not hold is an error and nothing worse.
 
 import Foundation
 import PostgresPool

@@ -32,7 +32,7 @@ struct Canned: Sendable {
         (self.status, self.headers, self.body) = (status, headers, Array(body.utf8))
     }
 
-    /// S3's way to say no.
+    /// An error reply in S3's form.
     static func error(_ status: Int, _ code: String, more: String = "") -> Canned {
         Canned(status, "<?xml version=\"1.0\"?><Error><Code>\(code)</Code><Message>no</Message>\(more)</Error>")
     }
@@ -57,7 +57,7 @@ struct Canned: Sendable {
         return canned
     }
 
-    /// What it comes down to for a request: the part of the object that was asked for.
+    /// The reply to one request: with the part of the object that was asked for.
     fileprivate func answer(to request: SeenRequest) -> Canned {
         let bounds = (request.headers.first(name: "Range") ?? "").dropFirst(6).split(separator: "-").compactMap {
             Int($0)
@@ -87,7 +87,7 @@ struct SeenRequest: Sendable {
     var body: [UInt8] = []
 }
 
-/// What is to be answered, and what was asked.
+/// The replies to come, and the requests that came.
 private final class Script: Sendable {
     struct State {
         var replies: [Canned]
@@ -194,7 +194,7 @@ private final class CannedConnection: ChannelInboundHandler {
         }
     }
 
-    /// A broken connection is what these tests are about.
+    /// Broken connections are the subject of these tests.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }

@@ -1,4 +1,4 @@
-// When the store is asked no more, and when again; and how long pauses are. The clock is the test's.
+// When the store is no longer asked, and when again; and how long pauses are. The clock is the test's.
 
 import Testing
 

@@ -1,4 +1,4 @@
-// What is read from replies and what is refused, how keys are decoded, and which configurations are.
+// Replies that are read and that are refused, the decoding of keys, and configurations that are refused.
 
 import Foundation
 import Logging

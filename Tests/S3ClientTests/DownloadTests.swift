@@ -29,7 +29,7 @@ struct DownloadTests {
         try await withCanned(replies, { $0.idleTimeout = .seconds(5) }) { store, bucket async throws in
             #expect(try await bucket.bytes("a") == Self.bytes)
             let starts = Self.starts(store)
-            // Where this machine is slow, what was received but not taken is asked for again.
+            // Where this machine is slow, bytes that were received but not taken are asked for again.
             #expect(starts.count == 5 && starts == starts.sorted() && starts[0] == 0)
             #expect(starts[1] == starts[3] && starts[3] <= 30_000)
             #expect(store.seen.dropFirst().allSatisfy { $0.headers.first(name: "If-Match") == "\"e\"" })

@@ -1,5 +1,5 @@
-// What the client makes of a store that fails: it tries again what may pass, and takes nothing for a success that is
-// none.
+// The client before a store that fails: it tries again after failures that may pass, and takes nothing for a success
+// that is none.
 
 import Foundation
 import NIOCore

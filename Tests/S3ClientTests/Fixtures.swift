@@ -1,4 +1,4 @@
-// What all tests of this target need: the bucket of the engines, keys of a test's own, and bytes.
+// The needs of all tests of this target: the bucket of the engines, keys of a test's own, and bytes.
 
 import Foundation
 import Logging
@@ -7,7 +7,7 @@ import Testing
 
 @testable import S3Client
 
-/// What a test could not even come to check.
+/// A failure that kept a test from coming to its check.
 struct Failure: Error, CustomStringConvertible {
     let description: String
 

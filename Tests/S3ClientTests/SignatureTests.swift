@@ -111,7 +111,7 @@ struct SignatureTests {
 
     // MARK: Beside Amazon's library
 
-    /// What botocore 1.43.11 makes of it: `botocore.auth.S3SigV4Auth(Credentials("AK", "secret/+key", token), "s3",
+    /// The signature by botocore 1.43.11: `botocore.auth.S3SigV4Auth(Credentials("AK", "secret/+key", token), "s3",
     /// "eu-central-1")` at 2024-02-29T23:59:58Z, for `http://10.0.0.7:8080/blobs/` and the key, where key and query
     /// were encoded by `urllib.parse.quote` with the safe characters `-._~`, and `/` in the key.
     struct Vector: Sendable, CustomTestStringConvertible {
@@ -221,7 +221,7 @@ struct SignatureTests {
             second.hasSuffix("Signature=47d273b63adb3004802653db3b48029313ddee7ff2cbb3ec97f8bbc05c6856c1"))
     }
 
-    // MARK: Reading what was made
+    // MARK: Reading signed addresses
 
     private static func hash(_ text: String) -> String { Hexadecimal.text(SHA256.hash(data: Data(text.utf8))) }
 

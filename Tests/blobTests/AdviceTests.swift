@@ -1,4 +1,4 @@
-// What people at the command line are told to do next.
+// The advice to people at the command line.
 
 import BlobClient
 import Testing

@@ -1,4 +1,4 @@
-// What words of a command line name, and what downloads are called in a folder.
+// The blobs that words of a command line name, and the names of downloads in a folder.
 
 import BlobCore
 import Testing

@@ -1,4 +1,4 @@
-// What the terminal shows, with a fixed clock and width.
+// The terminal's lines, with a fixed clock and width.
 
 import BlobClient
 import BlobCore
@@ -81,7 +81,7 @@ struct DisplayTests {
         #expect(board.rows[1]?.rate.rate(at: .milliseconds(200)) == nil)
         board.note(.moved(to: 2000), of: 1, at: .milliseconds(600))
         #expect(board.rows[1]?.rate.rate(at: .milliseconds(600)) == 2000)
-        // When nothing comes any more, it falls.
+        // When no more bytes come, it falls.
         #expect(board.rows[1]?.rate.rate(at: .milliseconds(1100)) == 1000)
         #expect(board.moved == 1000)
         // Lost bytes are no negative speed.

@@ -1,4 +1,4 @@
-// What transfers tell, line by line.
+// The output of transfers, line by line.
 
 import BlobClient
 import Foundation
@@ -7,7 +7,7 @@ import Testing
 
 @testable import blob
 
-/// A reporter with a clock that is turned by hand, and all that it has written.
+/// A reporter with a clock that is turned by hand, and all its output.
 private final class Trial: Sendable {
     private let written = Mutex<(results: String, messages: String)>(("", ""))
     private let time = Mutex(Duration.zero)
@@ -104,7 +104,7 @@ struct ReporterTests {
         #expect(objects[8]["bytes"] as? Int == 2050 && objects[8]["seconds"] as? Double == 11)
     }
 
-    /// Without progress, all is told but how far things are.
+    /// Without progress, everything is told but how far files are.
     @Test func noProgress() throws {
         let plain = Trial()
         Self.play(plain.reporter(.plain, showsProgress: false), plain)
@@ -163,7 +163,7 @@ struct ReporterTests {
         #expect(trial.messages == "0 files done, 1 interrupted; 0 bytes in 0.0 s, 0 bytes/s\n")
     }
 
-    /// Whoever interrupts between two files has interrupted, too.
+    /// An interruption between two files counts, too.
     @Test func cutShort() {
         let reporter = Trial().reporter(.quiet)
         #expect(!reporter.summary.wasInterrupted)

@@ -89,7 +89,7 @@ struct ServerListTests {
 
     private struct Unreadable: Error {}
 
-    /// What nobody needs is not read, and what is needed is not replaced by something else.
+    /// A list that is not needed is not read, and one that is needed is not replaced by something else.
     @Test(arguments: [
         (flag: "http://127.0.0.1:1", environment: [:], token: "t" as String?, isRead: false),
         ("http://127.0.0.1:1", ["BLOB_TOKEN": "t"], nil, false), ("https://other.example", [:], "t", true),
@@ -123,7 +123,7 @@ struct ServerListTests {
         }
     }
 
-    /// What was given for one server does not go to another that the journal knows.
+    /// A token that was given for one server does not go to another that the journal knows.
     @Test func journal() throws {
         let settings = GivenSettings(
             environment: ["BLOB_SERVER": "https://given.example", "BLOB_TOKEN": "given"], stored: { Self.both })

@@ -1,4 +1,4 @@
-// Where the files of a folder come back to, whatever a server says.
+// The places to which the files of a folder come back, whatever a server says.
 
 import BlobClient
 import Foundation

@@ -1,4 +1,4 @@
-// What a check tells people and programs.
+// The output of a check for people and programs.
 
 import BlobCore
 import BlobStorage
@@ -81,7 +81,7 @@ import Testing
         #expect(throws: OutputFailure(reason: "No space left on device")) { try report.requireWritten() }
     }
 
-    /// Nobody may take it for a look at everything.
+    /// Nobody may take a sample for a look at everything.
     @Test(arguments: [(0.5, "0.5"), (1, "1"), (7, "7"), (33.3, "33.3")])
     func aSampleSaysSo(percent: Double, text: String) throws {
         for style in [CheckReport.Style.text, .json] {

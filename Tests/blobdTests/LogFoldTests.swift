@@ -8,7 +8,7 @@ import Testing
 @testable import blobd
 
 struct LogFoldTests {
-    /// A fold whose time stands still, and what it has written.
+    /// A fold whose time stands still, and the lines that it has written.
     private final class Scene: Sendable {
         private struct State {
             var lines: [String] = []
@@ -35,7 +35,7 @@ struct LogFoldTests {
             )
         }
 
-        /// Lets what waits have waited long enough.
+        /// Makes the waiting lines due.
         func pass(_ time: Duration) {
             let waiting = state.withLock { state in
                 state.now += time

@@ -124,7 +124,8 @@ struct LogTests {
         }
     }
 
-    /// Whoever logs goes on, what fits is kept, and how much was lost is told once somebody reads again.
+    /// Callers of the log go on, lines that fit are kept, and the number of lost ones is told once somebody reads
+    /// again.
     @Test func linesThatNobodyTakesAreCounted() async throws {
         var ends: [CInt] = [-1, -1]
         try #require(pipe(&ends) == 0)

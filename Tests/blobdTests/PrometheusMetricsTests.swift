@@ -1,4 +1,4 @@
-// What a scrape of the metrics shows.
+// The text that a scrape of the metrics gets.
 
 import Metrics
 import Testing

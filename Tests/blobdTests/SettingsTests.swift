@@ -1,4 +1,4 @@
-// Where settings come from, which one counts, and what is told about wrong ones.
+// Where settings come from, which one counts, and the errors for wrong ones.
 
 import Foundation
 import Glibc
@@ -223,7 +223,7 @@ struct SettingsTests {
         )
     }
 
-    /// What Kubernetes gives to every container beside a service named `blobd`.
+    /// The variables that Kubernetes gives to every container beside a service named `blobd`.
     @Test func serviceLinks() async {
         let environment = [
             "BLOBD_SERVICE_HOST": "10.0.0.1", "BLOBD_SERVICE_PORT_HTTP": "8887", "BLOBD_PORT": "tcp://10.0.0.1:8887",

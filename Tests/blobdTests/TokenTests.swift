@@ -1,4 +1,4 @@
-// Tokens: their text, what may be asked for, and the first one.
+// Tokens: their text, the scopes and lives that may be asked for, and the first one.
 
 import ArgumentParser
 import BlobCore
@@ -152,7 +152,7 @@ struct AdminTokenTests {
         }
     }
 
-    /// What lies there in the place of the token's file is not told as the token, and keeps nobody from serving.
+    /// Another file in the place of the token's is not told as the token, and keeps no server from serving.
     @Test(arguments: ["hello\n", TokenSecret().text + "\n"])
     func otherFile(text: String) async throws {
         let catalog: any Catalog = InMemoryCatalog(clock: clock)

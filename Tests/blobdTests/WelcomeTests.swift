@@ -1,4 +1,4 @@
-// What a start tells on standard output.
+// The lines of a start on standard output.
 
 import Testing
 

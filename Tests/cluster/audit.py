@@ -1,4 +1,4 @@
-"""What must hold when everything is whole again: all that clients were told is there, rows and objects agree, and when
+"""The last look, when everything is whole again: all that clients were told is there, rows and objects agree, and when
 everything is deleted nothing stays behind."""
 
 import time
@@ -11,13 +11,14 @@ from harness.ledger import Ledger
 from harness.process import CommandFailed
 from s3_proxy import Proxy
 
-# Objects that rows speak of: in one statement, so that none is missed on its way from one table to another.
+# Objects that rows name: in one statement, so that none is missed on its way from one table to another.
 SPOKEN_OF = """
     SELECT true, 'segments/' || upload || '/' || name FROM segments
     UNION SELECT true, 'segments/' || upload || '/' || name FROM contents JOIN pieces ON content = id
     UNION SELECT false, 'segments/' || upload || '/' || name FROM released
 """
-# Everything in the database is so much older at once: leases are over, and what is left alone for a day is due.
+# Everything in the database is so much older at once: leases are over, and objects that are left alone for a day are
+# due.
 AGE = """
     UPDATE contents SET created = created - 10 * 86400000, leased = 0;
     UPDATE released SET leased = 0;
@@ -39,16 +40,16 @@ class Audit:
         self.strays = 0  # objects without a row, before they were taken for old
 
     def check(self, ledger: Ledger) -> "Audit":
-        """Holds the cluster to its promises, some through each node, and completes what is open."""
+        """Holds the cluster to its promises, some through each node, and completes open uploads."""
         names = list(ledger.promises)
         checkers = []
         for number, node in enumerate(self._cluster.nodes):
-            node.start_seconds = 0  # what a start may take is the subject of another test
+            node.start_seconds = 0  # the time of a start is the subject of another test
             checkers.append(Checker(node, ledger, set(names[number::len(self._cluster.nodes)])))
         with ThreadPoolExecutor() as pool:
             for losses in pool.map(lambda checker: checker.check(resumes=False), checkers):
                 self.losses += losses
-        # Only now: what is completed here may have the bytes of a file that was deleted.
+        # Only now: uploads completed here may have the bytes of a file that was deleted.
         open_ = {promise.name for promise in ledger.given() if not promise.file and not promise.destroyed}
         self.losses += Checker(self._cluster.nodes[0], ledger, open_).check(looks_into_folder=False)
         try:
@@ -61,8 +62,8 @@ class Audit:
     def compare(self):
         """Every object that a row needs has to be there. Those without a row are counted.
 
-        The nodes go on letting go of objects: what goes between a look at the rows and one at the bucket is neither lost
-        nor left behind. So each is looked at twice, in turn, and what is found has to be so both times.
+        The nodes go on releasing objects: one that goes between a look at the rows and one at the bucket is neither lost
+        nor left behind. So each is looked at twice, in turn, and only findings of both times count.
         """
         objects = self._cluster.bucket.keys()
         needed, known = self._objects_of_rows()
@@ -120,11 +121,11 @@ class Audit:
             self.losses.append(f"rows stay for ever, or are counted: {rows}")
 
     def _rows(self) -> dict[str, int]:
-        """What there is of each kind, but for those of which there is nothing."""
+        """The number of rows or objects of each kind, without the kinds that have none."""
         counts = self._cluster.query("SELECT " + ", ".join(f"({sql})" for sql in COUNTS.values()))[0]
         return {name: int(count) for name, count in zip(COUNTS, counts) if int(count)}
 
     def _objects_of_rows(self) -> tuple[set[str], set[str]]:
-        """The keys that are needed, and all that rows speak of."""
+        """The keys that are needed, and all that rows name."""
         rows = self._cluster.query(SPOKEN_OF)
         return {key for is_needed, key in rows if is_needed == "t"}, {key for _, key in rows}

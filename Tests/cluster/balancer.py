@@ -47,7 +47,7 @@ SERVICE = """
 
 
 class Balancer(Process):
-    """A port for all nodes, and one without each: what a balancer that looks after its nodes' health would do when one
+    """A port for all nodes, and one without each: as a balancer that watches its nodes' health would choose when one
     does not answer, at the moment that the test chooses."""
 
     def __init__(self, folder: Path, nodes: list[int]):

@@ -32,7 +32,7 @@ class Breaker:
         self._taken_over = 0
         self._back_at = -math.inf  # when the last node that was broken was back; infinity while one is not
         self._lock = threading.Lock()
-        self._stopped: tuple[int, float] | None = None  # the node and since when
+        self._stopped: tuple[int, float] | None = None  # the node, and the time
 
     def door(self) -> tuple[Door, int | None]:
         """To the nodes that a balancer with an eye on their health would choose from, and the one that is left out. One
@@ -46,7 +46,7 @@ class Breaker:
         return time.monotonic() - stopped[1] if stopped and stopped[0] != without else 0
 
     def taken_over(self, since: float):
-        """A client went on through another node, with what it had asked for at this time. It counts when a node was
+        """A client went on through another node, with a request that it had made at this time. It counts when a node was
         broken meanwhile."""
         with self._lock:
             self._taken_over += since <= self._back_at

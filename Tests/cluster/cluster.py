@@ -19,7 +19,7 @@ from harness.process import clean_environment, free_ports
 from harness.s3 import Bucket
 
 NODES = 3
-# Nothing is kept for later: what is removed too early, or never, shows.
+# Nothing is kept for later: an object that is removed too early, or never, shows.
 SETTINGS = {"restore-window": "0s", "reclaim-grace": "0s", "reclaim-interval": "1s", "scrub-interval": "0s",
             "max-open-uploads": "1000000"}
 # But for connections that end, which is no error of a statement.
@@ -30,7 +30,7 @@ MOST_LINES = 10  # of findings that are printed
 
 @dataclass
 class Tools:
-    """What every part of the test is given."""
+    """The tools of every part of the test."""
 
     blobd: Path
     scratch: Path
@@ -49,7 +49,7 @@ class Cluster:
     def __init__(self, tools: Tools, name: str, settings: dict[str, str] | None = None, s3_port: int | None = None,
                  ceph: Ceph | None = None, database: str | None = None, careless: str = "", nodes: int = NODES):
         """`s3_port` and `database`: the way to both, where something stands before them. `careless`: SQL that takes away
-        some of the care that the nodes' functions in the database take; what is found then is no news."""
+        some of the care that the nodes' functions in the database take; findings are expected then."""
         self.tools = tools
         self.name = name
         self.folder = tools.scratch / name
@@ -113,7 +113,7 @@ class Cluster:
         return self.tools.postgres.query(self.name, sql)
 
     def database_errors(self) -> list[str]:
-        """What the database refused of the nodes, each kind once. Statements that are wrong look like an outage to
+        """The nodes' statements that the database refused, each kind once. Wrong statements look like an outage to
         clients."""
         with self.tools.postgres.log.open("rb") as log:
             log.seek(self._log_start)
@@ -131,7 +131,7 @@ class Cluster:
             return 0
 
     def found(self, losses: list[str], wrong: Iterable[str] = ()) -> list[str]:
-        """Keeps what a part has found, and returns the first of it as lines."""
+        """Keeps the findings of a part, and returns the first of them as lines."""
         self.findings = [f"LOST  {sentence}" for sentence in losses]
         self.findings += [f"WRONG {sentence}" for sentence in [*wrong, *self.database_errors()]]
         more = len(self.findings) - MOST_LINES

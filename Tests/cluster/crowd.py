@@ -1,5 +1,5 @@
 """Clients that carry out the plans of `workload.py` against a cluster that is being broken, and try again until they
-are through; and readers of what they have completed."""
+are through; and readers of the files that they have completed."""
 
 import collections
 import random
@@ -19,12 +19,12 @@ PATIENCE = 60.0  # seconds that one request may take
 
 @dataclass
 class Record:
-    """What all clients heard."""
+    """The answers to all clients."""
 
     answers: collections.Counter = field(default_factory=collections.Counter)
     unanswered: int = 0
     slowest_refusal: float = 0
-    longest_silence: float = 0  # from the begin of a request to its end, whatever that was
+    longest_silence: float = 0  # from the beginning of a request to its end, whatever that was
     received: int = 0  # bytes of downloads that came to their end
     wrong: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,7 +40,7 @@ class Record:
 
 
 class Watched(Connection):
-    """A connection that writes down how its requests end, and what no server may answer."""
+    """A connection that writes down how its requests end, and answers that no server may give."""
 
     def __init__(self, door: Door, record: Record, timeout: float = PATIENCE):
         super().__init__(door, timeout)
@@ -68,7 +68,7 @@ class Watched(Connection):
 
 
 class Crowd:
-    """Several clients with one list of work. `promises` is what they were told, for the Checker."""
+    """Several clients with one list of work. `promises` is the record of their answers, for the Checker."""
 
     def __init__(self, door: Door, record: Record, work: list[workload.Plan], clients: int = 6,
                  pause: float = 0):
@@ -95,11 +95,11 @@ class Crowd:
         return any(thread.is_alive() for thread in self._threads)
 
     def stop(self):
-        """No new work; what was begun is finished."""
+        """No new work; uploads that were begun are finished."""
         self._waiting.clear()
 
     def finish(self, seconds: float):
-        """Waits for everything that was begun; what takes longer is blamed."""
+        """Waits for everything that was begun; an upload that takes longer is a loss."""
         end = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -136,7 +136,7 @@ class Crowd:
         except Exception as error:
             self.record.blame(f"{plan.name}: {type(error).__name__} {error}")
             return False
-        # Who does not mean to complete it leaves it wherever it is.
+        # A client that does not mean to complete it leaves it wherever it is.
         is_over = promise.file or promise.destroying or plan.fate == "leave" and promise.id
         if not is_over:
             time.sleep(PAUSE)
@@ -144,7 +144,7 @@ class Crowd:
 
 
 class Readers:
-    """Download what clients were told is there, again and again, and compare every byte."""
+    """Download the files that clients were told of, again and again, and compare every byte."""
 
     def __init__(self, door: Door, crowd: Crowd, seed: str, count: int = 2):
         self.downloads = 0

@@ -1,6 +1,6 @@
 """Objects are overwritten behind the nodes' back, while these verify, a `blobd check` runs beside them, and clients upload the
 same contents again. Nothing wrong is ever served; and once nobody overwrites any more, an upload of the same content is
-served as it is from its answer on, whatever a node is about to say of the bytes before."""
+served as it is from its answer on, whatever a node is about to record of the bytes before."""
 
 import contextlib
 import random
@@ -21,7 +21,7 @@ UPLOADERS, READERS = 4, 3
 SETTINGS = {"scrub-interval": "1s", "scrub-rate": "1GiB"}
 LIVE = """SELECT 'segments/' || upload || '/' || name, piece.size FROM contents JOIN pieces AS piece ON content = id
     WHERE state = 1"""
-# What an administrator does who has looked at what is in quarantine.
+# The statement of an administrator who has looked at the objects in quarantine.
 EMPTY_QUARANTINE = "UPDATE contents SET state = 3, removed = 0 WHERE state = 2"
 
 
@@ -69,7 +69,7 @@ class Turmoil:
         time.sleep(0.05)
 
     def _check(self, _: Connection, __: random.Random):
-        with contextlib.suppress(CommandFailed):  # which is its word for damage
+        with contextlib.suppress(CommandFailed):  # its way to report damage
             self.cluster.run("check")
         self._count("checks")
 
@@ -83,7 +83,7 @@ class Turmoil:
         try:
             answer = connection.ask("GET", f"/api/blobs/{wanted.digest}")
         except Unanswered:
-            return  # It ended where an object was another one.
+            return  # The download ended where an object was another one.
         if answer.status == 200:
             self._count("downloads")
             if answer.body != wanted.content:
@@ -131,7 +131,7 @@ def heal(cluster: Cluster, record: Record):
 
 
 def expect_gone(cluster: Cluster, audit: Audit, overwritten: set[str], seconds: float = 20):
-    """The nodes leave nothing by themselves, but for what was written anew behind their back after they had deleted it."""
+    """The nodes leave nothing by themselves, but for objects written anew behind their back after they had deleted them."""
     end = time.monotonic() + seconds
     while (left := cluster.bucket.keys() - overwritten) and time.monotonic() < end:
         time.sleep(0.5)

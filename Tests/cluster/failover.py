@@ -1,5 +1,5 @@
-"""Nodes are killed and stopped in the middle of appends and completes; clients go on through the others at once, and what
-a stopped node does when it wakes up must change nothing."""
+"""Nodes are killed and stopped in the middle of appends and completes; clients go on through the others at once, and the
+work of a stopped node that wakes up must change nothing."""
 
 import collections
 import hashlib
@@ -27,7 +27,7 @@ FIRST_APPEND = 64 << 10  # bytes at most, right after another node took over: it
 
 @dataclass
 class Tally:
-    """What all clients saw."""
+    """The observations of all clients."""
 
     uploads: int = 0
     appends: int = 0
@@ -68,7 +68,7 @@ class Client(threading.Thread):
 
 
 class Upload:
-    """One upload from its start to the download of what became of it."""
+    """One upload from its start to the download of its file."""
 
     def __init__(self, name: str, cluster: Cluster, breaker: Breaker, tally: Tally, chance: random.Random):
         self._name, self._cluster, self._breaker, self._tally = name, cluster, breaker, tally
@@ -129,7 +129,7 @@ class Upload:
             self._check_failure(attempt)
 
     def _check_failure(self, attempt: Attempt):
-        """What may be answered while nodes come and go: nothing, an error of nginx, that somebody else is there, and
+        """The answers that may come while nodes come and go: none, an error of nginx, that another request is there, and
         that the upload stands elsewhere."""
         answer = attempt.answer if attempt.ended.is_set() else None
         if answer and answer.status not in (502, 503, 504, 409, 400, 404):
@@ -233,7 +233,7 @@ class Upload:
             raise AssertionError(f"{file} is downloaded as {len(answer.body)} bytes {found}")
 
     def _judge_stale(self, file: dict):
-        """What was said to requests that others had overtaken, when it was said at last."""
+        """The answers to requests that others had overtaken, when they came at last."""
         for attempt in self._stale:
             if not attempt.ended.wait(60):
                 raise TimeoutError(f"{attempt.path} has had no answer for a minute, and every node runs")

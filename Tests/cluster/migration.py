@@ -1,4 +1,4 @@
-"""`blobd migrate`, killed at any moment: the data directory stays what it was and its server goes on with downloads, and the
+"""`blobd migrate`, killed at any moment: the data directory stays as it was and its server goes on with downloads, and the
 run that ends finds everything brought."""
 
 import hashlib

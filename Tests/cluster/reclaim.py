@@ -1,5 +1,5 @@
-"""Many clients upload the same few contents, delete their files and upload them again, while every node lets go at once
-of what nobody needs: whoever has a file must find its bytes."""
+"""Many clients upload the same few contents, delete their files and upload them again, while every node removes at once
+the blobs that nobody needs: the bytes of every file must be there."""
 
 import random
 import threading

@@ -14,7 +14,7 @@ from harness.process import CommandFailed
 from harness.workload import Plan
 from s3_proxy import Fault, Kind, Operation, Proxy
 
-# What the nodes ask for, and what makes them.
+# The operations that the nodes ask for, and the work that makes them do so.
 OPERATIONS = (Operation.PUT, Operation.GET, Operation.HEAD, Operation.HEAD_BUCKET, Operation.DELETE_MANY,
               Operation.LIST, Operation.LIST_UPLOADS, Operation.CREATE, Operation.PART, Operation.COPY_PART,
               Operation.COMPLETE, Operation.ABORT)
@@ -42,7 +42,7 @@ def work(seed: int) -> list[Plan]:
 
 class Prober:
     """Asks the nodes whether they are ready, checks what they hold, and makes blobs old enough to be composed of their
-    pieces: what the nodes would ask the store for once in a while happens all the time."""
+    pieces: calls that the nodes would make once in a while happen all the time."""
 
     def __init__(self, cluster: Cluster, record: Record):
         self._cluster, self._record = cluster, record
@@ -88,13 +88,13 @@ class Injector(threading.Thread):
         self.peers: list[Injector] = []  # whose single faults come before the lasting ones of this
         self._proxy = proxy
         self._is_stopping = threading.Event()
-        # What is given up comes seldom: each try meets another fault.
+        # Work that is given up comes seldom: each try meets another fault.
         self._pause = 0 if operation is Operation.ABORT else BETWEEN
         kinds = kinds_of(operation)
         chance.shuffle(kinds)
-        # What holds up its caller for half a minute comes last.
+        # Faults that hold up their caller for half a minute come last.
         kinds.sort(key=lambda kind: kind is Kind.SILENT)
-        # A reply that does not come would take longer than anybody has time for, if it did not come six times.
+        # A reply that fails to come six times would take too long.
         again = [kind for kind in kinds if kind is not Kind.SILENT]
         self.waiting = [fault for _ in range(rounds) for fault in (
             *(Fault(operation, kind) for kind in kinds), *(Fault(operation, kind, PERSISTENT) for kind in again))]
@@ -149,7 +149,7 @@ def inject(proxy: Proxy, seed: int, rounds: int):
 
 
 def stay_away(cluster: Cluster, proxy: Proxy, seed: int) -> tuple[Crowd, Record, float]:
-    """Takes the store away from clients at work. Returns what they did and heard, and the seconds until everything
+    """Takes the store away from clients at work. Returns their work and answers, and the seconds until everything
     worked again."""
     record = Record()
     crowd = Crowd(cluster.door, record, plans("away", 10_000, seed))

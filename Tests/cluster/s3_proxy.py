@@ -61,7 +61,7 @@ class Kind(enum.Enum):
 
 @dataclass
 class Fault:
-    """What shall happen to the next call of an operation, and to its repetitions: `times` calls for one key."""
+    """The fault for the next call of an operation, and for its repetitions: `times` calls for one key."""
 
     operation: Operation
     kind: Kind
@@ -94,7 +94,7 @@ class Head:
 
 
 def operation(request: Head) -> tuple[Operation, str]:
-    """What a request asks for, and of which key; the bucket's name is the first part of the path."""
+    """A request's operation and key; the bucket's name is the first part of the path."""
     method, target = request.first[0], urlsplit(request.first[1])
     query = parse_qs(target.query, keep_blank_values=True)
     key = target.path.lstrip("/").partition("/")[2]
@@ -142,7 +142,7 @@ class Proxy:
             self._faults.clear()
 
     def go_away(self):
-        """Connections are refused, and those that there are end."""
+        """New connections are refused, and open ones end."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
@@ -182,7 +182,7 @@ class Proxy:
             client.close()
 
     def _take(self, request: Head) -> tuple[Operation, Kind | None]:
-        """What shall happen to this call."""
+        """The fault for this call."""
         what, key = operation(request)
         with self._lock:
             self.calls[what] += 1

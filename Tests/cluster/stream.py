@@ -2,7 +2,7 @@
 
 A client that goes on through another node while its old request still hangs somewhere would send the same bytes again,
 and nobody could see which of the two were kept, or that some of both were. So each request of a stream brings bytes of
-its own, and an account is kept of what the whole may consist of.
+its own, and an account is kept of the bytes that the whole may consist of.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ class Extent:
 
 @dataclass
 class Account:
-    """What an upload's bytes may be, by all that its client was told. `told` is the highest offset."""
+    """The bytes that an upload may have, by all that its client was told. `told` is the highest offset."""
 
     told: int = 0
     attempts: list[Attempt] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Account:
         default_factory=lambda: [(hashlib.sha256(), ())])
 
     def advance(self, offset: int) -> str | None:
-        """Takes in that the upload has so many bytes. Returns what cannot be, if it cannot.
+        """Takes in that the upload has so many bytes. Returns the contradiction, if there is one.
 
         The bytes that are new come from one attempt: a request writes only from the offset that it says, and the client
         knew of none between the two. So it is one that started here, or that which brought the last bytes, going on.
@@ -126,6 +126,6 @@ class Account:
         return whole.hexdigest()
 
     def kept_of(self, attempt: Attempt) -> int:
-        """The offset up to which an attempt's bytes are in what was completed."""
+        """The offset up to which an attempt's bytes are in the completed file."""
         ends = [extent.end for extent in self.possible[0][1] if extent.attempt is attempt]
         return ends[-1] if ends else attempt.offset

@@ -1,4 +1,4 @@
-"""Backups and restores that are killed at any call, or end with the power: what is left is what the documents say, and
+"""Backups and restores that are killed at any call, or end with the power: the directories are as the documents say, and
 the same command, given again, comes to its end."""
 
 import json
@@ -31,12 +31,12 @@ NO_BACKUP = ("is a backup that was never finished", "is no backup of blobd")
 
 @dataclass(frozen=True)
 class Expected:
-    """What the directories hold, as sets of the digests of their files."""
+    """The contents of the directories, as sets of the digests of their files."""
 
     data: frozenset[str]
-    backups: tuple[frozenset[str], ...]  # what a restore may bring: that of the run before, or of the one that goes on
+    backups: tuple[frozenset[str], ...]  # a restore may bring that of the run before, or of the one that goes on
     has_backup: bool  # a run has come to its end
-    restore: frozenset[str] | None = None  # what the restore that has begun is of
+    restore: frozenset[str] | None = None  # the files of the restore that has begun
 
     def text(self) -> str:
         return json.dumps({"data": sorted(self.data), "backups": [sorted(each) for each in self.backups],
@@ -51,7 +51,7 @@ class Expected:
 
 @dataclass
 class Place:
-    """A folder with a store in `data`, its backup in `backup`, and what that is restored to in `restored`."""
+    """A folder with a store in `data`, its backup in `backup`, and the restored store in `restored`."""
 
     tools: Tools
     root: Path
@@ -69,7 +69,7 @@ class Place:
         return self.run("restore", "backup", "--data", target)
 
     def digests(self, name: str) -> frozenset[str]:
-        """What the files of a directory are that no process has open."""
+        """The files of a directory that no process has open."""
         connection = sqlite3.connect(self.root / name / "catalog.sqlite")
         try:
             return frozenset(each for each, in connection.execute("SELECT DISTINCT lower(hex(digest)) FROM files"))
@@ -90,11 +90,11 @@ class Place:
             server.stop()
 
 
-# MARK: What must hold
+# MARK: The promises
 
 
 class Inspection:
-    """One look at what a crash left. `losses` are sentences."""
+    """One look at the directories after a crash. `losses` are sentences."""
 
     def __init__(self, place: Place, expected: Expected):
         self._place = replace(place, shim=None)
@@ -194,12 +194,12 @@ def _succeed(outcome: subprocess.CompletedProcess):
 
 
 def _is_work(entries: list) -> list[bool]:
-    """Of each entry, whether it belongs to a backup or a restore: servers are another part's."""
+    """Of each entry, whether it belongs to a backup or a restore: the servers' entries are for another part."""
     return [entry.path.startswith(("/backup", "/restored")) for entry in entries]
 
 
 def explore(tools: Tools, trace: Path, states: list[State], losses: int = 10) -> tuple[set[bytes], list[str]]:
-    """Looks at some states of a trace; returns which were different ones, and what was lost."""
+    """Looks at some states of a trace; returns the distinct ones, and the losses."""
     entries, system = journal.read(trace), FileSystem()
     expected, seen, lost, number = None, set(), [], 0
     for state in sorted(states):
@@ -259,7 +259,7 @@ KILLS = (Kills("first", False, False), Kills("second", True, False), Kills("rest
 
 
 def kill(tools: Tools, kills: Kills, count: int, seed: int) -> tuple[int, list[str]]:
-    """Returns how many kills fell into the work, and what was lost."""
+    """Returns how many kills fell into the work, and the losses."""
     folder = tools.scratch / f"backup-kills-{kills.name}"
     (folder / "model").mkdir(parents=True)
     model = Place(tools, folder / "model")

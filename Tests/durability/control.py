@@ -1,4 +1,4 @@
-"""The driver's side of the shim: how it is compiled, and the mapped file by which it is told what to do."""
+"""The driver's side of the shim: how it is compiled, and the mapped file that gives it its orders."""
 
 import enum
 import mmap
@@ -13,7 +13,7 @@ from journal import Kind, Place
 FIELDS = ("armed", "kinds", "places", "at", "times", "action", "error", "seen", "hits", "mutations")  # struct control
 ALWAYS = 1 << 40  # a number of times that is never reached
 
-# What stands between a client's bytes and the disk.
+# The calls between a client's bytes and the disk.
 WRITE_PATH = (Kind.OPEN, Kind.WRITE, Kind.TRUNCATE, Kind.SYNC, Kind.DATA_SYNC, Kind.LINK, Kind.RENAME, Kind.UNLINK,
               Kind.MKDIR)
 
@@ -26,15 +26,15 @@ STEPS = (
 
 
 class Action(enum.IntEnum):
-    """What becomes of a chosen call. The order is that of shim.h."""
+    """The fate of a chosen call. The order is that of shim.h."""
 
     FAIL = 0
     SHORT = 1
     KILL_BEFORE = 2
     KILL_AFTER = 3
-    SWALLOW = 4  # nothing is done and success reported: what a server does that ignores an error
-    LOSE = 5  # a sync fails, and what was written since the last one is gone from the file
-    LOSE_SILENTLY = 6  # the same, and success reported: what a server does that syncs again after a failure
+    SWALLOW = 4  # nothing is done and success reported: as if the server ignored an error
+    LOSE = 5  # a sync fails, and the bytes written since the last one are gone from the file
+    LOSE_SILENTLY = 6  # the same, and success reported: as if the server synced again after a failure
 
 
 class Mutation(enum.IntFlag):
@@ -56,7 +56,7 @@ class Mutation(enum.IntFlag):
 
 @dataclass(frozen=True)
 class Environment:
-    """What the shim is told; see shim/interference.c."""
+    """The shim's orders; see shim/interference.c."""
 
     library: Path
     root: Path

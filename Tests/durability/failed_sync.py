@@ -1,5 +1,5 @@
-"""A sync fails once and then succeeds, and what was to be synced is gone: the upload must fail for good, and whatever
-succeeds after it, with the same bytes too, must outlast a power loss."""
+"""A sync fails once and then succeeds, and the bytes or names that it was about are gone: the upload must fail for good, and
+every success after it, with the same bytes too, must outlast a power loss."""
 
 import errno
 import re
@@ -119,7 +119,7 @@ class Trial:
             self.losses.append(f"LOST  {name}: {self._control.hits} syncs failed, where one was to")
         self._control.disarm()
         self._failed.append(uploader)
-        # Every other one has the same bytes: what the failure left under their digest is not to be relied on.
+        # Every other one has the same bytes: a file that the failure left under their digest is not to be relied on.
         key = name if name.endswith(("1", "3", "5", "7", "9")) else f"{name} good"
         good = Uploader(connection, Promise(f"{uploader.promise.name}-good", key, SIZE), self._note)
         good.start()
@@ -129,10 +129,10 @@ class Trial:
 
     def _fail_in_crowd(self, server: Server, number: int):
         """Many uploads get their names at once while one sync of the directory fails: it may have been about all of them,
-        and whoever's own sync succeeds afterwards must not be told that its name is safe."""
+        and an upload whose own sync succeeds afterwards must not be told that its name is safe."""
         work = workload.plans(f"crowd-{number}", CROWD, f"crowd {number}")
         work = [replace(plan, size=4096, cuts=(), ends_in_complete=False, fate="leave") for plan in work]
-        # The first: those who wait share the next one, so there may be no third.
+        # The first: waiting uploads share the next one, so there may be no third.
         self._control.arm(self._action, kinds=(Kind.SYNC,), places=(Place.UPLOADS,), at=1, error=errno.EIO)
         promises = workload.run(server, work, self._note, CROWD, failures_expected=True)
         self._control.disarm()
@@ -163,7 +163,7 @@ class Trial:
         connection.close()
 
     def _check_power_loss(self):
-        """What if the power goes now: a sync that failed has made nothing durable, and neither has any after it."""
+        """The power goes now: a sync that failed has made nothing durable, and neither has any after it."""
         explorer = Explorer(self._tools, self._trace)
         end = len(journal.read(self._trace))
         explorer.walk({end: [State(end, "none", 0)]})
@@ -176,7 +176,7 @@ def run(tools: Tools, action: Action = Action.LOSE) -> tuple[bool, str]:
     started = time.monotonic()
     trial = Trial(tools, action)
     failed = trial.carry_out()
-    # Once for each moment: what goes wrong once goes wrong every time.
+    # Once for each moment: a fault that comes once comes every time.
     different = {re.sub(r"\d+", "", loss): loss for loss in trial.losses}
     lines = list(different.values())[:10] + [
         f"failed-sync: {failed} failed syncs at {len(MOMENTS)} moments and in crowds, {len(trial.losses)} wrong answers, "

@@ -1,18 +1,18 @@
-"""A POSIX file system that promises no more than it must, to tell what a power loss may leave.
+"""A POSIX file system that promises no more than it must, to tell which states a power loss may leave.
 
 What it takes for granted, and what it does not:
 
 - A sync of a file makes its bytes and its size durable, and not its names. `fdatasync` does the same: the size is needed to
   read the bytes back.
 - A sync of a directory makes the entries in it durable, and nothing of the files that they lead to.
-- What was not synced may be there or not, each operation by itself and whatever came before it: a write without the one
-  before it leaves zeros where there was nothing, or what was there. A write may be torn, at 512 bytes (a sector) or at 4096
-  (a page). This is more than journalling file systems do, and what POSIX allows.
+- An operation that was not synced may survive or not, each by itself and whatever came before it: a write without the one
+  before it leaves zeros where there was nothing, or the bytes that were there. A write may be torn, at 512 bytes (a sector) or at
+  4096 (a page). Journalling file systems lose less, but POSIX allows this.
 - Operations on the same bytes, or the same name, are never turned around. A rename within a directory is one operation.
 - A file made without a name is deleted by the recovery of the file system until its first name is counted in its inode, and
   that takes an `fsync` after the `linkat`; `fdatasync` need not write the count. This is the careful reading: ext4 and XFS
   put the count into the same journal transaction as the entry.
-- After a failed sync, what was to be synced may or may not be on the disk, and no later sync makes it so: the kernel takes
+- After a failed sync, its bytes or names may or may not be on the disk, and no later sync makes them so: the kernel takes
   the pages for clean. The same for a directory.
 """
 
@@ -38,7 +38,7 @@ class Operation:
 
 @dataclass(slots=True, eq=False)
 class File:
-    """The bytes that are durable, and what was done since."""
+    """The bytes that are durable, and the operations since."""
 
     content: bytearray = field(default_factory=bytearray)
     pending: list[Operation] = field(default_factory=list)
@@ -61,7 +61,7 @@ class File:
         self.digests.clear()
 
     def bytes_with(self, survivors: dict) -> bytes:
-        """What is there when of the pending operations only these survive, each wholly or in part."""
+        """The bytes when of the pending operations only these survive, each wholly or in part."""
         content = bytearray(self.content)
         for operation in self.pending:
             if operation in survivors and not operation.is_count:
@@ -81,7 +81,7 @@ class File:
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """The entries that are durable, and what was done since."""
+    """The entries that are durable, and the operations since."""
 
     entries: dict = field(default_factory=dict)
     pending: list[Operation] = field(default_factory=list)
@@ -130,7 +130,7 @@ class FileSystem:
         self._files: dict[int, File] = {}  # by inode; a number that is used again means the newest file
 
     def pending(self) -> list[Operation]:
-        """What a power loss may take back, in the order in which it was done."""
+        """The operations that a power loss may take back, in their order."""
         inodes = list(self._directories.values()) + list(set(self._files.values()))
         return sorted((each for inode in inodes for each in inode.pending), key=lambda each: each.number)
 

@@ -39,7 +39,7 @@ CALLS = (
     (Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE),
     (Kind.RENAME, Place.UPLOAD),
 )
-# What is done only after a commit has failed, whose client then goes on.
+# Calls that are made only after a commit has failed, whose client then goes on.
 AFTER_RECONNECTING = {(Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE)}
 RECLAIMING = (Kind.UNLINK, Place.BLOB)
 AFTER_LOST_APPEND, AFTER_LOST_COMPLETE = (Kind.TRUNCATE, Place.UPLOAD), (Kind.RENAME, Place.UPLOAD)
@@ -48,7 +48,7 @@ WRITES = ((Kind.WRITE, Place.UPLOAD), (Kind.WRITE, Place.WAL))
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong in one run."""
+    """The fault of one run."""
 
     kinds: tuple[Kind, ...]
     places: tuple[Place, ...]
@@ -104,7 +104,7 @@ class Findings:
 
 
 class Batch:
-    """Runs on one folder and one server. Its trace tells afterwards what was durable when the clients were told."""
+    """Runs on one folder and one server. Its trace tells afterwards which bytes were durable when the clients were told."""
 
     def __init__(self, tools: Tools, name: str):
         self._tools = tools
@@ -162,7 +162,7 @@ class Batch:
         self.findings.runs += is_met
         self.findings.unmet += not is_met
         self.findings.met[fault.call] += is_met
-        # Before anything else is synced, which would take what a missing sync left behind along.
+        # Before anything else is synced, which would make the bytes of a missing sync durable along with its own.
         self._note("", "pause", number)
         if not self._serves_again(server, fault, number):
             return
@@ -175,12 +175,12 @@ class Batch:
             promise = self._ledger.promises[name]
             self.findings.refused += promise.refused or promise.failed
             if not (promise.file or promise.destroyed or promise.failed):
-                # The check has taken the upload further; what holds from now on is known to it alone.
+                # The check has taken the upload further, and alone knows its promises from now on.
                 promise.note("settling", None)
                 self._note(name, "settling", None)
 
     def _prepare(self, server: Server, work: list[workload.Plan], fault: Fault):
-        """Two uploads have begun before the disk fails. What is written only after an error gets one first."""
+        """Two uploads have begun before the disk fails. Calls that are made only after an error get one first."""
         connection = Connection(server)
         try:
             for plan in work[:2]:
@@ -253,7 +253,7 @@ class Batch:
         return False
 
     def _check_power_loss(self, chosen: list[Fault]):
-        """What if the power had gone at the end of each run: a sync that failed has made nothing durable."""
+        """The power goes at the end of each run: a sync that failed has made nothing durable."""
         explorer = Explorer(self._tools, self._trace)
         entries = journal.read(self._trace)
         pauses = {number: json.loads(entry.data)["value"] for number, entry in enumerate(entries)

@@ -1,4 +1,4 @@
-"""The trace: what the shim and the clients wrote down, in the order in which it happened.
+"""The trace: the records of the shim and the clients, in the order in which things happened.
 
 Each entry is one append to one file, so that an answer that a client got stands behind the syncs that it was based on.
 """
@@ -14,7 +14,7 @@ HEAD = struct.Struct("<IBBHHHIQq")  # struct record in shim.h
 
 
 class Kind(enum.IntEnum):
-    """What was done; the first are also what the shim can interfere with. The order is that of shim.h."""
+    """The kind of an operation; with the first ones the shim can interfere. The order is that of shim.h."""
 
     OPEN = 0
     WRITE = 1
@@ -33,7 +33,7 @@ class Kind(enum.IntEnum):
 
 
 class Place(enum.IntEnum):
-    """What a file is to the server. The order is that of shim.h."""
+    """The purpose of a file to the server. The order is that of shim.h."""
 
     UPLOAD = 0
     UPLOADS = 1
@@ -83,7 +83,7 @@ def read(path: Path) -> list[Entry]:
 
 
 class Marks:
-    """Where clients write down what they are about to do and what they were told."""
+    """Where clients write down their requests before they make them, and the answers."""
 
     def __init__(self, path: Path):
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -25,7 +25,7 @@ LAST_CALL = 160  # each call in turn up to this one: a round has about as many o
 
 @dataclass
 class Folder:
-    """One data directory through many kills, and what its clients were told."""
+    """One data directory through many kills, and the promises to its clients."""
 
     tools: Tools
     path: Path
@@ -33,7 +33,7 @@ class Folder:
     mutations: Mutation = Mutation(0)
     steps: tuple = STEPS
     ledger: Ledger = field(default_factory=Ledger)
-    work: list = field(default_factory=list)  # what is not finished
+    work: list = field(default_factory=list)  # not finished
     slowest: float = 0
     losses: list = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class Folder:
             self.control.arm(action, kinds=(kind,), places=(place,), at=chance.randrange(1, 12))
 
     def _kill_while_starting(self, chance: random.Random) -> bool:
-        """Recovery itself is interrupted: where the WAL is copied into the database, and what is over is removed."""
+        """Recovery itself is interrupted: where the WAL is copied into the database, and files of finished uploads are removed."""
         self.control.arm(Action.KILL_BEFORE, kinds=set(WRITE_PATH) - {Kind.MKDIR}, at=chance.randrange(1, 25))
         try:
             self.start().kill()
@@ -103,7 +103,7 @@ class Folder:
         return bool(promise.file or promise.destroyed or plan.fate == "leave" and promise.told)
 
     def _check(self, number: int, names: set | None):
-        """Looks at these promises; without names at all, and lets what is open go on to its end."""
+        """Looks at these promises; without names at all of them, and takes open uploads to their end."""
         server = self.start()
         try:
             losses = Checker(server, self.ledger, names).check(resumes=names is None)

@@ -1,4 +1,4 @@
-"""The gate: what the other parts are worth. The shim makes the server careless in one way at a time, and the part that is
+"""The gate: the test of the other parts. The shim makes the server careless in one way at a time, and the part that is
 there for it must notice."""
 
 import time
@@ -24,7 +24,7 @@ STATES = 400  # in which a mutant must be caught, of each scenario
 HONEST_STATES = 100  # of a server that is not careless: the part for power losses looks at more
 KILLS = 60
 BACKUP_STATES = 80
-# Without these syncs a backup is told to be there that is not.
+# Without these syncs, a backup is reported that is not on the disk.
 BACKUP_SYNCS = (Mutation.NO_BLOB_DIRECTORY_SYNC, Mutation.NO_DATA_DIRECTORY_SYNC, Mutation.NO_DATABASE_SYNC)
 # Between them, an upload has no name of its own any more and its row does not know of the blob's.
 PUBLISHING = ((Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY))
@@ -38,7 +38,7 @@ IGNORED = (
 
 @dataclass(frozen=True)
 class Catch:
-    """What became of one mutant."""
+    """The fate of one mutant."""
 
     name: str
     how: str  # empty when it was not caught

@@ -19,7 +19,7 @@ from recording import LARGE, SCENARIOS, Scenario, Tools, is_crash_point, record
 from states import STRATEGIES, State, survivors
 
 TURNS = 12  # of which each has other states
-TURNS_OF_TRACES = 3  # what so many turns did not find is not in these traces: others are recorded
+TURNS_OF_TRACES = 3  # states that this many turns did not find are not in these traces: others are recorded
 ROUNDS_WITHOUT_NEWS = 24  # after so many without a new state, a trace is taken for exhausted
 LARGE_SHARE = 100  # one in so many states is of a trace with 40 MB
 
@@ -38,7 +38,7 @@ class Loss:
 
 @dataclass
 class Findings:
-    """What was looked at, and what was lost."""
+    """The states that were looked at, and the losses."""
 
     prints: set[bytes] = field(default_factory=set)
     checks: int = 0
@@ -168,7 +168,7 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
             for found in pool.imap_unordered(_explore, tasks):
                 findings.add(found)
     lines = []
-    # Once for each sentence: what is lost in one state is lost in many.
+    # Once for each sentence: a loss in one state is a loss in many.
     different = {(loss.trace, loss.sentences[0]): loss for loss in findings.losses}
     for loss in list(different.values())[:10]:
         kept.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def run(tools: Tools, states: int, seed: int, kept: Path) -> tuple[bool, str]:
 
 
 def reproduce(tools: Tools, trace: Path, state: State) -> list[str]:
-    """Checks one state of a trace that was kept, and returns what was lost."""
+    """Checks one state of a trace that was kept, and returns the losses."""
     explorer = Explorer(tools, trace)
     explorer.walk({state.point: [state]})
     return [loss.text() for loss in explorer.findings.losses]

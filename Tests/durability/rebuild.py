@@ -38,7 +38,7 @@ def rebuild(system: FileSystem, kept: dict, folder: Path):
 
 def clear(folder: Path | str):
     """Removes a folder that nobody else changes. Most of the hundreds of directories in it are empty, and go without a
-    look at what is in them."""
+    look at their contents."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):

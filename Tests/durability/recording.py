@@ -13,7 +13,7 @@ from journal import Kind, Marks, Place
 
 @dataclass(frozen=True)
 class Tools:
-    """What every part needs: the program under test, the shim, and a folder for temporary things."""
+    """The tools of every part: the program under test, the shim, and a folder for temporary files."""
 
     blobd: Path
     library: Path
@@ -22,7 +22,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens in a trace."""
+    """The events of a trace."""
 
     name: str
     uploads: int
@@ -88,12 +88,12 @@ def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace:
             if scenario.reclaims:
                 workload.wait_for_reclaimer()
             if life < scenario.kills and not server.has_ended:
-                server.wait(1.5)  # the reclaimer's next round, or what follows an answer, is killed then
+                server.wait(1.5)  # the reclaimer's next round, or the work after an answer, is killed then
         finally:
             control.disarm()
             if life == scenario.kills and scenario.stops:
                 server.stop()
-                # What a second life adds to rows and bytes that a clean stop has put into the database.
+                # The work of a second life, on rows and bytes that a clean stop has put into the database.
                 work = work + workload.renamed(work[:3], "-again")
             else:
                 server.kill()
@@ -109,7 +109,7 @@ def _arm(control: Control, scenario: Scenario, chance: random.Random):
 
 
 def is_crash_point(entries: list, point: int) -> bool:
-    """Whether a power loss before this entry may leave what the points beside it do not: not between two marks, nor
+    """Whether a power loss before this entry may leave states that the points beside it do not: not between two marks, nor
     within the first start's 256 directories, but for some."""
     if point == len(entries):
         return True

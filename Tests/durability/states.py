@@ -1,4 +1,4 @@
-"""What a power loss at one moment may leave: which of the unsynced operations survive, and which in part."""
+"""The states that a power loss at one moment may leave: which of the unsynced operations survive, and which in part."""
 
 import random
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _units(write: Operation, unit: int) -> Iterator[tuple[int, int]]:
 
 
 def tree(system: FileSystem, kept: dict) -> Iterator[tuple[str, File | Directory]]:
-    """Every path that is there after the power loss, a directory before what is in it."""
+    """Every path that is there after the power loss, a directory before its contents."""
     waiting = [("", system.root)]
     while waiting:
         path, directory = waiting.pop()

@@ -9,12 +9,12 @@ COMMAND_LIMIT = 120.0  # seconds after which a command hangs
 
 
 def as_variables(settings: dict[str, str]) -> dict[str, str]:
-    """Of the environment, for these settings of blobd: what is secret among them may be in no command line."""
+    """Variables of the environment for these settings of blobd: secrets among them may be in no command line."""
     return {f"BLOBD_{name.replace('-', '_').upper()}": value for name, value in settings.items()}
 
 
 def run(blobd: Path, *words: str, settings: dict[str, str] | None = None) -> str:
-    """A command of blobd to its end; what it prints."""
+    """Runs a command of blobd to its end; returns its output."""
     return output([blobd, *words], env=clean_environment() | as_variables(settings or {}), timeout=COMMAND_LIMIT)
 
 
@@ -33,7 +33,7 @@ class Server(Process):
             log, clean_environment() | (variables or {}) | as_variables(settings or {}))
         self.port = self.wait_for(self.announced_port)
         took = time.monotonic() - started
-        # What the start itself takes, however busy the machine is with other things.
+        # The time of the start itself, however busy the machine is with other things.
         waited = seconds_without_processor() - waited + self.seconds_without_processor()
         self.start_seconds = max(0.0, took - waited)
         try:

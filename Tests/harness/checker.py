@@ -1,4 +1,4 @@
-"""Starts the real server on what a crash left, and holds it to what clients were told."""
+"""Starts the real server on the data that a crash left, and holds it to its promises to clients."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from harness.ledger import Ledger, Promise
 from harness.process import ServerFailed
 
 READY_LIMIT = 2.0  # seconds from the start of the process to readiness
-# Without grace, what nobody has any more goes at once, so that a wrong removal shows.
+# Without grace, bytes that nobody has any more go at once, so that a wrong removal shows.
 SETTINGS = ("--reclaim-grace", "0s", "--reclaim-interval", "1s")
 UPLOAD_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -21,13 +21,13 @@ class Checker:
     """One look at one server. `losses` are sentences."""
 
     def __init__(self, server: Server, ledger: Ledger, names: Container[str] | None = None):
-        """`names`: the promises to look at, where not at all of them."""
+        """`names`: the promises to look at, if not all of them."""
         self._server = server
         self._connection = Connection(server)
         given = ledger.given()
         # Those whose bytes a file points at, or may.
         self._held = {promise.digest for promise in given if promise.completing and not promise.deleted}
-        # Copies: what this check brings about was promised to nobody.
+        # Copies: changes that this check makes were promised to nobody.
         self._promises = [replace(promise) for promise in given if names is None or promise.name in names]
         self.losses: list[str] = []
 
@@ -72,7 +72,7 @@ class Checker:
             self.losses.append(f"ready only after {self._server.start_seconds:.2f} s")
 
     def _is_open(self, promise: Promise) -> bool:
-        """Whether the upload goes on. Its offset is what was told, or more, of what was sent."""
+        """Whether the upload goes on. Its offset is the one that was told, or more, of the bytes that were sent."""
         answer = self._ask(promise, "status", method="GET")
         is_over = promise.file or promise.destroyed
         if answer.status == 404 and not promise.failed:
@@ -177,8 +177,8 @@ class Checker:
                 self._lose(promise, "listed though it was removed")
 
     def _check_folder(self):
-        """Completed and destroyed uploads leave nothing under their names. What is let go of after the answer to complete
-        is given a moment; an upload that no client knows of may have its empty file."""
+        """Completed and destroyed uploads leave nothing under their names. Files that are removed after the answer to complete
+        are given a moment; an upload that no client knows of may have its empty file."""
         known = {promise.id for promise in self._promises if promise.file or promise.destroyed}
         for _ in range(200):
             left = [path.name for path in (self._server.data / "uploads").iterdir()

@@ -1,4 +1,4 @@
-"""A client of one upload, which writes down what it asks for before it asks, and what it was told as soon as it was."""
+"""A client of one upload, which writes down each request before it makes it, and each answer as soon as it comes."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class Refused(Exception):
 
 
 class Uploader:
-    """Speaks for one upload. Every method raises ``Refused`` or ``Unanswered`` when it did not get what it asked for."""
+    """Speaks for one upload. Every method raises ``Refused`` or ``Unanswered`` when it does not succeed."""
 
     def __init__(self, connection: Connection, promise: Promise, note: Note):
         self._connection = connection

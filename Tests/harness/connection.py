@@ -1,4 +1,4 @@
-"""One client's connection to a server of blobd, or to what stands before several."""
+"""One client's connection to a server of blobd, or to the balancer before several."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Door:
-    """Where requests go, and what lets them in: the part of a server that its clients need."""
+    """The address for requests, and the token for them: the part of a server that its clients need."""
 
     port: int
     token: str

@@ -23,7 +23,7 @@ PSQL = [POSTGRES_PROGRAMS / "psql", "-XqAtF", "\t", "-v", "ON_ERROR_STOP=1", "-d
 
 
 class Guard:
-    """A process that ends whatever runs in a folder, and removes it, as soon as this one is gone for whatever reason."""
+    """A process that ends everything that runs in a folder, and removes it, as soon as this one is gone for any reason."""
 
     def __init__(self, folder: Path):
         self._child = subprocess.Popen([sys.executable, Path(__file__).with_name("guard.py"), folder],
@@ -117,7 +117,7 @@ class Postgres:
         self.restart("fast")
 
     def terminate(self, database: str, chance: random.Random, share: float) -> int:
-        """Ends this share of the nodes' connections, whatever they are doing. Returns how many were."""
+        """Ends this share of the nodes' connections, whatever they are doing. Returns how many it ended."""
         rows = self.query("postgres", f"""
             SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
                 WHERE datname = '{database}' AND application_name <> 'psql'

@@ -20,7 +20,7 @@ def main():
         signal.signal(number, signal.SIG_IGN)
     folder = Path(sys.argv[1])
     sys.stdin.read()
-    # What was stopped could not end. Of all, PostgreSQL alone leaves something outside its folder when it is killed.
+    # Stopped processes could not end. Of all, PostgreSQL alone leaves something outside its folder when it is killed.
     signal_all(folder, signal.SIGCONT)
     for pid in folder.glob("*/data/postmaster.pid"):
         with contextlib.suppress(subprocess.TimeoutExpired):

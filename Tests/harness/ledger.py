@@ -1,4 +1,4 @@
-"""What clients were told, and what they asked for without hearing an answer: the promises that must outlast a crash."""
+"""The answers to clients, and their requests that got no answer: the promises that must outlast a crash."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ def digest(key: str, size: int) -> str:
 
 @dataclass(slots=True)
 class Promise:
-    """One upload, as its client knows it. What was asked for may have happened; what was told must have."""
+    """One upload, as its client knows it. A request without an answer may have taken effect; one with an answer must have."""
 
     name: str
     key: str
@@ -36,7 +36,7 @@ class Promise:
     destroyed: bool = False
     deleting: bool = False  # the file
     deleted: bool = False
-    refused: bool = False  # the disk failed in a request: what was told may have been given up, and later answers say so
+    refused: bool = False  # the disk failed in a request: acknowledged bytes may have been given up, as later answers say
     failed: bool = False  # told that it was given up: 410
 
     @property

@@ -1,4 +1,4 @@
-"""A process that ends with the test or benchmark that started it, and what it is started with."""
+"""A process that ends with the test or benchmark that started it, and its environment, ports and user."""
 
 import contextlib
 import os
@@ -29,18 +29,18 @@ def free_ports(count: int) -> list[int]:
 
 
 def unprivileged() -> list[str]:
-    """What to put before a command that refuses to run as root."""
+    """The words to put before a command that refuses to run as root."""
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
 
 
 def clean_environment() -> dict[str, str]:
-    """A setting that the caller's shell happens to export must not change what is tested or measured. docker-registry's
+    """A setting that the caller's shell happens to export must not change a test or a measurement. docker-registry's
     S3 driver panics where AWS_CA_BUNDLE is set."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("BLOBD_", "REGISTRY_", "AWS_"))}
 
 
 def output(command: list[str | Path], given: str | None = None, **options) -> str:
-    """Runs a command to its end; what it printed."""
+    """Runs a command to its end; returns its output."""
     result = subprocess.run(command, input=given, capture_output=True, text=True, **options)
     if result.returncode:
         words = " ".join(map(str, command))[:300]

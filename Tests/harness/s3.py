@@ -1,4 +1,4 @@
-"""What the test itself asks of the S3 store: it makes a bucket and looks at what is in it, past everything that is
+"""The test's own requests to the S3 store: it makes a bucket and looks at its objects, past everything that is
 being tested."""
 
 import datetime

@@ -1,4 +1,4 @@
-"""What clients do while a trace is recorded: every way through the API that leaves something on the disk."""
+"""The work of clients while a trace is recorded: every way through the API that leaves something on the disk."""
 
 import random
 import threading
@@ -47,7 +47,7 @@ def plans(label: str, count: int, seed: str, large: int = 0, sizes: Sequence[int
 
 def carry_out(plan: Plan, connection: Connection, note: Note, promise: Promise | None = None,
               failures_expected: bool = False) -> Promise:
-    """One client's work from the start, or from what the server has of a promise that was interrupted."""
+    """One client's work from the start, or from the server's offset of a promise that was interrupted."""
     promise = promise or Promise(plan.name, plan.key, plan.size)
     uploader = Uploader(connection, promise, note)
     try:
@@ -65,7 +65,7 @@ def carry_out(plan: Plan, connection: Connection, note: Note, promise: Promise |
     except Unanswered:
         pass  # the server was killed; the ledger says how far this client came
     except Refused as refusal:
-        # What a failing disk may be answered with; everything else is a fault in the test or the server.
+        # The answers that a failing disk may lead to; everything else is a fault in the test or the server.
         if not (failures_expected and refusal.status in (410, 503, 507)):
             raise
         uploader.give_up(refusal.status)
@@ -114,7 +114,7 @@ def _finish(plan: Plan, uploader: Uploader):
 
 def run(server: Server, work: list[Plan], note: Note, clients: int = 4, promises: dict[str, Promise] | None = None,
         failures_expected: bool = False) -> dict[str, Promise]:
-    """Carries out the plans with several clients at once. Returns what each was promised."""
+    """Carries out the plans with several clients at once. Returns the promises to each."""
     known = dict(promises or {})
     waiting = list(reversed(work))
     failures = []
@@ -144,7 +144,7 @@ def run(server: Server, work: list[Plan], note: Note, clients: int = 4, promises
 
 
 def wait_for_reclaimer():
-    """Two of its rounds, so that a trace holds the removal of what was deleted."""
+    """Two of its rounds, so that a trace holds the removal of deleted bytes."""
     time.sleep(2.2)
 
 

@@ -1,7 +1,7 @@
-"""What the API description cannot say: which ids, tokens, offsets and digests are real.
+"""The facts that the API description cannot hold: which ids, tokens, offsets and digests are real.
 
 Generated values alone would end in 404 almost always. These hooks keep a small model of every upload, put real
-values into most requests, and compare what the server answers with the model.
+values into most requests, and compare the server's answers with the model.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def named(case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Makes three requests of four meet something real; schemathesis then judges anew what is valid."""
+    """Gives three requests of four real values; schemathesis then judges anew whether they are valid."""
     if chance.random() < 0.25:
         return
     if case.path.startswith(UPLOADS):
@@ -117,7 +117,7 @@ def aim_at_upload(case):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Follows in the model what the server says it did."""
+    """Follows the server's answers in the model."""
     if case.method == "OPTIONS":  # asks for the methods of a path, and does nothing
         return
     operation, status = case.path.rsplit("/", 1)[-1], response.status_code
@@ -183,7 +183,7 @@ def agrees_with_model(ctx, response, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what is right although the description alone makes it look wrong."""
+    """Drops findings that are right although the description alone makes them look wrong."""
     if isinstance(failure, EnsureResourceAvailability):
         return named(case) not in ended
     if isinstance(failure, RejectedPositiveData) and response.status_code == 400:

@@ -1,5 +1,5 @@
-// What a server does that knows the reference document and nothing else: six operations on blobs in memory, and the
-// list of files. Faults are given to it beforehand, for each operation in the order in which its requests come.
+// The behaviour of a server that knows the reference document and nothing else: six operations on blobs in memory, and
+// the list of files. Faults are given to it beforehand, for each operation in the order in which its requests come.
 
 import BlobCore
 import Foundation
@@ -9,11 +9,11 @@ enum Operation: String, CaseIterable, Sendable {
     case initiate, append, status, complete, destroy, download, list, other
 }
 
-/// What goes wrong with one request.
+/// The fault of one request.
 enum Fault: Sendable, Equatable {
     /// All is well with this one.
     case nothing
-    /// Refused when it has come, without anything having been done.
+    /// Refused when it has come; nothing is done.
     case answer(Int, retryAfter: String? = nil)
     /// The same, with the server's name for it.
     case named(Int, String)
@@ -23,10 +23,10 @@ enum Fault: Sendable, Equatable {
     case answerAfterActing(Int)
     case closeBeforeActing
     case closeAfterActing
-    /// The connection is closed when so many bytes of the request's body have come, or so many of a download's have
+    /// The connection is closed when this many bytes of the request's body have come, or this many of a download's have
     /// gone.
     case cut(after: Int)
-    /// So many bytes of a download go, and then no more, while the connection stays.
+    /// This many bytes of a download go, and then no more, while the connection stays.
     case stall(after: Int)
     /// Nothing is done and nothing answered, while the connection stays.
     case silence
@@ -34,7 +34,7 @@ enum Fault: Sendable, Equatable {
     case forget
     /// The bytes are elsewhere.
     case redirect(Int, to: String?)
-    /// Something else answers, with this status and this body.
+    /// Another program answers, with this status and this body.
     case strange(Int, String)
 }
 
@@ -64,7 +64,7 @@ struct Manners: Sendable {
     var losesBytes = false
     /// One byte of every download is another.
     var damagesDownloads = false
-    /// So many of the first pieces get another first byte.
+    /// This many of the first pieces get another first byte.
     var damagesUploads = 0
     /// Answers of unknown length, which end with the connection.
     var hidesLength = false
@@ -128,7 +128,7 @@ final class ReferenceModel: Sendable {
         state = Mutex(State(faults: faults, damagesLeft: manners.damagesUploads))
     }
 
-    // MARK: What tests look at
+    // MARK: Records for tests
 
     /// The operations that were asked for, in order.
     var seen: [Operation] { state.withLock { $0.seen } }
@@ -149,7 +149,7 @@ final class ReferenceModel: Sendable {
         return digest
     }
 
-    /// Files that were there before, and what somebody else deletes of them.
+    /// Files that were there before, and those of them that somebody else deletes.
     func publishFiles(_ count: Int) {
         state.withLock { state in
             state.files = (0..<count).map { number in
@@ -164,9 +164,9 @@ final class ReferenceModel: Sendable {
         state.withLock { state in state.files.removeAll { $0.id == id } }
     }
 
-    // MARK: What connections ask
+    // MARK: Calls of connections
 
-    /// The fault that this request shall have.
+    /// The fault that is due for this request.
     func begins(_ request: StubRequest) -> Fault? {
         let operation = request.operation
         return state.withLock { state in

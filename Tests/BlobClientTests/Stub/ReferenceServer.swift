@@ -1,5 +1,5 @@
-// The model of the reference document on a port: what comes over HTTP/1.1 is put to it, with the faults that it asks
-// for.
+// The model of the reference document on a port: requests over HTTP/1.1 are put to it, and answered with the faults
+// that it asks for.
 
 import BlobClient
 import Foundation
@@ -158,7 +158,7 @@ private final class StubConnection: ChannelInboundHandler {
         model.connected(-1)
     }
 
-    /// A broken connection is what these tests are about.
+    /// Broken connections are the subject of these tests.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }

@@ -1,4 +1,4 @@
-// What `blob download` finds by the words that it is given, and where it puts it.
+// The blobs that `blob download` finds by its words, and where it puts them.
 
 import Foundation
 import Testing

@@ -1,4 +1,4 @@
-// What `blob upload --skip-existing` takes for a reason to send nothing: files of one's own that stay.
+// The files for which `blob upload --skip-existing` sends nothing: one's own that stay.
 
 import BlobClient
 import BlobCore
@@ -9,7 +9,7 @@ import Testing
 
 @Suite("blob upload --skip-existing", .inTurn)
 struct BlobExistingTests {
-    /// What the file's event is called: `done` when it was sent, `skipped` when not.
+    /// The name of the file's event: `done` when it was sent, `skipped` when not.
     private static func upload(_ blob: BlobTool, _ flags: [String] = []) async throws -> String? {
         let outcome = try await blob.run(["upload", "file", "--skip-existing", "--json"] + flags)
         #expect(outcome.end == .code(0) && outcome.errors == "", "\(outcome)")

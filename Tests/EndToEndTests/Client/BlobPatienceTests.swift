@@ -1,11 +1,11 @@
-// What concerns every file stops the whole run; how long it is tried before; how fast, and through whom.
+// Errors of every file stop the whole run, after how many tries; the pace of a run, and its proxies.
 
 import Foundation
 import Testing
 
 @Suite("blob's patience, pace and proxies", .inTurn)
 struct BlobPatienceTests {
-    // MARK: What stops a run
+    // MARK: Errors that stop a run
 
     private static func writeFiles(_ blob: BlobTool, _ count: Int = 40) throws {
         try FileManager.default.createDirectory(
@@ -86,7 +86,7 @@ struct BlobPatienceTests {
 
     // MARK: Proxies
 
-    /// A proxy, and what it has printed after its port.
+    /// A proxy, and the lines that it has printed after its port.
     private static func withProxy(_ body: (String, ChildProcess) async throws -> Void) async throws {
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/proxy.py"
         let folder = try TemporaryFolder()

@@ -1,4 +1,4 @@
-// What `blob` does after it was killed or interrupted.
+// `blob` after it was killed or interrupted.
 
 import Foundation
 import Testing
@@ -41,8 +41,8 @@ struct BlobResumeTests {
             let finished = try #require(again.output.split(separator: "\n").last)
             let event = try JSONSerialization.jsonObject(with: Data(finished.utf8)) as? [String: Any]
             let moved = try #require(event?["bytes"] as? UInt64)
-            // What the server has taken by the kill is at least what had to be read for the digest, less what was on
-            // its way.
+            // By the kill, the server has taken at least the bytes that had to be read for the digest, less those on
+            // their way.
             #expect(moved > 0 && moved < Self.byteCount - 4 << 20, "\(moved)")
             #expect(blob.journal().isEmpty)
             let hash = try await blob.run(["hash", path])

@@ -129,7 +129,7 @@ struct BlobServerTests {
             #expect(trusted.end == .code(0) && trusted.errors == "", "\(trusted)")
             let insecure = try await blob.run(["list", "--insecure"])
             #expect(insecure.end == .code(0) && insecure.errors.contains("WARNING"), "\(insecure)")
-            // What is stored with the server counts without the flag.
+            // The certificates stored with the server count without the flag.
             let login = try await blob.shell("echo $BLOB_TOKEN | $blob login tls --ca '\(certificate.path)'")
             #expect(login.end == .code(0), "\(login)")
             let stored = try await blob.run(["list"], without: ["BLOB_SERVER", "BLOB_TOKEN"])

@@ -25,7 +25,7 @@ struct ClientPagesTests {
         var listed: [StoredFile] = []
         for try await page in server.filePages(query) {
             listed += page.items
-            // All have one name: by skip, as many of those to come would be missed.
+            // All have one name: by `skip`, as many of the files to come would be missed.
             for file in page.items.prefix(2) { try await server.deleteFile(try #require(file.id)) }
         }
         #expect(listed.map(\.path) == paths && listed.map(\.id) == uploaded.map(\.id))

@@ -1,4 +1,4 @@
-// Whose certificates the client library believes: a server's own certificate, and what it says about it.
+// The certificates that the client library trusts, such as a server's own, and its errors for the others.
 
 import BlobClient
 import BlobCore

@@ -1,4 +1,4 @@
-// How every command of `blob` ends, whatever is wrong.
+// How every command of `blob` ends, whatever the error.
 
 import Foundation
 import Testing
@@ -12,14 +12,14 @@ struct ExitCodeTests {
         "status $upload", "cancel $upload", "login name </dev/null",
     ]
 
-    /// What cannot be meant, wherever it is given.
+    /// Flags that are wrong wherever they are given.
     static let wrong = [
         "--server ftp://files.example.com", "--server nowhere", "--server ''", "--server http://",
         "--ca /nowhere/ca.pem", "--ca /dev/null", "--ca file --insecure", "--token-file /nowhere/token",
         "--token-file /dev/null", "--token-file words", "--no-such-flag",
     ]
 
-    /// One home for all that changes nothing.
+    /// One home for all commands that change nothing.
     private static let unchanged = Task { try await home() }
 
     private static func home() async throws -> BlobTool {

@@ -40,7 +40,7 @@ final class FaultProxy: Sendable {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            // What a reset loses is mostly what waits in here.
+            // The bytes that a reset loses are mostly those that wait in here.
             .childChannelOption(.socketOption(.so_sndbuf), value: 64 << 10)
             .childChannelInitializer { client in
                 proxy.keep(client)
@@ -66,7 +66,7 @@ final class FaultProxy: Sendable {
         try await listener.withLock { $0 }?.close()
     }
 
-    /// Waits until so many bytes of bodies have come from the client; fails when they do not.
+    /// Waits until this many bytes of bodies have come from the client; fails when they do not.
     func waitForUp(_ bytes: Int64) async throws {
         let promise = Promise<Bool>()
         let isThere = state.withLock { state in
@@ -77,7 +77,7 @@ final class FaultProxy: Sendable {
         guard await promise.value(within: .patience) != nil else { throw Failure("\(bytes) bytes have not come by") }
     }
 
-    // MARK: What connections tell
+    // MARK: Reports of connections
 
     func keep(_ channel: any Channel) {
         state.withLock { $0.channels[ObjectIdentifier(channel)] = channel }

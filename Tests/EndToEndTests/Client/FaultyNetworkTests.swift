@@ -1,5 +1,5 @@
 // The client library, and `blob`, against the real server through a network that breaks at every place of interest:
-// whatever is sent or fetched ends with the same digest, once, and little is sent twice.
+// every transfer ends with the right digest, once, and little is sent twice.
 //
 // CLIENT_RUNS is the number of runs of each; CLIENT_SEED is the first one's seed, or that of the run to be repeated.
 
@@ -56,7 +56,7 @@ struct FaultyNetworkTests {
     }
 }
 
-/// Which runs are still to be made, and what those that were made have counted.
+/// The runs that are still to be made, and the counts of those that were made.
 private final class Runs: Sendable {
     private let state = Mutex((next: 0, sum: FaultProxy.Counts()))
     private let count: Int
@@ -86,7 +86,7 @@ private final class Runs: Sendable {
     }
 }
 
-/// One upload or download, and what goes wrong with it: all of it follows from the seed.
+/// One upload or download, and its faults: all of it follows from the seed.
 struct FaultyRun: CustomStringConvertible {
     struct World: Sendable {
         let server: ServerProcess
@@ -140,7 +140,7 @@ struct FaultyRun: CustomStringConvertible {
             // A download is cut again when it goes on.
             for number in 1..<Int.random(in: 2...4, using: &generator) { faults[number] = .random(using: &generator) }
         }
-        // For as long as the command waits for one that is silent, no test should.
+        // No test should wait as long as the command waits for a silent server.
         self.faults = world.tool == nil ? faults : faults.filter { $0.value.action != .silence }
         var words = (0..<(count + 7) / 8).map { _ in generator.next() }
         bytes = Array(words.withUnsafeMutableBytes { [count] in $0.prefix(count) })
@@ -151,7 +151,7 @@ struct FaultyRun: CustomStringConvertible {
         return "\(kind) of \(count) bytes in pieces of \(pieceByteCount), faults \(list)"
     }
 
-    /// - Returns: what the proxy has counted.
+    /// - Returns: the proxy's counts.
     func run() async throws -> FaultProxy.Counts {
         let port = world.server.port
         let proxy = try await FaultProxy.start(faults: faults) { port }
@@ -183,8 +183,8 @@ struct FaultyRun: CustomStringConvertible {
         return counts
     }
 
-    /// What has to be sent again after a cut. Of an upload a piece. Of a download what the buffers of sockets held, and
-    /// the HTTP client, when it was told of the end.
+    /// The bytes that have to be sent again after a cut. Of an upload a piece. Of a download those in the buffers of
+    /// sockets, and of the HTTP client when it was told of the end.
     private var lostPerCut: Int64 {
         switch kind {
         case .file, .stream: world.tool == nil ? Int64(pieceByteCount) : Int64(count)

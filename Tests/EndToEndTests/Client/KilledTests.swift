@@ -1,5 +1,5 @@
-// The server, or the client, is killed again and again while 1 GiB is uploaded: the file arrives, and what was sent
-// twice is what one of them may lose.
+// The server, or the client, is killed again and again while 1 GiB is uploaded: the file arrives, and no more is sent
+// twice than one of them may lose.
 
 import BlobClient
 import BlobCore
@@ -13,11 +13,11 @@ import Testing
 struct KilledTests {
     private static let byteCount: Int64 = 1 << 30
     private static let killCount = 20
-    /// What a server may lose of an append: 32 MiB between two syncs, what it holds in memory, and on the way to it the
-    /// buffers of two sockets: at most 4 MiB of one that sends and 6 MiB of one that receives.
+    /// The bytes of an append that a server may lose: 32 MiB between two syncs, those in its memory, and on the way to
+    /// it the buffers of two sockets: at most 4 MiB of one that sends and 6 MiB of one that receives.
     private static let lostPerKill: Int64 = (32 + 1 + 4 + 6) << 20
 
-    /// Bytes of the file between two notes of the journal, by which a run may be ahead of what the server has.
+    /// Bytes of the file between two notes of the journal, by which a run may be ahead of the server.
     private static let noteSpacing: Int64 = 16 << 20
     /// Whatever the file's size, and in a debug build.
     private static let memoryLimit: Int64 = 128 << 20
@@ -70,7 +70,7 @@ struct KilledTests {
             var (read, mayRead) = (Int64(0), Int64(0))
             for number in 1...Self.killCount {
                 let place = Int64(number) * step - Int64.random(in: 0..<step, using: &generator)
-                // All that was sent before, once, for its digest, and what this run sends.
+                // All bytes that were sent before, once, for the digest, and those that this run sends.
                 mayRead += place + Self.lostPerKill + Self.noteSpacing
                 let child = try tool.start(upload)
                 try await proxy.waitForUp(place)
@@ -94,7 +94,7 @@ struct KilledTests {
         }
     }
 
-    /// A number that the kernel tells of a process.
+    /// A figure of the kernel for a process.
     private static func figure(_ name: String, in file: String) throws -> Int64 {
         let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
         let line = lines.first { $0.hasPrefix(name + ":") }

@@ -1,4 +1,4 @@
-// What an app takes in with `BlobClient`: read from the package's own description.
+// The dependencies that an app takes in with `BlobClient`, read from the package's own description.
 
 import Foundation
 import Testing
@@ -33,7 +33,7 @@ struct PackageTests {
     }
 }
 
-/// What `swift package dump-package` prints.
+/// The output of `swift package dump-package`.
 struct Package: Decodable {
     struct Product: Decodable {
         let name: String
@@ -74,7 +74,7 @@ struct Package: Decodable {
         return try JSONDecoder().decode(Package.self, from: Data(outcome.output.utf8))
     }
 
-    /// The headers of C and what names them to Swift.
+    /// The headers of C, and the module maps that name them to Swift.
     static func headers(of target: Target) throws -> [String] {
         let folder = root + "/" + (target.path ?? "Sources/" + target.name)
         return try FileManager.default.subpathsOfDirectory(atPath: folder).filter { path in

@@ -1,5 +1,5 @@
-// One connection through the fault proxy: what comes from the client goes to the server and back, until its fault
-// comes. Everything happens on one event loop.
+// One connection through the fault proxy: bytes from the client go to the server and the server's go back, until the
+// fault comes. Everything happens on one event loop.
 
 import Glibc
 import NIOCore
@@ -28,14 +28,14 @@ final class ProxiedConnection {
     private var isOver = false
     /// The body goes nowhere; afterwards comes this answer.
     private var swallowing: Int?
-    /// So many reads wait this long.
+    /// This many reads wait this long.
     private var slow = (reads: 0, pause: TimeAmount.zero)
 
     private init(_ proxy: FaultProxy, _ client: any Channel, _ server: any Channel) {
         (self.proxy, self.client, self.server) = (proxy, client, server)
     }
 
-    /// Connects to the server for a client that has come. Without a server the client is let go.
+    /// Connects to the server for a client that has come. Without a server, the client's connection is closed.
     static func begin(_ client: any Channel, _ proxy: FaultProxy) -> EventLoopFuture<Void> {
         ClientBootstrap(group: client.eventLoop)
             .channelOption(.autoRead, value: false)
@@ -178,7 +178,7 @@ final class ProxiedConnection {
         let text = String(buffer: head)
         isAnswerABlob = text.contains("application/octet-stream")
         if let fault, case .refuse(let status, _) = fault.action, fault.place >= .beforeAnswer {
-            // The server has acted, and the client is told another story.
+            // The server has acted, and the client is told something else.
             proxy.count { $0.cuts += 1 }
             swallowing = status
             return refuse(closing: true)
@@ -240,7 +240,7 @@ final class ProxiedConnection {
 
     /// Lets the fault happen.
     ///
-    /// - Parameter remaining: what is still to be passed on when the fault breaks nothing.
+    /// - Parameter remaining: the bytes that are still to be passed on when the fault breaks nothing.
     /// - Returns: whether the connection goes on.
     private func acts(remaining: ByteBuffer = ByteBuffer(), to channel: (any Channel)? = nil) -> Bool {
         guard let fault else { return true }
@@ -272,7 +272,7 @@ final class ProxiedConnection {
         }
     }
 
-    /// Reads more when what was read has been passed on.
+    /// Reads more when all read bytes have been passed on.
     private func readOn(_ source: any Channel, after sink: any Channel) {
         guard !isOver else { return }
         if slow.reads > 0 {

@@ -1,6 +1,6 @@
-// What the fault proxy does to one request: where on its way, and what.
+// The fault that the proxy gives one request: where on its way, and of which kind.
 
-/// The places are those at which an HTTP client or server changes its mind about what it knows.
+/// At each of the places, the client's or the server's knowledge of the request changes.
 struct WireFault: Sendable, CustomStringConvertible {
     enum Place: Sendable, CaseIterable {
         case inHead, afterHead, firstByte, middle, beforeLastByte, afterRequest
@@ -11,14 +11,14 @@ struct WireFault: Sendable, CustomStringConvertible {
     enum Action: Sendable, Equatable {
         /// Both connections are closed.
         case end
-        /// Both connections are reset, and what is under way is lost.
+        /// Both connections are reset, and bytes under way are lost.
         case reset
         /// Nothing passes any more, and nobody is told.
         case silence
         /// The proxy answers itself, with this status. Before the body, or after it has been swallowed.
         case refuse(Int, atHead: Bool)
         case delay
-        /// What comes next is passed on slowly.
+        /// The next bytes are passed on slowly.
         case throttle
     }
 

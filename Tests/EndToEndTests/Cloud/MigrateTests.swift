@@ -1,4 +1,4 @@
-// `blobd migrate`: what was on a disk is on many nodes, and downloads go on meanwhile. Needs the engines:
+// `blobd migrate`: a store on a disk comes to many nodes, and downloads go on meanwhile. Needs the engines:
 // `Tests/engines/run`.
 
 import Foundation
@@ -21,7 +21,7 @@ struct MigrateTests {
         #expect(outcome.end == .code(0), "\(outcome)")
     }
 
-    /// What clients see of files on one server is what they see of them on the other.
+    /// Clients see the same of files on one server as on the other.
     private func expectSame(_ files: [(Published, [UInt8])], _ old: Client, _ new: Client) async throws {
         for (file, bytes) in files {
             #expect(try await new.send(.file(file.id)).json == (try await old.send(.file(file.id)).json))

@@ -1,4 +1,4 @@
-// What is particular to a node of many: redirects, and a store that is away, or has lost bytes. Needs the engines:
+// Behaviour that only a node of many has: redirects, and a store that is away, or has lost bytes. Needs the engines:
 // `Tests/engines/run`.
 
 import Foundation
@@ -21,7 +21,7 @@ struct NodeTests {
             #expect(fetched.response.status == 200 && fetched.response.body == bytes)
             let name = fetched.response.headers["Content-Disposition"] ?? ""
             #expect(name.contains("filename*=UTF-8''" + Request.encoded("ملف.txt")), "\(name)")
-            // Who may follow no redirect still can ask.
+            // A client that may follow no redirect can still ask for the headers.
             #expect(try await client.send(.head(file.digest)).headers["Content-Length"] == "100000")
         }
     }
@@ -64,7 +64,7 @@ struct NodeTests {
         try await withServer(on: cloud) { node in
             let client = try node.admin()
             for bytes in contents { _ = try await client.publish(bytes) }
-            // A node makes one object of several when it likes to.
+            // A node makes one object of several at a time of its own choice.
             _ = try await node.stop()
             try await cloud.withBucket { bucket in
                 for (number, digest) in digests.enumerated().dropFirst() {

@@ -1,4 +1,4 @@
-// Contract, download: one byte range, what cannot be satisfied, and the conditions by the ETag.
+// Contract, download: one byte range, ranges that cannot be satisfied, and the conditions by the ETag.
 
 import Foundation
 import Testing

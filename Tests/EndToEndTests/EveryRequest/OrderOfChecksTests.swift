@@ -93,7 +93,7 @@ struct OrderOfChecksTests {
     @Test(
         "the quota and the free space before the body",
         arguments: [(["--quota", "4096"], Refusal.denied)]
-            // A bucket has no end that could be told beforehand.
+            // A bucket has no limit of space that could be told beforehand.
             + (CloudData.isChosen ? [] : [(["--min-free-space", "1000000GiB"], .insufficientStorage)]))
     func storageLimits(_ flags: [String], _ refusal: Refusal) async throws {
         try await withServer { server in
@@ -146,7 +146,7 @@ struct OrderOfChecksTests {
         #expect(response.informational.isEmpty)
     }
 
-    /// One for all rows; each has an upload of a subject of its own.
+    /// One server for all rows; each row has an upload of a subject of its own.
     private static let server = Task {
         let server = try ServerProcess()
         try await server.start(["--max-blob-size", "4096"])

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 extension Response {
-    /// All that may tell one answer from another, but what differs between any two.
+    /// The parts of an answer that may tell it from another, without those that differ between any two.
     fileprivate var comparable: String {
         let own = ["x-request-id", "date", "content-length"]
         let fields = headers.fields.map { "\($0.name.lowercased()): \($0.value)" }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Paging by cursor", .inTurn)
 struct CursorTests {
-    /// All pages, each with what is done after it.
+    /// All pages, with an action after each.
     private func walk(
         _ client: Client, _ parameters: String, _ between: ([String]) async throws -> Void = { _ in }
     ) async throws -> [String] {
@@ -36,7 +36,8 @@ struct CursorTests {
         var rounds = 0
         let listed = try await walk(client, "orderby=\(order)&top=7") { page in
             rounds += 1
-            // One that was listed, the cursor's own where it may go, one that was not, and new ones here and there.
+            // One that was listed, the cursor's own where it may go, one that was not listed, and new ones here and
+            // there.
             let gone = Set(
                 [page.first { leaving.contains($0) }, page.last, leaving.first, leaving.last].compactMap { $0 })
             for id in gone where leaving.contains(id) {

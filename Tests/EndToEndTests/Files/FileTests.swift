@@ -1,4 +1,4 @@
-// Contract, files: what was uploaded can be found and deleted.
+// Contract, files: uploaded files can be found and deleted.
 
 import Foundation
 import Testing

@@ -1,4 +1,4 @@
-// What holds for every answer of the API, whatever was asked: checked for each request that a test's `Client` sends.
+// The rules that hold for every answer of the API, whatever the request: checked for each that a test's `Client` sends.
 
 import Foundation
 import Testing
@@ -19,7 +19,7 @@ enum AnswerRules {
         await checkDocument(response, to: request, sourceLocation)
     }
 
-    /// The server's own description of its answers. One that cannot be had is a fault too: nothing was checked.
+    /// The server's own description of its answers. One that cannot be had is a fault too: no answer was checked.
     private static func checkDocument(
         _ response: Response, to request: Request, _ sourceLocation: SourceLocation
     ) async {

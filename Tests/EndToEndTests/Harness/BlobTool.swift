@@ -9,10 +9,10 @@ struct BlobTool: Sendable {
 
     let server: ServerProcess
     let token: String
-    /// Also the current folder of what runs.
+    /// Also the current folder of the tool.
     let home: TemporaryFolder
 
-    /// - Parameter scopes: what a new subject of its own may do.
+    /// - Parameter scopes: those of a new subject of its own.
     init(_ server: ServerProcess, scopes: String = "upload,read,delete") async throws {
         self.server = server
         guard let token = try await server.client(scopes).bearer else { throw Failure("no token") }
@@ -63,7 +63,7 @@ struct BlobTool: Sendable {
             in: home.path, environment: environment)
     }
 
-    /// What bash offers for the last of these words, by the executable's own script.
+    /// The words that bash offers for the last of these, by the executable's own script.
     func complete(_ words: String) async throws -> ChildProcess.Outcome {
         try await shell(
             """
@@ -79,7 +79,7 @@ struct BlobTool: Sendable {
 
     // MARK: Its files
 
-    /// A file of a size that an upload takes a moment for, without any bytes on the disk.
+    /// A file whose upload takes a moment, without any bytes on the disk.
     func writeSparse(_ name: String, byteCount: UInt64) throws -> String {
         let path = try home.write([], to: name)
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
@@ -89,7 +89,7 @@ struct BlobTool: Sendable {
         return path
     }
 
-    /// What the journal's files say.
+    /// The contents of the journal's files.
     func journal() -> [String] {
         let folder = home.path + "/state/blob/uploads"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

@@ -10,7 +10,7 @@ final class ChildProcess: Sendable {
         case signal(Int32)
     }
 
-    /// What a command that has ended left: how it ended, and all it wrote.
+    /// The outcome of a command: how it ended, and all its output.
     struct Outcome {
         let end: End
         let output: String
@@ -119,8 +119,8 @@ final class ChildProcess: Sendable {
         return pid
     }
 
-    /// SwiftNIO's sockets would else stay open in the child, and not end when they are closed here. The function is
-    /// glibc's, which hides it from Swift.
+    /// SwiftNIO's sockets would otherwise stay open in the child, and not end when they are closed here. The function
+    /// is glibc's, which hides it from Swift.
     private static func closeOthers(_ actions: inout posix_spawn_file_actions_t) throws {
         typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
         guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { throw Failure("glibc < 2.34") }
@@ -141,7 +141,7 @@ final class ChildProcess: Sendable {
     }
 }
 
-/// What a child has written so far, and a way to wait for a line of it.
+/// A child's output so far, and a way to wait for a line of it.
 final class OutputText: Sendable {
     private struct State {
         var bytes: [UInt8] = []

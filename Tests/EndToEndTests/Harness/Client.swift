@@ -69,7 +69,7 @@ extension Client {
         guard response.status == 203 else { throw Failure("append: \(response)") }
     }
 
-    /// What status tells.
+    /// The answer of status.
     func offset(of upload: Upload) async throws -> Int {
         let response = try await send(.status(of: upload))
         guard response.status == 204, let offset = response.headers["Upload-Offset"].flatMap({ Int($0) }) else {
@@ -121,7 +121,7 @@ enum Framing: Equatable, Sendable {
     case chunked
 }
 
-/// What completing an upload made.
+/// The file that completing an upload made.
 struct Published: Sendable {
     let id: String
     let digest: String

@@ -1,5 +1,4 @@
-// What a server keeps its data in when the tests run on the storage of many nodes: `E2E_STORAGE=cloud`, within
-// `Tests/engines/run`.
+// The storage of a server when the tests run on that of many nodes: `E2E_STORAGE=cloud`, within `Tests/engines/run`.
 
 import Foundation
 import Logging
@@ -63,7 +62,7 @@ struct CloudData: Sendable {
             """)
     }
 
-    /// The bucket itself, which is not what a client of the server sees.
+    /// The bucket itself, past the server.
     func withBucket(_ body: (S3Bucket) async throws -> Void) async throws {
         func setting(_ name: String) -> String { settings["BLOBD_S3_" + name] ?? "" }
         let bucket = try S3Bucket(

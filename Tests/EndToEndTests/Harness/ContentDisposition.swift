@@ -8,7 +8,7 @@ struct ContentDisposition {
     /// `filename*`, decoded; nil when not there.
     let extended: String?
 
-    /// What a browser calls the file.
+    /// The name that a browser gives the file.
     var name: String { extended ?? plain }
 
     init(_ response: Response) throws {

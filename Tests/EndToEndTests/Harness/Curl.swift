@@ -1,4 +1,4 @@
-// The `curl` command, for what the raw connection does not speak: TLS and HTTP/2.
+// The `curl` command, for protocols that the raw connection does not speak: TLS and HTTP/2.
 
 import Foundation
 
@@ -9,7 +9,7 @@ enum Curl {
         let version: String
     }
 
-    /// Runs curl in the server's folder with these arguments after `-sS`, fails when it does, and parses what it got.
+    /// Runs curl in the server's folder with these arguments after `-sS`, fails when it does, and parses the answer.
     static func run(_ arguments: [String], in folder: TemporaryFolder) async throws -> Answer {
         let id = UUID().uuidString
         let (head, body) = (folder.path + "/\(id).head", folder.path + "/\(id).body")

@@ -1,4 +1,4 @@
-// What is on the server's disk: looked at, and damaged, from outside.
+// The files on the server's disk: looked at, and damaged, from outside.
 
 import Foundation
 

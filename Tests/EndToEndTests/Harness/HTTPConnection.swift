@@ -114,7 +114,7 @@ final class HTTPConnection: Sendable {
         }
     }
 
-    /// Waits until the server closes; what still comes before counts for nothing.
+    /// Waits until the server closes; bytes that still come before are ignored.
     func waitForClose(within limit: Duration = .patience) async throws {
         try await onOwnThread { [self] in
             let deadline = ContinuousClock.now + limit
@@ -173,7 +173,7 @@ final class HTTPConnection: Sendable {
         close()
     }
 
-    /// Reads what is there; false at the connection's end.
+    /// Reads the bytes that are there; false at the connection's end.
     private func fill(by deadline: ContinuousClock.Instant) throws -> Bool {
         let left = deadline - ContinuousClock.now
         guard try left > .zero && ready(to: Int16(POLLIN), within: left) else {

@@ -3,10 +3,10 @@
 import Foundation
 
 struct JSONSchema {
-    /// Where `$ref` points into.
+    /// The document that `$ref` points into.
     let document: JSON
 
-    /// What is wrong with the value, in words; nothing when it fits.
+    /// The faults of the value, in words; none when it fits.
     func violations(of value: JSON, against schema: JSON, at place: String) -> [String] {
         let schema = resolved(schema)
         guard schema.object != nil else { return schema == .boolean(false) ? ["\(place) must not be there"] : [] }
@@ -54,7 +54,7 @@ struct JSONSchema {
             if let least = schema["minLength"]?.integer { require(text.unicodeScalars.count >= least, "minLength") }
             if let most = schema["maxLength"]?.integer { require(text.unicodeScalars.count <= most, "maxLength") }
             if let pattern = schema["pattern"]?.string {
-                // A pattern that cannot be read is met by nothing.
+                // No value matches a pattern that cannot be read.
                 let expression = try? Regex(pattern)
                 require(expression.flatMap { text.firstMatch(of: $0) } != nil, "pattern")
             }

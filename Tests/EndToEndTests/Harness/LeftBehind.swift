@@ -1,5 +1,6 @@
-// What must not outlive the test run: child processes, mounted disks and temporary folders. Tests end their own; this
-// is for those that live as long as the process, and for a run that is interrupted. SIGKILL and a crash leave them.
+// Things that must not outlive the test run: child processes, mounted disks and temporary folders. Tests end their own;
+// this is for those that live as long as the process, and for a run that is interrupted. SIGKILL and a crash leave
+// them.
 
 import Foundation
 import Glibc
@@ -14,7 +15,7 @@ enum LeftBehind {
 
     private static let state = Mutex(State())
 
-    /// Has all ended at the exit, to which the signals that interrupt a run lead too.
+    /// Has everything ended at the exit, to which the signals that interrupt a run lead too.
     private static let atExit: Mutex<[any DispatchSourceSignal]> = {
         atexit { LeftBehind.endAll() }
         let sources = [SIGINT, SIGTERM].map { number in

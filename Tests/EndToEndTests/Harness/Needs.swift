@@ -1,5 +1,5 @@
-// What some tests need of the machine. Where it is missing they are skipped, but not in CI: a run there must not be
-// green because nothing was tested.
+// The needs that some tests have of the machine. Where one is missing they are skipped, but not in CI: a run there must
+// not be green because nothing was tested.
 
 import Foundation
 

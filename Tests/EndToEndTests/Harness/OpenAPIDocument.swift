@@ -27,7 +27,7 @@ struct OpenAPIDocument: Sendable {
         }
     }
 
-    /// What the document does not promise about this answer.
+    /// The parts of this answer that the document does not promise.
     func violations(of response: Response, to request: Request) -> [String] {
         guard let (template, item) = item(for: request.path) else {
             return response.status == 404 || response.status == 401 ? [] : ["no path for \(request.path)"]

@@ -1,8 +1,8 @@
-// The operations of the API as requests. Nothing here adds what the reference API does not ask for.
+// The operations of the API as requests. Nothing here goes beyond the reference API.
 
 import Foundation
 
-/// What initiating told: the names under which bytes can be sent.
+/// The answer to initiating: the names under which bytes can be sent.
 struct Upload: Sendable {
     let id: String
     let token: String
@@ -55,7 +55,7 @@ extension Request {
         Request(method: "HEAD", target: "/api/blobs/\(digest)", headers: headers)
     }
 
-    /// `parameters` are sent as they are: percent-encode what needs it.
+    /// `parameters` are sent as they are: percent-encode them where needed.
     static func files(_ parameters: String...) -> Request {
         Request(method: "GET", target: "/api/files" + query(parameters))
     }

@@ -40,7 +40,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     static let insufficientStorage = Refusal(507, "INSUFFICIENT_STORAGE")
 }
 
-/// The answer is this refusal, in the one form that errors have; `naming` is what its message must speak of.
+/// The answer is this refusal, in the one form that errors have; its message must contain `naming`.
 func expect(
     _ response: Response, is refusal: Refusal, naming: String? = nil, sourceLocation: SourceLocation = #_sourceLocation
 ) {

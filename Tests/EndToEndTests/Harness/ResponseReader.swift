@@ -18,7 +18,7 @@ struct ResponseReader {
         self.method = method
     }
 
-    /// Takes what it needs from `bytes`; the answer when it is whole.
+    /// Takes the bytes that it needs from `bytes`; the answer when it is whole.
     mutating func read(_ bytes: inout [UInt8]) throws -> Response? {
         while response == nil {
             guard let head = try Self.takeHead(&bytes) else { return nil }
@@ -42,7 +42,8 @@ struct ResponseReader {
         }
     }
 
-    /// The connection has ended: nil when that is before any answer, else the answer if its end is the connection's.
+    /// The connection has ended: nil when that is before any answer, otherwise the answer if its end is the
+    /// connection's.
     mutating func end(_ bytes: inout [UInt8]) throws -> Response? {
         if response == nil, bytes.isEmpty { return nil }
         guard case .untilClose = framing, response != nil else {

@@ -4,13 +4,13 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Passes on at once what the client sends, and what the server says only when the client has fallen silent, as if it
-/// had been on its way until then. How often that happens is how often the client had to wait for the other end.
+/// Passes the client's bytes on at once, and the server's only when the client has fallen silent, as if they had been
+/// on their way until then. That happens as often as the client has to wait for the other end.
 final class RoundTripProxy: Sendable {
     private let trips = Mutex(0)
     private let listener: any Channel
 
-    /// A client that says nothing for so long waits for something.
+    /// A client that sends nothing for this long waits for the server.
     private static let silence = TimeAmount.milliseconds(50)
 
     static func start(to port: Int) async throws -> RoundTripProxy {

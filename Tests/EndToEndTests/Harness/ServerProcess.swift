@@ -25,7 +25,7 @@ final class ServerProcess: Sendable {
     private let cloudAdmin: Mutex<String?>
 
     /// - Parameters:
-    ///   - cloud: where this server keeps its data, if not where all do.
+    ///   - cloud: where this server keeps its data, if not where all of them do.
     ///   - adminToken: of an administrator who is known there.
     init(on cloud: CloudData? = nil, adminToken: String? = nil) throws {
         folder = try TemporaryFolder()
@@ -35,15 +35,15 @@ final class ServerProcess: Sendable {
 
     var data: String { folder.path + "/data" }
 
-    /// What the server said it is ready on, such as `http://127.0.0.1:34567`.
+    /// The address on which the server said that it is ready, such as `http://127.0.0.1:34567`.
     var address: String { running.withLock { $0?.address ?? "not running" } }
 
     var port: Int { running.withLock { $0?.port ?? 0 } }
 
     var child: ChildProcess? { running.withLock { $0?.child } }
 
-    /// Starts the server and returns when it says that it is ready. `flags` replace those of the same name that
-    /// every server here gets.
+    /// Starts the server and returns when it says that it is ready. `flags` replace those of the same name that every
+    /// server here gets.
     func start(_ flags: [String] = [], environment: [String: String] = [:]) async throws {
         let usual = [("--data", data), ("--listen", "127.0.0.1:0"), ("--min-free-space", "0")]
         let kept = usual.filter { !flags.contains($0.0) }.flatMap { [$0.0, $0.1] }
@@ -64,7 +64,7 @@ final class ServerProcess: Sendable {
         if cloud.withLock({ $0 != nil }), cloudAdmin.withLock({ $0 == nil }) { try await makeCloudAdmin() }
     }
 
-    /// What a process of the server's needs to find its data, beside a test's own settings.
+    /// The settings by which a process of the server's finds its data, beside a test's own.
     private func storage(_ environment: [String: String]) -> [String: String] {
         cloud.withLock { $0?.settings ?? [:] }.merging(environment) { _, own in own }
     }
@@ -75,14 +75,14 @@ final class ServerProcess: Sendable {
         cloudAdmin.withLock { $0 = admin.bearer }
     }
 
-    /// SIGTERM, then the end that it leads to.
+    /// SIGTERM, and the end of the process.
     func stop() async throws -> ChildProcess.End {
         guard let child = forget() else { throw Failure("not running") }
         child.signal(SIGTERM)
         return try await child.waitForEnd()
     }
 
-    /// SIGKILL: what a crash or a power cut does to the process.
+    /// SIGKILL: the process ends as by a crash or a power cut.
     func kill() async throws {
         guard let child = forget() else { return }
         child.signal(SIGKILL)

@@ -1,10 +1,10 @@
 // Waiting without sleeping: blocking work on threads of its own, values that arrive once, and polling with a deadline
-// for what sends no event.
+// where no event comes.
 
 import Foundation
 import Synchronization
 
-/// What a test could not even come to check: a deadline passed, a connection ended, an answer made no sense.
+/// A failure that kept a test from coming to its check: a deadline passed, a connection ended, an answer made no sense.
 struct Failure: Error, CustomStringConvertible {
     let description: String
 
@@ -14,7 +14,8 @@ struct Failure: Error, CustomStringConvertible {
 }
 
 extension Duration {
-    /// How long a test waits for what has to come: a slow machine may take its time, and only a hang takes all of it.
+    /// How long a test waits for an event that has to come: a slow machine may take its time, and only a hang takes all
+    /// of it.
     static let patience = Duration.seconds(120)
 }
 

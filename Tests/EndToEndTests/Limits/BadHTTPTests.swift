@@ -1,5 +1,5 @@
-// Bytes that are not the HTTP they should be, over a real socket: a clear refusal or a closed connection, nothing lost,
-// nothing published, and the server goes on.
+// Malformed HTTP over a real socket: a clear refusal or a closed connection, nothing lost, nothing published, and the
+// server goes on.
 
 import Foundation
 import Testing
@@ -168,7 +168,7 @@ struct PipelineTests {
         let client = try await Client.shared
         let bytes = try Sample.bytes(100)
         let request = Request.download(try await client.publish(bytes).digest)
-        // The second time on, the blob is open: it is answered at once, within the receiving of the request.
+        // From the second time on, the blob is open: the request is answered at once, while it is received.
         _ = try await client.send(request)
         let connection = try await client.server.connect()
         defer { connection.close() }

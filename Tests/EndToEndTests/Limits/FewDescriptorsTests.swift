@@ -1,5 +1,5 @@
-// A server that may open few files: it goes on serving those it has taken, lets the others wait, and says which limit
-// it met and how to raise it, once and not hundreds of times.
+// A server that may open few files: it goes on serving the connections that it has taken, lets the others wait, and
+// says which limit it met and how to raise it, once and not hundreds of times.
 
 import Foundation
 import Testing
@@ -21,7 +21,7 @@ struct FewDescriptorsTests {
                 child.errors.soFar.split(separator: "\n").first { $0.contains("a connection could not be taken") }
             }
             #expect(told.contains("all \(Self.limit) files") && told.contains("LimitNOFILE"), "\(told)")
-            // Those that were taken are served; each that ends makes room for one that waits, and for no more.
+            // Connections that were taken are served; each that ends makes room for one that waits, and for no more.
             while !connections.isEmpty {
                 let connection = connections.removeFirst()
                 #expect(try await connection.receive().status == 200)
@@ -47,7 +47,7 @@ struct FewDescriptorsTests {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
     }
 
-    /// - Parameter body: is given the server, its port, and its administrator's token.
+    /// - Parameter body: gets the server, its port, and its administrator's token.
     private static func withServer(_ body: (ChildProcess, Int, String) async throws -> Void) async throws {
         let folder = try TemporaryFolder()
         // Connections stay, however slowly this goes on.

@@ -67,7 +67,8 @@ struct FullDiskTests {
             expect(try await client.send(.append(to: begun, Array(contents[2][1000...]))), is: .insufficientStorage)
             let offset = try await client.offset(of: begun)
             #expect((1000..<300_000).contains(offset))
-            // The rest is steps of the catalog, which may have room of its own: then they are done, and stay done.
+            // The other operations are steps of the catalog alone, which may have room of its own: then they are done,
+            // and stay done.
             let started = try await client.send(.initiate())
             expectDone(started, 202)
             let completed = try await client.send(.complete(whole))
@@ -97,7 +98,7 @@ struct FullDiskTests {
         if response.status != success { expect(response, is: .insufficientStorage) }
     }
 
-    /// Takes all room that there is.
+    /// Fills the disk.
     private func fill(_ path: String) throws {
         let file = open(path, O_WRONLY | O_CREAT, 0o600)
         guard file >= 0 else { throw Failure("\(path): \(errno)") }

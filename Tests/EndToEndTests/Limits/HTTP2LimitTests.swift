@@ -1,5 +1,5 @@
-// Contract, limits and overload, over HTTP/2: the limits are those of HTTP/1.1, but for a head that HTTP/2's decoder
-// gives up on: only the end of the connection can say so.
+// Contract, limits and overload, over HTTP/2: the limits are those of HTTP/1.1, but for a head that is too large for
+// HTTP/2's decoder: it ends the connection without an answer.
 
 import Foundation
 import Testing

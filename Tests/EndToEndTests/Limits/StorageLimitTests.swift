@@ -1,4 +1,4 @@
-// Contract, limits and overload: what may be stored. Each refusal leaves what came before as it was.
+// Contract, limits and overload: the limits of storage. Each refusal leaves everything as it was before.
 
 import Foundation
 import Testing

@@ -60,7 +60,7 @@ struct StuckConnectionTests {
             _ = try await client.send(request)
             let connection = try await server.connect(receiveBuffer: 4096)
             defer { connection.close() }
-            // 600 MB of answers, would they be made.
+            // 600 MB of answers, if they were made.
             let requests = (0..<10_000).flatMap { _ in request.encoded }
             let sending = Task { try await connection.send(requests) }
             let pid = try #require(server.child).pid
@@ -81,7 +81,7 @@ struct StuckConnectionTests {
                 hot.close()
                 refused.close()
             }
-            // The second one is answered within the receiving of the request.
+            // The second one is answered while the request is received.
             for _ in 0..<2 { #expect(try await client.send(request, on: hot).status == 200) }
             let early = Request(method: "POST", target: "/x", body: .bytes([1]))
             expect(try await client.send(early, on: refused), is: .notFound)

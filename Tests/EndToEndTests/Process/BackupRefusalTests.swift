@@ -1,17 +1,18 @@
-// What a backup, a restore and every command on a data directory refuse, and that a refusal changes nothing.
+// The directories that a backup, a restore and every command on a data directory refuse, and that a refusal changes
+// nothing.
 
 import Foundation
 import Testing
 
-/// One command line in a folder where `live` is the data directory, and what its error must say.
+/// One command line in a folder where `live` is the data directory, and the words that its error must have.
 struct RefusedCommand: Sendable {
     let line: String
     let says: String
-    /// Where the directories are like this before it; see ``BackupRefusalTests/prepare(_:_:)``.
+    /// The state of the directories before it; see ``BackupRefusalTests/prepare(_:_:)``.
     var scene = Scene.backedUp
 
     enum Scene: CaseIterable {
-        /// `live` was backed up to `backup` and has got a file since; its server is stopped.
+        /// `live` was backed up to `backup` and has had a new file since; its server is stopped.
         case backedUp
         /// The same, and its server runs.
         case running
@@ -180,13 +181,13 @@ struct BackupRefusalTests {
     }
 }
 
-/// Every name below a folder, with what it holds.
+/// Every name below a folder, with its contents.
 private struct Snapshot {
     private var entries: [String: Data] = [:]
 
     init(of folder: String) throws {
         let names = try #require(FileManager.default.enumerator(atPath: folder)).compactMap { $0 as? String }
-        // What SQLite shares among its processes changes when a running server is looked at.
+        // SQLite's shared memory changes when a running server is looked at.
         for name in names where !name.hasSuffix("-shm") {
             entries[name] = FileManager.default.contents(atPath: "\(folder)/\(name)") ?? Data()
         }

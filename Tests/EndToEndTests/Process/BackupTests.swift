@@ -1,4 +1,4 @@
-// `blobd backup` and `blobd restore`: what comes back is what was acknowledged.
+// `blobd backup` and `blobd restore`: everything that was acknowledged comes back.
 
 import Foundation
 import Testing
@@ -39,7 +39,7 @@ struct BackupTests {
                 #expect(try await client.send(.download(file.digest)).body == bytes)
                 #expect(try await client.send(.file(file.id)).json?["name"] == file.body["name"])
             }
-            // What came after the backup, and what was not complete, is not in it.
+            // Files that came after the backup, and uploads that were not complete, are not in it.
             #expect(try await client.send(.download(later.digest)).status == 404)
             #expect(try await client.send(.status(of: open)).status == 404)
             let check = try await server.command(["check", "--data", "\(server.folder.path)/restored"])
@@ -125,7 +125,7 @@ struct BackupTests {
             #expect(check.end == .code(1) && check.output.contains("is a backup of the store"), "\(check)")
             #expect(try await backUp(server).end == .code(0))
             #expect(try await server.command(["check", "--data", backup]).end == .code(0))
-            // One file, which can be read where nothing can be written.
+            // One file, which can be read even where nothing can be written.
             let names = try FileManager.default.contentsOfDirectory(atPath: backup).filter { $0.hasPrefix("catalog") }
             #expect(names == ["catalog.sqlite"])
             #expect(try await restore(server).end == .code(0))

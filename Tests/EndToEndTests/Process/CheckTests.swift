@@ -1,4 +1,4 @@
-// `blobd check` and `blobd reclaim`: what they find, say and leave, beside a running server and without one.
+// `blobd check` and `blobd reclaim`: their findings, words and effects, beside a running server and without one.
 
 import Foundation
 import Testing
@@ -70,7 +70,7 @@ struct CheckTests {
             if !isRunning { try await server.start() }
             for digest in digests[..<500] { expect(try await client.send(.download(digest)), is: .blobCorrupt) }
             for digest in digests[500...] { #expect(try await client.send(.download(digest)).status == 200) }
-            // What was taken away is the only thing that is not kept.
+            // Only the bytes that were taken away are not kept.
             #expect(try server.files(in: "quarantine").count == 450)
         }
     }
@@ -105,7 +105,7 @@ struct CheckTests {
                 try Data().write(to: URL(fileURLWithPath: path(of: digest, in: server)))
             }
             var found: Set<String> = []
-            // Others each time, so that all are found in the end.
+            // Other blobs each time, so that all are found in the end.
             for _ in 0..<64 where found.count < 100 {
                 let told = try await check(server, ["--sample", "50"])
                 let done = try #require(try told.jsonLines().last)
@@ -169,7 +169,7 @@ struct CheckTests {
             try await eventually("it is out of service") {
                 try await client.send(.download(digest)).status == 500 ? true : nil
             }
-            // The mark comes first, and whoever downloads may see it before it is counted.
+            // The mark comes first, and a download may see it before it is counted.
             try await countsOne(server)
         }
     }
@@ -261,7 +261,7 @@ struct ReclaimCommandTests {
             let orphan = "\(server.data)/blobs/ff/" + String(repeating: "f", count: 64)
             try Data("orphan".utf8).write(to: URL(fileURLWithPath: orphan))
             #expect(try await server.command(["reclaim", "--data", server.data]).end == .code(0))
-            // The last step of a round, which comes after the removal of what was dying for long enough.
+            // The last step of a round, which comes after the removal of blobs that have been dying for long enough.
             try await eventually("the round is over") { FileManager.default.fileExists(atPath: orphan) ? nil : true }
             #expect(try server.files(in: "blobs").map(\.size) == [2000])
         }

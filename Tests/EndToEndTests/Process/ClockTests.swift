@@ -44,14 +44,14 @@ struct ClockTests {
 
         try setClock("+0d", in: clock)
         #expect(try await client.offset(of: upload) == 4)
-        // The timer that the log is written by is among those.
+        // The timer of the log's writer is among those.
         if shift == "+400d" {
             let line = try await server.child?.errors.line { $0.contains("clock was set") }
             #expect(line != nil, "the jump reached the server, and it said so")
         }
         let identifier = server.child?.pid
         try await server.kill()
-        // What libfaketime shares with its process's children outlasts a kill.
+        // The memory that libfaketime shares with its process's children outlasts a kill.
         for name in ["faketime_shm_", "sem.faketime_sem_"] {
             if let identifier { try? FileManager.default.removeItem(atPath: "/dev/shm/\(name)\(identifier)") }
         }

@@ -1,4 +1,4 @@
-// `blobd config --check`: everything that a start would meet, found without starting.
+// `blobd config --check`: every obstacle of a start, found without starting.
 
 import Foundation
 import Testing

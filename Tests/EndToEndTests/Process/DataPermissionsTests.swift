@@ -1,4 +1,4 @@
-// Who may read what the server keeps: docs/storage-format.md, the layout of a data directory.
+// Who may read the server's files: docs/storage-format.md, the layout of a data directory.
 
 import Foundation
 import Testing

@@ -107,7 +107,8 @@ struct LogTests {
     @Test("nothing that a client sends makes a second line")
     func injection() async throws {
         try await withServer(["--log-level", "debug"]) { server in
-            // What may be taken for the end of a line, in a path, and a name for the request that is not sane.
+            // Characters that may be taken for the end of a line, in a path, and an id of the request that is not
+            // well-formed.
             let path = "/a%0Ainjected%E2%80%A8injected%C2%85injected"
             let answer = try await server.admin().send(.get(path).with(["X-Request-ID": "a\tinjected"]))
             let id = try #require(answer.headers["X-Request-ID"])

@@ -50,7 +50,7 @@ struct ReadmeTests {
             let files = try await server.admin().send(.files()).json
             #expect(files?["count"]?.integer == 1, "\(outcome)")
             let size = try #require(files?["items"]?[0]?["size"]?.integer)
-            // The server's log has the truth about what was asked of it.
+            // The server's log has the truth about its requests.
             let child = try #require(server.child)
             for parts in [["append", "203"], ["complete", "201"], ["download", "200", String(size)]] {
                 try await eventually("a request of \(parts)") {
@@ -73,7 +73,7 @@ struct ReadmeTests {
             #expect(outcome.end == .code(0), "\(outcome)")
 
             let files = try await server.admin().send(.files()).json
-            // large.bin, the two of the folder, and what came from standard input.
+            // large.bin, the two of the folder, and the file from standard input.
             #expect(files?["count"]?.integer == 4, "\(outcome)")
             for name in ["large.bin", "now.txt", "today.txt"] {
                 #expect(outcome.output.contains(name), "the list names it: \(outcome)")

@@ -1,5 +1,5 @@
-// What a server that ends, in good order or not, leaves for its next start: contract, uploads (durable offsets), and
-// issue 2 (SIGTERM drains; kill -9 in the middle of an upload).
+// The data that a server that ends, in good order or not, leaves for its next start: contract, uploads (durable
+// offsets), and issue 2 (SIGTERM drains; kill -9 in the middle of an upload).
 
 import Foundation
 import Testing

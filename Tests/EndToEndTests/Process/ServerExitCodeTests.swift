@@ -1,11 +1,11 @@
-// How every command of `blobd` ends, whatever is wrong.
+// How every command of `blobd` ends, whatever the error.
 
 import Foundation
 import Testing
 
 @Suite("blobd's exit codes", .inTurn)
 struct ServerExitCodeTests {
-    /// What cannot be done is 1, but for `check`, whose 1 is damage.
+    /// Work that cannot be done is 1, but for `check`, whose 1 is damage.
     struct Command: Sendable, CustomTestStringConvertible {
         let line: String
         var failure: Int32 { line.hasPrefix("check") ? 2 : 1 }

@@ -57,7 +57,7 @@ struct ServerRoutesTests {
         }
     }
 
-    /// SQLite's own lock of whoever writes (https://sqlite.org/walformat.html, "WAL Locks"): byte 120 of the shared
+    /// SQLite's own lock of the writer (https://sqlite.org/walformat.html, "WAL Locks"): byte 120 of the shared
     /// memory's file.
     private final class WriteLock {
         private let descriptor: CInt
@@ -95,7 +95,7 @@ struct ServerRoutesTests {
 
 @Suite("/metrics", .inTurn)
 struct MetricsTests {
-    /// The samples of Prometheus' text: what stands before the value, and the value.
+    /// The samples of Prometheus' text: the name with its labels, and the value.
     private func samples(_ client: Client) async throws -> [(name: String, value: Double)] {
         let response = try await client.anonymous.send(.get("/metrics"))
         #expect(response.status == 200)
@@ -126,7 +126,7 @@ struct MetricsTests {
         }
     }
 
-    /// What the lines of one kind say, by the name of the metric.
+    /// The texts of the lines of one kind, by the name of the metric.
     private static func described(_ kind: String, _ lines: [Substring]) -> [Substring: Substring] {
         let words = lines.filter { $0.hasPrefix("# \(kind) ") }.map { $0.split(separator: " ", maxSplits: 3) }
         return Dictionary(words.map { ($0[2], $0[3]) }) { first, _ in first }
@@ -152,7 +152,7 @@ struct MetricsTests {
         }
     }
 
-    /// What a family's samples must have in their names and labels.
+    /// The names and labels that a family's samples must have.
     struct Family: Sendable {
         let parts: [String]
         func wholeMatch(_ name: String) -> Bool {

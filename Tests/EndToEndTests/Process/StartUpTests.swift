@@ -1,9 +1,9 @@
-// Bad input: what a server that cannot start says. A clear message, the right exit code, never a trap.
+// Bad input: the errors of a server that cannot start. A clear message, the right exit code, never a trap.
 
 import Foundation
 import Testing
 
-/// Runs `blobd serve` where it must end by itself, and returns what it left. `arguments` come after `serve`.
+/// Runs `blobd serve` where it must end by itself, and returns its outcome. `arguments` come after `serve`.
 private func serve(
     _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:]
 ) async throws -> ChildProcess.Outcome {
@@ -11,7 +11,7 @@ private func serve(
         [ServerProcess.executable, "serve"] + arguments, in: folder.path, environment: environment)
 }
 
-/// Ended by itself with this code, and says on standard error what is wrong, naming each of `names`.
+/// Ended by itself with this code, and tells the fault on standard error, naming each of `names`.
 private func expect(
     _ outcome: ChildProcess.Outcome, code: Int32, naming names: [String],
     sourceLocation: SourceLocation = #_sourceLocation
@@ -79,7 +79,7 @@ struct DataDirectoryTests {
         let folder = try TemporaryFolder()
         let data = folder.path + "/data"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: false)
-        // Whatever is written to it, the disk is full.
+        // Every write to it finds the disk full.
         try FileManager.default.createSymbolicLink(atPath: data + "/admin-token", withDestinationPath: "/dev/full")
         expect(try await start(data, in: folder), code: 1, naming: ["admin-token"])
     }
@@ -132,7 +132,7 @@ struct DataDirectoryTests {
         }
     }
 
-    /// The catalog's file, by what it begins with, as a path in the server's folder.
+    /// The catalog's file, by its first bytes, as a path in the server's folder.
     private func database(of server: ServerProcess) throws -> String {
         let files = try server.files().map { $0.path.replacing(server.folder.path + "/", with: "") }
         let found = try files.first { try server.folder.read($0).starts(with: Array("SQLite format 3".utf8)) }

@@ -1,4 +1,5 @@
-// Issue 2, `blobd`: the admin token and the token command; contract, common rules and uploads: what must stay secret.
+// Issue 2, `blobd`: the admin token and the token command; contract, common rules and uploads: the secrets that must
+// not be shown.
 
 import Foundation
 import Testing

@@ -1,4 +1,4 @@
-// Contract, uploads: what happens to an append whose connection drops, and how its client goes on.
+// Contract, uploads: an append whose connection drops, and how its client goes on.
 
 import Foundation
 import Testing

@@ -20,7 +20,7 @@ struct GuardTests {
         let name: String
         let value: String
         var refusal: Refusal?
-        /// What the refusal must name: what would have been right.
+        /// The values that the refusal must name: those that would have been right.
         var naming = ""
 
         var headers: Headers {

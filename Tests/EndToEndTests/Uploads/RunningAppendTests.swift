@@ -52,8 +52,8 @@ struct RunningAppendTests {
         let older = try await client.server.connect()
         try await client.startAppend(to: upload, .announced(1000), on: older)
         #expect(try await client.send(.append(to: upload, bytes)).status == 203)
-        // The server may have closed the connection by now, or do so meanwhile. Where it does not, its answer to the
-        // next request shows that it has read those bytes.
+        // The server may have closed the connection by now, or do so meanwhile. Where it does not close it, its answer
+        // to the next request shows that it has read those bytes.
         try? await older.send(Sample.bytes(1000))
         try? await older.send(Request.get("/health"))
         if let answer = try? await older.receiveIfAny(for: "POST") {

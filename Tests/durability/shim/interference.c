@@ -1,13 +1,13 @@
-// Stands between a server and the kernel (LD_PRELOAD): writes down what changes the files under one folder, lets chosen
-// calls fail or end the process, and pretends that chosen syncs were done.
+// Stands between a server and the kernel (LD_PRELOAD): writes down every change of the files under one folder, lets
+// chosen calls fail or end the process, and pretends that chosen syncs were done.
 //
 //     DURABILITY_ROOT     the folder; the server's data directory is in it
 //     DURABILITY_CONTROL  a file of `struct control`, mapped: it can be changed while the server runs (optional)
-//     DURABILITY_TRACE    where to append what was done (optional); see journal.py for their form
+//     DURABILITY_TRACE    where to append the records of all changes (optional); see journal.py for their form
 //
-// A file is known by its device and inode at the time of each call, so that dup and fcntl need no attention. What
-// SQLite keeps in `-shm` is left alone: it is rebuilt after every crash. The calls are made one at a time, each with
-// its record, so that the trace tells the order in which they took effect.
+// A file is known by its device and inode at the time of each call, so that dup and fcntl need no attention. SQLite's
+// `-shm` file is left alone: it is rebuilt after every crash. The calls are made one at a time, each with its record,
+// so that the trace tells the order in which they took effect.
 #include "shim.h"
 
 #include <errno.h>
@@ -124,7 +124,7 @@ void forget_upload(uint64_t inode) { *upload_of(inode) = (struct upload){.inode 
 
 // MARK: The trace
 
-static bool is_header_last = true; // of what was written to the WAL
+static bool is_header_last = true; // of the last bytes written to the WAL
 static struct file late;           // the WAL, whose sync is not in the trace yet
 static bool is_late;
 
@@ -137,9 +137,9 @@ bool is_put_off(const struct file *file) {
 }
 
 /// Writes down the sync that was put off, if it is due before this operation. A server that answers before its commit
-/// is on the disk still syncs before it does anything else: what it removes after a commit, it removes after the sync.
-/// SQLite at NORMAL syncs the WAL before it copies from it into the database. A process that is killed before has never
-/// synced.
+/// is on the disk still syncs before it does anything else: files that it removes after a commit, it removes after the
+/// sync. SQLite at NORMAL syncs the WAL before it copies from it into the database. A process that is killed before has
+/// never synced.
 static void note_late(enum kind kind, enum place place) {
     bool changes_database = place == DATABASE && (kind == WRITE || kind == TRUNCATE || kind == ALLOCATE);
     if (!is_late || !(control->mutations & ACKNOWLEDGE_BEFORE_COMMIT || changes_database)) return;

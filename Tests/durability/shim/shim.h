@@ -1,4 +1,5 @@
-// What the parts of the shim share; see interference.c for what it does. Hidden: the names are nobody else's.
+// Declarations that the parts of the shim share; see interference.c for its purpose. Hidden: the names are nobody
+// else's.
 #ifndef SHIM_H
 #define SHIM_H
 #define _GNU_SOURCE
@@ -10,7 +11,7 @@
 
 #pragma GCC visibility push(hidden)
 
-// MARK: What journal.py and control.py know too
+// MARK: Shared with journal.py and control.py
 
 enum kind { OPEN, WRITE, TRUNCATE, ALLOCATE, SYNC, DATA_SYNC, LINK, RENAME, UNLINK, MKDIR, CLOSE, CREATE, FAILED_SYNC };
 enum place { UPLOAD, UPLOADS, BLOB, BLOB_DIRECTORY, BLOBS, DATABASE, WAL, DATA, OUTSIDE, OTHER };
@@ -42,7 +43,7 @@ struct file {
     char path[PATH_MAX];
 };
 
-// What was written to an upload's file since its last sync, and the name it was linked to: as many as a test has at a
+// The bytes written to an upload's file since its last sync, and the name it was linked to: as many as a test has at a
 // time.
 struct upload {
     uint64_t inode;
@@ -51,7 +52,7 @@ struct upload {
     char name[128];
 };
 
-/// What becomes of one call: go on, or return `result` with the errno that was set.
+/// The fate of one call: go on, or return `result` with the errno that was set.
 struct verdict {
     bool is_over, ends_process;
     long result;
@@ -81,8 +82,8 @@ void note(enum kind kind, const struct file *file, uint64_t inode, int64_t offse
 /// SYNCHRONOUS_NORMAL, ACKNOWLEDGE_BEFORE_COMMIT: whether a sync of the WAL that was made comes into the trace later.
 bool is_put_off(const struct file *file);
 
-/// Takes the lock for one call and decides what becomes of it. `count`: what a write is about to write, which may be
-/// made less.
+/// Takes the lock for one call and decides its fate. `count`: the bytes that a write is about to write, which may be
+/// made fewer.
 struct verdict judge(enum kind kind, const struct file *file, int fd, size_t *count);
 /// Ends what ``judge`` began, and returns the result.
 long settle(struct verdict verdict, long result);
