@@ -10,7 +10,7 @@ public enum BlobClientError: Error, Equatable, Sendable {
     case connection(String)
     /// The server's certificate is not trusted.
     case untrusted(String)
-    /// What answered does not speak this API.
+    /// The answer is not that of a server with this API.
     case unexpectedAnswer(String)
     case invalidAddress(String)
     /// The file of trusted certificates cannot be used.
@@ -19,7 +19,7 @@ public enum BlobClientError: Error, Equatable, Sendable {
     case file(path: String, problem: String)
     /// The file was written to while it was uploaded.
     case fileChanged(path: String)
-    /// The server no longer has what it received, and the stream cannot be read again.
+    /// The server no longer has the bytes that it received, and the stream cannot be read again.
     case streamLost
     /// The bytes that came are not those that were asked for, or those that arrived not those that were sent.
     case wrongDigest(expected: BlobDigest, found: BlobDigest?)
@@ -78,8 +78,8 @@ extension BlobClientError: CustomStringConvertible {
     }
 
     /// Whether the next file would meet the same: the server is gone or not trusted, the token is refused, or there is
-    /// no room, no quota, or no further upload for its owner. Whoever sends many files stops at the first such error,
-    /// which comes after everything that could be tried again was.
+    /// no room, no quota, or no further upload for its owner. An app that sends many files stops at the first such
+    /// error, which comes only when all tries are used up.
     ///
     /// `false` where it is about one file, or nobody can tell.
     public var concernsEveryFile: Bool {

@@ -160,8 +160,8 @@ struct Calls: Sendable {
         }
     }
 
-    /// What there is to download; `nil` when it is not there. By GET, the one way that the reference API has; the body
-    /// is dropped.
+    /// The size and name of a blob; `nil` when it is not there. By GET, the one way that the reference API has; the
+    /// body is dropped.
     func blob(_ digest: BlobDigest) async throws -> BlobInfo? {
         do {
             let blob = try await download(digest, from: 0)

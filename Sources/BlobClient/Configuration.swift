@@ -41,11 +41,11 @@ extension BlobServiceClient {
         /// safe.
         public var smallAppendByteCount: Int64 = 8 << 20
         /// Requests for pieces of 8 MiB of one download at a time, where the server knows ranges: more than one is
-        /// faster where each connection is slow, and what is lost when they break is more.
+        /// faster where each connection is slow, and loses more bytes when connections break.
         public var downloadStreams = 1
         /// Connections that are made at most at a time.
         public var connectionLimit = 32
-        /// What the client calls itself to the server and whoever is between: RFC 9110, §10.1.5.
+        /// The client's name for the server and proxies on the way: RFC 9110, §10.1.5.
         public var userAgent = "BlobClient"
 
         public init() {}

@@ -7,7 +7,7 @@ import NIOCore
 /// Asks for missing bytes until all are here, and compares them with their digest.
 ///
 /// With several streams, it asks for the next pieces in requests of their own while one comes, and takes them in their
-/// order: what is here is always the beginning, and the memory for the others is bounded.
+/// order: the bytes written are always the beginning, and the memory for the others is bounded.
 struct DownloadRun {
     private let calls: Calls
     private let digest: BlobDigest
@@ -91,7 +91,7 @@ struct DownloadRun {
                 guard let bytes = try await calls.transport.next(&iterator) else { break }
                 next = bytes
             } catch {
-                // What came before it broke is worth keeping.
+                // The bytes that came before it broke are worth keeping.
                 try await keep(&step)
                 throw error
             }

@@ -11,7 +11,7 @@ package import SystemPackage
 extension FilePath {
     /// The path from the root on.
     ///
-    /// `.` goes, and `..` is asked of the system: what its letters lead back from may be a link to somewhere else. A
+    /// `.` goes, and `..` is asked of the system: the name before it may be a link to somewhere else. A
     /// link that the path ends with stays.
     package var absolute: FilePath {
         var path = isAbsolute ? self : (Self.taken(getcwd(nil, 0)) ?? FilePath("")).pushing(self)

@@ -1,4 +1,4 @@
-// What the network, TLS and HTTP throw, in sentences. The libraries' own words stay out of them: they hold names of
+// The errors of the network, TLS and HTTP, in sentences. The libraries' own words stay out of them: they hold names of
 // types, and paths of the machine that built them.
 
 import AsyncHTTPClient

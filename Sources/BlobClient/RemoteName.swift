@@ -7,12 +7,12 @@ public import SystemPackage
 /// and without `\`, before which it would drop everything.
 ///
 /// A name that a server can hold stays as it is. In any other, each byte that does not fit becomes `%XX`, with two
-/// hexadecimal digits in upper case (RFC 3986, §2.1), and so does each `%`: whoever decodes the percent signs has the
-/// bytes again. A name that reads as if it had come about so gets `%25` for its `%`, too, so that no two names become
+/// hexadecimal digits in upper case (RFC 3986, §2.1), and so does each `%`: decoding the percent signs gives the bytes
+/// again. A name that reads as if it had come about that way gets `%25` for its `%`, too, so that no two names become
 /// the same.
 ///
-/// What is longer than 255 bytes then is cut, and ends with `~` and the first 16 digits of the SHA-256 of the name's
-/// bytes.
+/// A name that is longer than 255 bytes then is cut, and ends with `~` and the first 16 digits of the SHA-256 of the
+/// name's bytes.
 public struct RemoteName: Equatable, Sendable {
     public let text: String
     /// Whether it is another than the one on the disk.

@@ -14,8 +14,8 @@ public import SystemPackage
 
 /// A folder with a small file for each unfinished upload.
 ///
-/// It holds no token. What it says is checked against the server and the file before it is used, and losing it costs
-/// only that an upload begins anew.
+/// It holds no token. Its records are checked against the server and the file before they are used, and losing one
+/// costs only that an upload begins anew.
 public struct UploadJournal: Sendable {
     /// An upload that an earlier run has left.
     public struct Entry: Sendable, Equatable {
@@ -218,7 +218,7 @@ final class JournalRecord: Sendable {
         contents.withLock { $0 = nil }
     }
 
-    /// Leaves the record to whoever comes next, even while a request that was given up still holds it. One without an
+    /// Leaves the record to the next run, even while a request that was given up still holds it. One without an
     /// upload is removed.
     func letGo() {
         contents.withLock { contents in

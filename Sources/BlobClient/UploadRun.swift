@@ -50,8 +50,8 @@ struct UploadRun {
     /// What the server was asked to complete the upload as.
     private var completion: BlobDigest?
     private var timesStartedOver = 0
-    /// The most that was safe on the server since the upload began. Only what is beyond it is progress: a server that
-    /// loses the same bytes again and again is not tried forever.
+    /// The highest number of bytes that was safe on the server since the upload began. Only bytes beyond it are
+    /// progress: a server that loses the same bytes again and again is not tried for ever.
     private var furthest: Int64 = 0
 
     /// The largest piece that goes with the completion. It is held in memory.
@@ -136,8 +136,8 @@ struct UploadRun {
 
     /// How far the upload has come, when nothing of it is on its way any more.
     ///
-    /// A server may still be receiving what a broken connection has sent; a piece that is sent before that has come to
-    /// an end would be refused, and sent twice. With blobd, an append of nothing ends what is still running.
+    /// A server may still be receiving the bytes of a broken connection; a piece that is sent before they have come to
+    /// an end would be refused, and sent twice. With blobd, an empty append ends the one that is still running.
     private func settled(_ known: UploadStatus) async throws -> UploadStatus {
         guard known.isOffsetExact else { return try await calls.status(of: known.id) }
         do {
@@ -244,7 +244,7 @@ struct UploadRun {
             }
         guard let id = upload?.id, !mayGoOn || record == nil, !Task.isCancelled else { return }
         record?.forget()
-        // Otherwise the server lets go of it when its time has come.
+        // Otherwise the server removes it when its time has come.
         try? await calls.destroy(id)
     }
 

@@ -31,7 +31,7 @@ protocol UploadSource: Sendable {
     func rewind() throws
 }
 
-/// What tells one state of a file from another.
+/// The marks by which one state of a file is told from another.
 struct FileIdentity: Codable, Equatable, Sendable {
     enum Likeness {
         case same
@@ -43,8 +43,8 @@ struct FileIdentity: Codable, Equatable, Sendable {
     var size: Int64
     var inode: UInt64
     var device: UInt64
-    /// The time of the last change of its bytes, in nanoseconds since 1970. Whoever writes may set it back, as
-    /// `rsync -t` and `cp -p` do.
+    /// The time of the last change of its bytes, in nanoseconds since 1970. Any writer may set it back, as `rsync -t`
+    /// and `cp -p` do.
     var changed: Int64
     /// The time of the last change of anything about it, in nanoseconds since 1970; nobody can set it. `chmod`, a link
     /// and another name move it too. `nil` in notes of earlier versions.

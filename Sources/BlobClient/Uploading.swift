@@ -32,7 +32,7 @@ extension BlobServiceClient {
                 server: address, path: absolute, options: options, file: source.identity)
             if let abandoned = record.replace(contents) {
                 progress(.startingOver(.fileChanged))
-                // Otherwise the server lets go of it when its time has come.
+                // Otherwise the server removes it when its time has come.
                 try? await calls.destroy(abandoned)
             }
         }
@@ -44,8 +44,8 @@ extension BlobServiceClient {
         return file
     }
 
-    /// Uploads bytes as they come, of whatever number. What is not safe on the server yet is kept in memory, some
-    /// 8 MiB; a later run cannot go on with a stream.
+    /// Uploads bytes as they come, of whatever number. Bytes that are not safe on the server yet are kept in memory,
+    /// some 8 MiB; a later run cannot go on with a stream.
     ///
     /// - Parameter next: the next bytes; `nil` after the last.
     public func upload(
@@ -70,8 +70,8 @@ extension BlobServiceClient {
     /// Has the source go on with what an earlier run noted, if the file is still the one that was noted.
     ///
     /// The bytes up to the noted digest are read again, since the digest of the whole needs them, and compared with it:
-    /// whoever writes can set a file's time back. Those after it, which the server may have too, are compared by the
-    /// server when it completes the upload.
+    /// any writer can set a file's time back. Those after it, which the server may have too, are compared by the server
+    /// when it completes the upload.
     ///
     /// - Returns: whether there is something to go on with.
     private static func resume(_ record: JournalRecord, _ source: FileSource) async throws -> Bool {

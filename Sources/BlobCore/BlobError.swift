@@ -1,10 +1,10 @@
-// What can go wrong with uploads, blobs and files: facts alone. What a client is told of them, in which words and with
-// which status, is said by the registry of the surface that it asked.
+// Failures of uploads, blobs and files: facts alone. The registry of the surface that a client asked has the words and
+// the status for them.
 
-/// A fact that keeps a store from doing what it was asked for.
+/// A fact that keeps a store from doing its work.
 public struct BlobError: Error, Equatable, Sendable {
     public let reason: Reason
-    /// The upload's true offset, where whoever threw this knows it.
+    /// The upload's true offset, where the thrower of this knows it.
     public let offset: Int64?
 
     public init(_ reason: Reason, offset: Int64? = nil) {
@@ -39,7 +39,7 @@ public struct BlobError: Error, Equatable, Sendable {
         case blobUnknown
         /// A store of bytes holds none of this digest.
         case bytesUnknown
-        /// The blob is known, but its bytes are not what they were.
+        /// The blob is known, but its bytes have changed.
         case blobCorrupt
         case fileUnknown
 

@@ -2,7 +2,7 @@
 
 public import Foundation
 
-/// The identity of a file: a snowflake, that is milliseconds since 2018-01-01 UTC in the bits above 22 and a
+/// The identity of a file: a snowflake: milliseconds since 2018-01-01 UTC in the bits above 22 and a
 /// sequence below them, so that identities grow with time.
 ///
 /// On the wire it is the base64 of the decimal number, as the reference API writes it.

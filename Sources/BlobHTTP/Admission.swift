@@ -1,4 +1,4 @@
-// Who is let in.
+// Which callers are let in.
 
 import BlobCore
 import BlobStorage

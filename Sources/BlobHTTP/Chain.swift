@@ -64,7 +64,7 @@ public struct Chain: Responder {
         let error = WireError(thrown: thrown)
         let row = error.kind.row
         record.failure = RequestRecord.Failure(
-            // What has no words for a client has some for an operator.
+            // An error without words for a client has some for an operator.
             code: row.code.rawValue, message: error.kind == .internalError ? "\(thrown)" : error.message,
             isServers: row.status.kind == .serverError || error.kind == .uploadFailed
         )

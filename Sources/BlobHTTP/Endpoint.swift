@@ -1,4 +1,4 @@
-// What can be asked of the server: one value for each operation.
+// The operations of the server: one value for each.
 
 import BlobCore
 import BlobStorage

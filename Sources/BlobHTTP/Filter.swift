@@ -6,7 +6,7 @@ import HTTPTypes
 /// A station on the way of every request. Nothing in it waits, so that it stands in the way of answers that do not wait
 /// either.
 protocol Filter: Sendable {
-    /// Lets a request pass, before anything is known of what it asks for.
+    /// Lets a request pass, before its endpoint is known.
     ///
     /// - Throws: the error to answer with.
     func admit(_ request: Request) throws(WireError)

@@ -35,7 +35,7 @@ struct PathPattern: Sendable {
         }
     }
 
-    /// What stands for the names in a path as it came, percent-encoded; `nil` for any other path.
+    /// The values of the names in a path as it came, percent-encoded; `nil` for any other path.
     func match(_ path: Substring) -> Captures? {
         guard path.utf8.first == UInt8(ascii: "/") else { return nil }
         var captures = Captures()

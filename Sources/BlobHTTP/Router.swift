@@ -3,7 +3,7 @@
 import HTTPServerCore
 import HTTPTypes
 
-/// All endpoints of a server. What the methods of a path have in common follows from them: `HEAD` where there is a
+/// All endpoints of a server. The common rules of methods follow from them: `HEAD` where there is a
 /// `GET`, `OPTIONS`, and `Allow` for any other method.
 struct Router: Sendable {
     private struct Resource {
@@ -39,7 +39,7 @@ struct Router: Sendable {
         self.resources = resources.sorted { $0.path.precedes($1.path) }
     }
 
-    /// The endpoint of a request, and what its path names.
+    /// The endpoint of a request, and the names in its path.
     ///
     /// - Throws: ``WireError`` where the path or its method is not known.
     func endpoint(for request: Request) throws(WireError) -> (Endpoint, Captures) {

@@ -1,4 +1,4 @@
-// The life of blobs in a process: who opens them, and every step that changes what is served under a digest.
+// The life of blobs in a process: opening them, and every step that changes the bytes served under a digest.
 
 public import BlobCore
 public import Logging
@@ -14,8 +14,8 @@ public struct OpenBlob: Sendable {
 /// Opens blobs, and publishes, removes and condemns them.
 ///
 /// Recently used ones are remembered with their open files, so that a popular small blob costs neither a query nor an
-/// `open`. Each step that changes what is served under a digest is taken here, so that it waits for the others on that
-/// digest, and the blob is forgotten before the step is acknowledged.
+/// `open`. Each step that changes the bytes served under a digest is taken here, so that it waits for the others on
+/// that digest, and the blob is forgotten before the step is acknowledged.
 public final class BlobLife: Sendable {
     private let backend: any Backend
     private let locks = BlobLocks()
@@ -40,8 +40,8 @@ public final class BlobLife: Sendable {
         if let remembered = remembered(digest) { return remembered }
         let generation = memory.withLock { $0.generation }
         let opened = try await backend.open(digest)
-        // What is remembered of a temporary blob would have to be forgotten whenever one of its files expires; of one
-        // that other nodes serve, too, whenever they remove one.
+        // A remembered temporary blob would have to be forgotten whenever one of its files expires; one that other
+        // nodes serve, too, whenever they remove a file.
         guard opened.blob.expires == nil, !opened.content.isRemote else { return opened }
         letGo(memory.withLock { $0.insert(opened, for: digest, of: generation) })
         return opened
@@ -126,7 +126,7 @@ public final class BlobLife: Sendable {
     ) async throws(BlobError) -> Verdict {
         try await locks.holding(record.digest) { () throws(BlobError) in
             while true {
-                // The lock keeps those of this process apart; where others have the same blobs, what is recorded tells
+                // The lock keeps those of this process apart; where others have the same blobs, the record tells
                 // whether they were faster.
                 let (verdict, place) = try await backend.lookAgain(at: record, reading: reading)
                 let isStillSo =
@@ -145,7 +145,7 @@ public final class BlobLife: Sendable {
     private func condemn<Store: Backend>(
         _ record: BlobRecord, _ verdict: Verdict, at place: Store.Place?, in backend: Store
     ) async throws(BlobError) -> Bool {
-        // The mark first: with it, nobody is served what is about to be moved.
+        // The mark first: with it, nobody is served bytes that are about to be moved.
         guard try await backend.catalog.setCondition(.damaged, of: record.digest, at: place) else { return false }
         forget(record.digest)
         if record.condition != .damaged {
@@ -159,7 +159,7 @@ public final class BlobLife: Sendable {
         do throws(BlobError) {
             try await backend.bytes.quarantine(record.digest, at: place)
         } catch {
-            // The mark is what protects clients; other blobs must not go unexamined because this one cannot be moved.
+            // The mark protects clients; other blobs must not go unexamined because this one cannot be moved.
             logger.critical(
                 "the bytes of a damaged blob could not be moved to quarantine; it is tried when they are read again",
                 metadata: ["digest": "\(record.digest)", "error": "\(error)"]

@@ -2,8 +2,8 @@
 
 import BlobCore
 
-/// Two generations instead of a list in the order of use: a use costs one look, and what was not used while half the
-/// capacity passed by is dropped at once.
+/// Two generations instead of a list in the order of use: a use costs one look, and blobs that were not used while half
+/// the capacity passed by are dropped at once.
 struct BlobMemory {
     private var recent: [BlobDigest: OpenBlob] = [:]
     private var older: [BlobDigest: OpenBlob] = [:]
@@ -40,7 +40,7 @@ struct BlobMemory {
         return dropped
     }
 
-    /// - Returns: what was remembered.
+    /// - Returns: the opened blobs that were remembered under the digest.
     mutating func remove(_ digest: BlobDigest) -> [OpenBlob] {
         generation &+= 1
         return [recent.removeValue(forKey: digest), older.removeValue(forKey: digest)].compactMap(\.self)

@@ -45,7 +45,7 @@ public protocol ByteStore<Place>: Sendable {
     /// - Parameters:
     ///   - place: where ``place(of:)`` has just said that they are.
     ///   - pace: told how many bytes were read, again and again; its waiting slows the reading down.
-    /// - Returns: what they are; `nil` when any of them are missing.
+    /// - Returns: their size and digest; `nil` when any of them are missing.
     func measure(
         _ digest: BlobDigest, at place: Place, pace: @Sendable (_ byteCount: Int) async -> Void
     ) async throws(BlobError) -> MeasuredBytes?
@@ -54,7 +54,7 @@ public protocol ByteStore<Place>: Sendable {
     /// they are not at this place any more: those of a later upload stay.
     func quarantine(_ digest: BlobDigest, at place: Place) async throws(BlobError)
 
-    /// The number of a blob's bytes, asked of what holds them; `nil` when any of them are missing.
+    /// The number of a blob's bytes, asked of the file or objects that hold them; `nil` when any of them are missing.
     func size(of digest: BlobDigest, at place: Place) async throws(BlobError) -> Int64?
 
     /// How many bytes are held of an upload; `nil` when nothing is.
@@ -99,7 +99,7 @@ extension ByteStore {
     public func sweep() async throws(BlobError) -> Int { 0 }
 }
 
-/// What bytes turned out to be.
+/// The size and digest of bytes that were read.
 public struct MeasuredBytes: Equatable, Sendable {
     public let size: Int64
     public let digest: BlobDigest
@@ -123,7 +123,7 @@ public struct DurableBytes: Equatable, Sendable {
     }
 }
 
-/// Writes one upload's bytes in order. One caller at a time. What it holds open goes with it.
+/// Writes one upload's bytes in order. One caller at a time. Anything that it holds open goes with it.
 public protocol UploadWriter: Sendable {
     /// Takes the next bytes, which need not be durable when it returns.
     ///
@@ -145,8 +145,8 @@ public protocol UploadWriter: Sendable {
     func taken() async -> RunningDigest
 
     /// Makes everything durable and publishes it as the blob of this digest, which the caller has compared. Publishing
-    /// what is published already puts these bytes in the place of those, which are the same unless they were damaged.
-    /// Bytes of the upload that were flushed stay its own until they are discarded.
+    /// a digest that is published already puts these bytes in the place of the older ones, which are the same unless
+    /// they were damaged. Bytes of the upload that were flushed stay its own until they are discarded.
     ///
     /// - Throws: ``BlobError/Reason/uploadFailed``, as ``flush()``. Other errors, when not all bytes that were taken
     ///   can be published; ``flush()`` then tells how far those go that are durable.

@@ -5,13 +5,12 @@ public import struct Foundation.Date
 
 /// The rows: uploads, blobs, files and tokens.
 ///
-/// The one commit point of the server. Each call is one transaction; when it returns, what it changed survives
-/// `kill -9` and power loss. When it throws, it changed nothing, unless the disk failed and the process ends before its
-/// next call: then it may have. Bytes are made durable before the row that speaks of them, and a row is removed before
-/// its bytes.
+/// The one commit point of the server. Each call is one transaction; when it returns, its changes survive `kill -9` and
+/// power loss. When it throws, it changed nothing, unless the disk failed and the process ends before its next call:
+/// then it may have. Bytes are made durable before the row that names them, and a row is removed before its bytes.
 ///
 /// Time is the catalog's own, from the clock it was made with. An upload or file is gone for every caller from the very
-/// moment of its expiry; what usage and statistics count of it goes when it is removed.
+/// moment of its expiry; its share of usage and statistics goes when it is removed.
 ///
 /// All calls throw ``BlobError/Reason/unavailable(_:)`` when the rows cannot be reached and
 /// ``BlobError/Reason/insufficientStorage(_:)`` when there is no room for them.
@@ -58,8 +57,8 @@ public protocol Catalog<Place>: Sendable {
     /// whose client was told a higher offset.
     func announce(_ offset: Int64, of id: UploadID) async throws(BlobError)
 
-    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed since: who was
-    /// overtaken knows nothing of what the upload holds now.
+    /// Marks an upload failed for good. Without effect on one that is not open, or that was claimed since: an overtaken
+    /// writer knows nothing of the upload's bytes now.
     func fail(_ lease: Lease) async throws(BlobError)
 
     /// Turns a leased upload into a file, in one transaction: upload completed, blob live (a dying one is revived),

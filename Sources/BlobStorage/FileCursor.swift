@@ -3,8 +3,8 @@
 public import BlobCore
 import Foundation
 
-/// Where a page ended: what the order compares of its last file, and that file's id. Whatever others add and delete, a
-/// file that is there throughout is before it or after it, and stays there.
+/// Where a page ended: the value of its last file that the order compares, and that file's id. Whatever others add and
+/// delete, a file that is there throughout is before it or after it, and stays there.
 public struct FileCursor: Equatable, Sendable {
     /// What the order compares.
     public enum Place: Equatable, Sendable {

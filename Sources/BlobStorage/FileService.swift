@@ -2,8 +2,8 @@
 
 public import BlobCore
 
-/// Shows and removes files. An administrator's calls reach everybody's, others' their own; what a caller may not see is
-/// as unknown as what never was.
+/// Shows and removes files. An administrator's calls reach everybody's, others' their own; a file that a caller may not
+/// see is as unknown as one that never was.
 public struct FileService: Sendable {
     private let catalog: any Catalog
     private let blobs: BlobLife

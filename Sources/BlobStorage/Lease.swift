@@ -3,7 +3,7 @@
 public import BlobCore
 public import struct Foundation.Date
 
-/// What came of a claim.
+/// The outcome of a claim.
 public enum Claimed: Equatable, Sendable {
     case open(Lease)
     /// The upload was completed before: the file that it became.
@@ -12,7 +12,7 @@ public enum Claimed: Equatable, Sendable {
 
 /// The right to write to an open upload, until somebody else claims it.
 ///
-/// Only what was done with the newest lease counts. Catalogs alone make one, and say so where they import this module.
+/// Only changes with the newest lease count. Catalogs alone make one, and say so where they import this module.
 public struct Lease: Equatable, Sendable {
     /// As claimed or last advanced.
     public let upload: Upload

@@ -6,8 +6,8 @@ import Synchronization
 /// Sees to it that an upload of which bytes were lost is marked failed, however long the rows cannot be written: the
 /// disk that lost the bytes may refuse to record it at first.
 ///
-/// What waits to be recorded is forgotten when the process ends: an upload is reopened at its row's offset, everything
-/// before that outlasted a sync, and the rest is cut.
+/// Uploads that wait to be recorded are forgotten when the process ends: an upload is reopened at its row's offset,
+/// everything before that outlasted a sync, and the rest is cut.
 final class LostUploads: Sendable {
     private let catalog: any Catalog
     /// With the lease of the writer that met the loss.

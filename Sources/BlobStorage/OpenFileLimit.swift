@@ -5,14 +5,14 @@ import Glibc
 /// The limits of open files.
 ///
 /// The process never uses up its own limit: Swift's runtime opens files of its own, and ends the process when it cannot
-/// (libdispatch does, to count its threads). Whoever can open connections until nothing is left would stop the server.
-/// So connections are taken while a quarter of all files is left, and blobs are opened while an eighth is; the rest is
-/// for what opens few: the catalog, the log, the runtime.
+/// (libdispatch does, to count its threads). Clients that could open connections until none is left would stop the
+/// server. So connections are taken while a quarter of all files is left, and blobs are opened while an eighth is; the
+/// rest is for parts that open few: the catalog, the log, the runtime.
 ///
 /// The kernel gives out the lowest free number. A connection or a blob whose number is beyond its share is one too
 /// many; while none of them has such a number, those are free for the others, whatever is open below.
 public enum OpenFileLimit {
-    /// What limit a system call has met, and how it is raised; `nil` for any other error number.
+    /// The limit that a system call has met, and how it is raised; `nil` for any other error number.
     public static func advice(for code: CInt) -> String? {
         switch code {
         case EMFILE:

@@ -24,8 +24,8 @@ actor Reception {
     private var unchecked: Int64 = 0
     private var lastCheckpoint = ContinuousClock.now
 
-    /// What a crash may make a client send again: this many bytes, or what arrived in this time. A writer that may not
-    /// hold up what comes next can make it more.
+    /// The bytes that a crash may make a client send again: this many, or those of this time. A writer that may not
+    /// hold up the next bytes can make it more.
     private static let checkpointByteCount: Int64 = 32 * 1024 * 1024
     private static let checkpointInterval = Duration.seconds(2)
 
@@ -44,7 +44,8 @@ actor Reception {
         self.activity = activity
     }
 
-    /// Takes the whole body. When it ends early, or not as announced, what arrived is kept before the error is thrown.
+    /// Takes the whole body. When it ends early, or not as announced, the bytes that arrived are kept before the error
+    /// is thrown.
     func receive(_ body: IncomingBody) async throws(BlobError) {
         do throws(BlobError) {
             while let chunk = try await next(of: body) {
@@ -60,8 +61,8 @@ actor Reception {
         }
     }
 
-    /// Makes everything that arrived durable and records it. Where the store cannot take all of it after all, what it
-    /// took is recorded before the error is thrown.
+    /// Makes all bytes that arrived durable and records them. Where the store cannot take all of them after all, those
+    /// that it took are recorded before the error is thrown.
     func keep(announcing: Bool) async throws(BlobError) -> Upload {
         try await record(
             try await losses.recording(of: lease) { [writer] () throws(BlobError) in try await writer.flush() },
@@ -70,8 +71,8 @@ actor Reception {
         return lease.upload
     }
 
-    /// Publishes all that arrived. Where the store cannot take all of it after all, what it took is recorded before the
-    /// error is thrown.
+    /// Publishes all bytes that arrived. Where the store cannot take all of them after all, those that it took are
+    /// recorded before the error is thrown.
     func publish(as digest: BlobDigest) async throws(BlobError) {
         do throws(BlobError) {
             try await losses.recording(of: lease) { [writer] () throws(BlobError) in
@@ -153,7 +154,7 @@ extension BlobError {
         }
     }
 
-    /// The same error with the offset as it is after what had arrived was kept.
+    /// The same error with the offset after the bytes that had arrived were kept.
     func telling(_ offset: Int64) -> BlobError {
         BlobError(reason, offset: offset)
     }

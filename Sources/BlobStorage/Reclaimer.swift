@@ -1,20 +1,20 @@
-// Lets go of what nobody needs any more.
+// Removes uploads, files, blobs and bytes that nobody needs any more.
 
 public import BlobCore
 public import Logging
 import Metrics
 import Synchronization
 
-/// What a round of reclaiming let go of.
+/// The numbers of a round of reclaiming.
 public struct Reclaimed: Equatable, Sendable {
     /// Uploads and files whose time had come.
     public var uploads = 0
     public var files = 0
     /// Blobs that no file pointed at any more.
     public var blobs = 0
-    /// Bytes of uploads and blobs for which there was no row: what crashes and errors left behind.
+    /// Bytes of uploads and blobs for which there was no row: left behind by crashes and errors.
     public var orphans = 0
-    /// What could not be let go of and is left for the next round.
+    /// Things that could not be removed and are left for the next round.
     public var failures = 0
 
     public init() {}
@@ -135,7 +135,7 @@ public final class Reclaimer: Sendable {
         return note(outcome, &round, "upload", "\(id)")
     }
 
-    /// Counts and tells what failed of one thing, so that it does not keep the others waiting.
+    /// Counts and logs the failure of one thing, so that it does not keep the others waiting.
     ///
     /// - Returns: whether it is gone.
     @discardableResult
@@ -162,7 +162,7 @@ public final class Reclaimer: Sendable {
 }
 
 extension Reclaimed {
-    /// The numbers of things let go of, by the names of the metric and the log.
+    /// The numbers of things removed, by the names of the metric and the log.
     fileprivate var counts: [(kind: String, count: Int)] {
         [("uploads", uploads), ("files", files), ("blobs", blobs), ("orphans", orphans)]
     }

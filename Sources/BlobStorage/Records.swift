@@ -114,9 +114,9 @@ public struct LocatedBlob<Place: Sendable>: Sendable {
 public enum BlobCondition: Int64, CaseIterable, Sendable {
     /// As they were published, as far as anybody knows.
     case sound
-    /// Somebody who may not act on it found them changed: the server has to look.
+    /// A check that may not act on it found them changed: the server has to look.
     case suspected
-    /// Changed or gone. What there is of them lies in quarantine, until the same bytes are uploaded again.
+    /// Changed or gone. The rest of them lies in quarantine, until the same bytes are uploaded again.
     case damaged
 }
 
@@ -165,7 +165,7 @@ public struct Usage: Equatable, Sendable {
     }
 }
 
-/// What the whole catalog holds.
+/// The numbers of the whole catalog.
 public struct Statistics: Equatable, Sendable {
     public var openUploads: Int64
     public var blobs: Int64

@@ -22,7 +22,7 @@ public struct RemoteBlob: Sendable {
         self.start = start
     }
 
-    /// Begins to read. Returns when the first bytes are there, so that what fails can still be answered with an error.
+    /// Begins to read. Returns when the first bytes are there, so that a failure can still be answered with an error.
     ///
     /// - Parameter executor: where the bytes will be taken: fetched there, they need no other thread.
     /// - Throws: ``BlobError/Reason/unavailable(_:)``, ``BlobError/Reason/blobCorrupt``,
@@ -34,7 +34,7 @@ public struct RemoteBlob: Sendable {
     }
 }
 
-/// The bytes of a range, in order, fetched a little ahead of whoever takes them. What they hold open goes with them.
+/// The bytes of a range, in order, fetched a little ahead of their reader. Anything that they hold open goes with them.
 public struct RemoteBytes: Sendable {
     private let nextBuffer: @Sendable () async throws(BlobError) -> ByteBuffer?
 

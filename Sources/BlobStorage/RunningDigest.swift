@@ -6,7 +6,7 @@ private import CLibcrypto
 /// A SHA-256 computation that can be interrupted, stored and resumed.
 ///
 /// swift-crypto does not export the state of a computation; OpenSSL's low-level functions do, and they use the
-/// processor's SHA instructions. Whoever has no need to store it uses swift-crypto.
+/// processor's SHA instructions. Code that need not store the state uses swift-crypto.
 public struct RunningDigest: Sendable {
     private var context = SHA256_CTX()
 

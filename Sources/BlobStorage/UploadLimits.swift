@@ -1,4 +1,4 @@
-// What uploads are held to: sizes, numbers and times.
+// The limits of uploads: sizes, numbers and times.
 
 import BlobCore
 import Foundation

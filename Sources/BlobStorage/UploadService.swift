@@ -32,8 +32,8 @@ public final class UploadService: Sendable {
     private let blobs: BlobLife
     private let silenceLimit: Duration
 
-    /// - Parameter silenceLimit: when a client has sent nothing for so long, status ends its append, so that the answer
-    ///   is final.
+    /// - Parameter silenceLimit: when a client has sent nothing for this long, status ends its append, so that the
+    ///   answer is final.
     public init(
         backend: any Backend, blobs: BlobLife, settings: UploadSettings, clock: any WallClock,
         silenceLimit: Duration = .seconds(5)
@@ -128,12 +128,12 @@ public final class UploadService: Sendable {
         }
     }
 
-    /// Cancels the caller's upload and lets go of its bytes.
+    /// Cancels the caller's upload and removes its bytes.
     public func destroy(_ id: UploadID, of caller: Subject) async throws(BlobError) {
         try await turns.take(UploadTurns.Key(id: id, owner: caller)) { _ in
             await Result.catching { () throws(BlobError) in
                 try await self.catalog.destroy(id, of: caller)
-                // The upload is gone with its row; bytes that cannot be let go of now are garbage for the reclaimer.
+                // The upload is gone with its row; bytes that cannot be removed now are garbage for the reclaimer.
                 try? await self.bytes.discard(id)
             }
         }
@@ -188,7 +188,7 @@ public final class UploadService: Sendable {
                 lease, with: taken, expires: limits.expiry, fileExpires: limits.fileExpiry(of: lease.upload)
             )
         }
-        // The blob has its bytes under its digest: what a failure to let go of the upload's leaves behind is garbage.
+        // The blob has its bytes under its digest: where the upload's own cannot be removed, they are garbage.
         try? await bytes.discard(lease.id)
         return file
     }

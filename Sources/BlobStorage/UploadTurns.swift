@@ -3,8 +3,9 @@
 import BlobCore
 import Synchronization
 
-/// Lets one request at a time work on an upload. A newer one ends the older one, waits until that has kept what it had
-/// received, and goes on from there: a phone that lost its network and came back must not wait for a dead connection.
+/// Lets one request at a time work on an upload. A newer one ends the older one, waits until that has kept the bytes
+/// that it had received, and goes on from there: a phone that lost its network and came back must not wait for a dead
+/// connection.
 ///
 /// This orders requests within one process; across processes the epoch of the upload's row does.
 final class UploadTurns: Sendable {
@@ -47,7 +48,7 @@ final class UploadTurns: Sendable {
     private let state = Mutex(State())
 
     /// Runs an operation as the upload's newest turn. The operation sees its task cancelled when a newer turn begins or
-    /// the caller is cancelled; it then keeps what it has and returns.
+    /// the caller is cancelled; it then keeps the bytes that it has and returns.
     func take<Value: Sendable>(
         _ key: Key,
         _ operation: @escaping @Sendable (Activity) async -> Result<Value, BlobError>

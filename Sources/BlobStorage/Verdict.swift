@@ -1,4 +1,4 @@
-// What looking at a blob's bytes shows.
+// The verdict of a look at a blob's bytes.
 
 public import BlobCore
 
@@ -39,9 +39,9 @@ extension Backend {
         try await look(at: record, reading: reading, pace: pace).verdict
     }
 
-    /// Looks a second time at what seemed damaged: the blob may have been removed, or uploaded again, since.
+    /// Looks a second time at a blob that seemed damaged: it may have been removed, or uploaded again, since.
     ///
-    /// - Returns: what that showed, and where the bytes are of which it is known.
+    /// - Returns: the verdict, and the place of the bytes that it is about.
     func lookAgain(at record: BlobRecord, reading: Bool) async throws(BlobError) -> (verdict: Verdict, place: Place?) {
         guard try await catalog.unknownBlobs(among: [record.digest]).isEmpty else { return (.gone, nil) }
         return try await look(at: record, reading: reading, pace: { _ in })

@@ -5,7 +5,7 @@ public import Logging
 
 /// Compares blobs with their digests; see ``BlobLife/verify(_:reading:pace:)``.
 ///
-/// Bytes that are not what their digest says are put into quarantine and their blob is marked: from then on a download
+/// Bytes that do not have their digest are put into quarantine and their blob is marked: from then on a download
 /// is an error, never other bytes. Uploading the same content again makes the blob sound.
 public final class Verifier: Sendable {
     private let catalog: any Catalog
@@ -22,7 +22,7 @@ public final class Verifier: Sendable {
         self.logger = logger
     }
 
-    /// Verifies what others suspect.
+    /// Verifies the blobs that others suspect.
     public func verifySuspected() async throws(BlobError) {
         while !Task.isCancelled {
             let suspected = try await catalog.suspectedBlobs(limit: Self.batchSize)

@@ -19,10 +19,10 @@ public struct SystemClock: WallClock {
 
 /// The machine's clock without its jumps.
 ///
-/// What lives for days must not end because somebody set the clock, or a broken time server did. Small corrections are
-/// followed. A jump by more than a minute, either way, is not: time goes on from where it was, by the clock that cannot
-/// be set, until the process is started again. Only a clock that had never been set, as of a machine without a battery,
-/// may jump forward to the present.
+/// An upload, file or token that lives for days must not end because somebody set the clock, or a broken time server
+/// did. Small corrections are followed. A jump by more than a minute, either way, is not: time goes on from where it
+/// was, by the clock that cannot be set, until the process is started again. Only a clock that had never been set, as
+/// of a machine without a battery, may jump forward to the present.
 public final class SteadyClock: WallClock {
     private struct Anchor {
         var wall: Date

@@ -1,4 +1,4 @@
-// Reading what a byte store opened, in whatever form it is.
+// Reading a blob that a byte store opened, whatever its form.
 
 import BlobStorage
 import Glibc
@@ -31,7 +31,7 @@ extension BlobContent {
                 return pread(descriptor, rest.baseAddress, rest.count, position)
             }
             guard count >= 0 else { throw IOError(errnoCode: errno, reason: "pread") }
-            // A file that ends before its size: what there is shows the difference.
+            // A file that ends before its size: its bytes show the difference.
             guard count > 0 else { return Array(bytes.prefix(position)) }
             position += count
         }

@@ -6,7 +6,7 @@ import NIOCore
 import Synchronization
 import Testing
 
-/// What a byte store promises about blobs.
+/// A byte store's promises about blobs.
 public enum BlobRule: String, CaseIterable, Sendable {
     /// A published blob opens with its size and its bytes.
     case publishedBlobOpens
@@ -18,7 +18,7 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case publishFlushesFirst
     /// Publishing again, by the same upload, changes nothing.
     case publishCanBeRepeated
-    /// Publishing what another upload has published changes nothing.
+    /// Publishing bytes that another upload has published changes nothing.
     case sameBytesCanBePublishedByManyUploads
     /// Publishing leaves the upload's own bytes: it can be opened and goes on.
     case publishLeavesTheUploadsBytes
@@ -40,8 +40,8 @@ public enum BlobRule: String, CaseIterable, Sendable {
     case blobsAreNotHeldUploads
     /// Published blobs are listed as held, each under its digest's first byte, until they are removed.
     case publishedBlobsAreHeld
-    /// Measuring tells the number of the bytes and their SHA-256, and paces all of them; nothing is told of what is not
-    /// held.
+    /// Measuring tells the number of the bytes and their SHA-256, and paces all of them; nothing is told of bytes that
+    /// are not held.
     case measuringTellsTheBytes
     /// A blob in quarantine is not held any more, and the same bytes can be published again.
     case quarantinedBlobIsGone

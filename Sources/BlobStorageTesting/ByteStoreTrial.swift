@@ -1,4 +1,4 @@
-// What the rules of a byte store are written in: a store under test, and short ways to fill and read it.
+// The tools for writing the rules of a byte store: a store under test, and short ways to fill and read it.
 
 import BlobCore
 import BlobStorage
@@ -37,7 +37,7 @@ struct ByteStoreTrial: Sendable {
         try await body(try await store.writer(for: upload, expecting: expecting))
     }
 
-    /// The digest of what the store holds of an upload whose row is this.
+    /// The digest of the bytes that the store holds of an upload with this row.
     func held(of upload: Lease) async throws -> RunningDigest {
         try await writing(to: upload) { writer in
             let taken = await writer.taken()

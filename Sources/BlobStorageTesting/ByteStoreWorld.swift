@@ -45,7 +45,7 @@ struct ByteStoreWorld {
 // MARK: Operations
 
 extension ByteStoreWorld {
-    /// Does the same to both and compares what came of it.
+    /// Does the same to both and compares the outcomes.
     mutating func apply(_ operation: ByteStoreOperation, to backend: some ByteStore) async throws {
         switch operation {
         case .open(let index): try await open(uploads[index], in: backend)

@@ -1,4 +1,4 @@
-// What the rules of a catalog are written in: a catalog under test, its clock, and short ways to fill it.
+// The tools for writing the rules of a catalog: a catalog under test, its clock, and short ways to fill it.
 
 import BlobCore
 import BlobStorage

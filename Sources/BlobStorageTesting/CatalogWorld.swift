@@ -16,7 +16,7 @@ struct CatalogWorld {
     let clock: ManualClock
     private var model: InMemoryCatalog
     private var secret: [UInt8]?
-    /// What came first is forgotten first: looking at everything shall stay quick.
+    /// The oldest is forgotten first: looking at everything has to stay quick.
     private(set) var uploads: [UploadID] = []
     private(set) var claims: [Claim] = []
     /// By their identities in the model. A backend may give others, in the same order.
@@ -48,7 +48,7 @@ struct CatalogWorld {
 // MARK: Operations
 
 extension CatalogWorld {
-    /// Does the same to both and compares what came of it.
+    /// Does the same to both and compares the outcomes.
     mutating func apply(_ operation: CatalogOperation, to backend: some Catalog) async throws {
         switch operation {
         case .create(let id, let owner, let name, let isTemporary, let path, let lifetime, let limit):

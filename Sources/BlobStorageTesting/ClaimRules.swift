@@ -1,14 +1,14 @@
-// The rules of writing to a catalog's upload: one writer at a time, and what it moves.
+// The rules of writing to a catalog's upload: one writer at a time, and the offset that it moves.
 
 import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about claiming and advancing uploads.
+/// A catalog's promises about claiming and advancing uploads.
 public enum ClaimRule: String, CaseIterable, Sendable {
     /// Every claim raises the epoch, durably, and changes nothing else.
     case claimRaisesTheEpoch
-    /// Nobody but its owner claims or destroys an upload; whoever tries changes nothing.
+    /// Nobody but its owner claims or destroys an upload; others' calls change nothing.
     case ownerAloneClaims
     /// A claim of a completed upload tells the file that it became, as often as it is tried.
     case claimOfCompletedUploadReturnsIt

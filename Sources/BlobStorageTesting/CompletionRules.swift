@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about completing uploads.
+/// A catalog's promises about completing uploads.
 public enum CompletionRule: String, CaseIterable, Sendable {
     /// Completing records a file: the upload's name and owner, the blob's digest and size, created now.
     case completeRecordsTheFile

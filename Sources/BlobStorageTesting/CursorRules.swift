@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about lists of which each page begins where the one before ended.
+/// A catalog's promises about lists of which each page begins where the one before ended.
 public enum CursorRule: String, CaseIterable, Sendable {
     /// The pages show every file once, in the list's order, in every order and direction, with files that are equal in
     /// it; each tells the count of all, and the last one no cursor.

@@ -11,7 +11,7 @@ func expectError(
     await expectError("\(reasons)", where: { reasons.contains($0.reason) }, sourceLocation: sourceLocation, from: call)
 }
 
-/// Expects a call to throw an error of a kind, where what it says beside that is the backend's own.
+/// Expects a call to throw an error of a kind, where its further details are the backend's own.
 func expectError(
     _ kind: String, where isExpected: (BlobError) -> Bool, sourceLocation: SourceLocation = #_sourceLocation,
     from call: () async throws -> Void

@@ -1,10 +1,10 @@
-// The rules of a catalog's files, and of what a blob tells of the files that point at it.
+// The rules of a catalog's files, and of a blob's facts about the files that point at it.
 
 import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about files and the names of blobs.
+/// A catalog's promises about files and the names of blobs.
 public enum FileRule: String, CaseIterable, Sendable {
     /// A file or blob that was never recorded is not found.
     case unrecordedFileIsUnknown
@@ -14,7 +14,7 @@ public enum FileRule: String, CaseIterable, Sendable {
     case anothersFileCannotBeDestroyed
     /// Without an owner to compare, anybody's file is destroyed.
     case anybodysFileCanBeDestroyed
-    /// Of many who destroy a file at the same time exactly one succeeds.
+    /// Of many calls that destroy a file at the same time, exactly one succeeds.
     case concurrentDestroysHaveOneWinner
     /// A temporary file is gone, with its blob, from the moment of its expiry on, removed or not.
     case temporaryFileGoesAtItsExpiry

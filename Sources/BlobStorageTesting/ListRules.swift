@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about listing files.
+/// A catalog's promises about listing files.
 public enum ListRule: String, CaseIterable, Sendable {
     /// An empty catalog lists nothing.
     case emptyListIsEmpty

@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about usage and statistics.
+/// A catalog's promises about usage and statistics.
 public enum NumberRule: String, CaseIterable, Sendable {
     /// An empty catalog counts nothing, and a subject without anything uses nothing.
     case emptyCatalogCountsNothing

@@ -1,8 +1,8 @@
-// What a call did, in a form that can be compared.
+// The outcome of a call, in a form that can be compared.
 
 import BlobCore
 
-/// What a call returned, or the reason of the error that it threw.
+/// The value that a call returned, or the reason of the error that it threw.
 enum Outcome<Value: Equatable & Sendable>: Equatable, Sendable {
     case returned(Value)
     case refused(BlobError.Reason)

@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about removing what nobody needs any more.
+/// A catalog's promises about removing what nobody needs any more.
 public enum ReclaimingRule: String, CaseIterable, Sendable {
     /// Expired uploads are removed, whatever their state, and returned once; the others stay.
     case expiredUploadsAreRemovedOnce
@@ -30,7 +30,7 @@ public enum ReclaimingRule: String, CaseIterable, Sendable {
     case graceBeginsWithTheLastFile
     /// A removed blob can be uploaded again.
     case removedBlobCanComeBack
-    /// Of many who remove a blob at the same time exactly one succeeds.
+    /// Of many calls that remove a blob at the same time, exactly one succeeds.
     case concurrentRemovalsHaveOneWinner
     /// A blob that is completed and removed at the same time ends as one of the two, with its file.
     case concurrentRemovalAndRevivalAgree

@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about its key and about tokens.
+/// A catalog's promises about its key and about tokens.
 public enum TokenRule: String, CaseIterable, Sendable {
     /// The key has 32 bytes, is not all one byte, and stays the same.
     case keyHas32BytesAndStays

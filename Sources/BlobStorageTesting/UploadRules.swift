@@ -4,7 +4,7 @@ import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about uploads.
+/// A catalog's promises about uploads.
 public enum UploadRule: String, CaseIterable, Sendable {
     /// A created upload is found as it was given: open and empty.
     case createdUploadIsFound
@@ -32,7 +32,7 @@ public enum UploadRule: String, CaseIterable, Sendable {
     case failedUploadIsOver
     /// Failing an unknown or a completed upload has no effect.
     case failingWhatIsNotOpenHasNoEffect
-    /// Who was overtaken cannot fail an upload.
+    /// An overtaken writer cannot fail an upload.
     case failingWhatWasClaimedAgainHasNoEffect
     /// A destroyed upload is unknown.
     case destroyedUploadIsUnknown

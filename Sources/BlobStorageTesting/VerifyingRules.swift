@@ -1,10 +1,10 @@
-// The rules of what a catalog tells those who verify blobs and uploads.
+// The rules of a catalog's answers to a verification of blobs and uploads.
 
 import BlobCore
 import BlobStorage
 import Testing
 
-/// What a catalog promises about the condition of blobs, and about walking through its rows.
+/// A catalog's promises about the condition of blobs, and about walking through its rows.
 public enum VerifyingRule: String, CaseIterable, Sendable {
     /// A new blob is sound.
     case newBlobIsSound

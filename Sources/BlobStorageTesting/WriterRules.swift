@@ -5,7 +5,7 @@ import BlobStorage
 import NIOCore
 import Testing
 
-/// What a byte store promises about an upload's bytes while they arrive.
+/// A byte store's promises about an upload's bytes while they arrive.
 public enum WriterRule: String, CaseIterable, Sendable {
     /// A new upload holds nothing.
     case newUploadIsEmpty
@@ -35,7 +35,7 @@ public enum WriterRule: String, CaseIterable, Sendable {
     case largeBuffersArrive
     /// The expected number is a hint: more, fewer or no bytes may come.
     case expectationIsAHint
-    /// A store that knows its room refuses an expectation beyond it, and keeps what it holds.
+    /// A store that knows its room refuses an expectation beyond it, and keeps the bytes that it holds.
     case impossibleExpectationIsRefused
     /// Two uploads written side by side keep their bytes apart.
     case uploadsSideBySideAreApart

@@ -6,7 +6,7 @@ import PostgresPool
 
 enum BlobRows {
     static let recordsAfter = "SELECT \(BlobRecord.columns) FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2"
-    // The first term is what lets the server use the index, which holds nothing else.
+    // The first term lets the server use the index, which holds nothing else.
     static let suspected = """
         SELECT \(BlobRecord.columns) FROM blobs WHERE condition <> 0 AND condition = \(BlobCondition.suspected.rawValue) LIMIT $1
         """

@@ -30,7 +30,7 @@ extension CloudByteStore {
         return .blobCorrupt
     }
 
-    /// Records that an object of a blob is not what its row says. Without effect when other bytes have come in the
+    /// Records that an object of a blob is not the one of its row. Without effect when other bytes have come in the
     /// place of this content.
     ///
     /// - Returns: what a client is told.

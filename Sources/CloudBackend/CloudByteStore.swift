@@ -24,7 +24,7 @@ public final class CloudByteStore: ByteStore {
 
     /// How long objects are kept that nothing speaks of.
     public struct Retention: Sendable {
-        /// How far back the database may be restored: objects that were let go of stay so long.
+        /// How far back the database may be restored: released objects stay for that time.
         public var restoreWindow: Duration
         /// The age of an object without a row at which it is taken for one that was left behind.
         public var strayAge: Duration
@@ -147,7 +147,7 @@ public final class CloudByteStore: ByteStore {
 // MARK: The database
 
 extension CloudByteStore {
-    /// What a digest's bytes consist of; `nil` when it has none. What is only published is nothing to a blob that has a
+    /// The content of a digest; `nil` when it has none. One that is only published does not count for a blob that has a
     /// row: it may never be completed.
     func content(of digest: BlobDigest) async throws(BlobError) -> StoredContent? {
         let rows = try await database.rows(
@@ -176,7 +176,7 @@ extension CloudByteStore {
         ) { row throws(PostgresError) in try row.flag(0) }
     }
 
-    /// Calls a function that tells why it did not do what it should.
+    /// Calls a function that tells why it did not do its work.
     func change(_ sql: String, _ parameters: [PostgresValue]) async throws(BlobError) {
         let refusal = try await database.only(sql, parameters, isRepeatable: true) { row throws(PostgresError) in
             try row.optionalText(0)

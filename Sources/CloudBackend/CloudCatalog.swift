@@ -12,13 +12,13 @@ import Synchronization
 /// Keeps the rows in a PostgreSQL database, which any number of servers share.
 ///
 /// Every call is one statement, and so one transaction: none is open while a server thinks, or stopped thinking. The
-/// database's functions do what takes more than one step: `SQL/`.
+/// database's functions make changes of more than one step: `SQL/`.
 ///
 /// A connection that is lost while a change runs leaves unknown whether it was made. Changes that may be made twice are
 /// tried again. The others throw ``BlobError/Reason/unavailable(_:)``, and may have been made: a repeated completion
 /// returns the same file, since the claim before it tells; a repeated advance is refused, and the client asks for the
-/// offset; what was destroyed is unknown the second time; and the bytes of uploads that were removed stay until the
-/// next search for what no row speaks of.
+/// offset; a destroyed upload or file is unknown the second time; and the bytes of uploads that were removed stay until
+/// the next search for objects without a row.
 public final class CloudCatalog: Catalog {
     let database: Database
     private let key = Mutex<[UInt8]?>(nil)

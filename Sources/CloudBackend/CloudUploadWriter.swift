@@ -28,8 +28,8 @@ actor CloudUploadWriter: UploadWriter {
     /// Why no more bytes can be taken.
     private var failure: BlobError?
 
-    /// How long bytes may be held that are too few for a segment. It bounds what a slow sender loses with the node, and
-    /// how many segments it makes: 10,000 in 28 hours.
+    /// How long bytes may be held that are too few for a segment. It bounds the bytes that a slow sender loses with the
+    /// node, and the number of its segments: 10,000 in 28 hours.
     private static let longestCollecting = Duration.seconds(10)
 
     init(lease: Lease, store: CloudByteStore) {

@@ -1,4 +1,4 @@
-// What a check does with objects: counts, reads, and takes damaged contents out of service.
+// A check's work with objects: it counts them, reads them, and takes damaged contents out of service.
 
 public import BlobCore
 public import BlobStorage
@@ -23,8 +23,8 @@ extension CloudByteStore {
         return nil
     }
 
-    /// What a content whose objects were missed consists of by now: an object that is gone may have become a part of
-    /// another since the rows were looked at. `nil` when nothing has changed.
+    /// The objects, by now, of a content whose objects were missed: one that is gone may have become a part of another
+    /// since the rows were looked at. `nil` when nothing has changed.
     private func replacement(of content: StoredContent, _ digest: BlobDigest) async throws(BlobError) -> StoredContent?
     {
         let found = try await self.content(of: digest)

@@ -9,7 +9,7 @@ public import PostgresPool
 /// A pool of connections whose errors are classified, and a clock for tests.
 struct Database: Sendable {
     let pool: PostgresPool
-    /// What tests turn; `nil` for the database's own, which all nodes share.
+    /// The clock that tests turn; `nil` for the database's own, which all nodes share.
     let clock: (any WallClock)?
     let errors: DatabaseErrors
 

@@ -7,19 +7,19 @@ import PostgresPool
 
 /// The SQL of lists. The count and the page are of one moment, and so one statement.
 enum FileLists {
-    /// What a list is narrowed to.
+    /// The conditions of a list.
     struct Filter: Sendable {
         var hasOwner = false
         var hasPattern = false
     }
 
-    /// A page's rows are looked up one by one (`OFFSET 0`), however cheap reading all of a small table may seem. What a
-    /// search finds is found once, for the count and for the page: in the page's order, a rare name would be sought
+    /// A page's rows are looked up one by one (`OFFSET 0`), however cheap reading all of a small table may seem. A
+    /// search looks for files once, for the count and for the page: in the page's order, a rare name would be sought
     /// through the whole table, row by row.
     ///
     /// Its parameters: the time, the rows to show, the rows to skip, the owner, the pattern. One that is not asked for
-    /// is still passed, as NULL. After the cursor of another page, two more: what the order compares of that cursor's
-    /// file, and its id.
+    /// is still passed, as NULL. After the cursor of another page, two more: the value of that cursor's file that the
+    /// order compares, and its id.
     static func page(
         _ filter: Filter, by order: FileQuery.Order, isDescending: Bool, isContinued: Bool
     ) -> String {

@@ -1,17 +1,17 @@
-// Filling an empty database and bucket with what another server holds: for `blobd migrate`.
+// Filling an empty database and bucket with the data of another server: for `blobd migrate`.
 
 public import BlobCore
 public import BlobStorage
 import Foundation
 import PostgresPool
 
-/// The side of a migration that takes. Every call can be repeated, and a later one may bring what has changed since.
+/// The side of a migration that takes. Every call can be repeated, and a later one may bring the changes since.
 extension CloudCatalog {
     /// Begins to take the data of the server that has this secret, or goes on. From then until ``endImport()`` no node
     /// starts on it.
     ///
     /// - Parameters:
-    ///   - store: what tells the server's store from others, a restored copy of it too: 16 bytes.
+    ///   - store: the identity that tells the server's store from others, a restored copy of it too: 16 bytes.
     ///   - generation: not less than in an earlier run: an older copy of the store must not undo what a newer one
     ///     brought.
     /// - Throws: ``OperatorError`` when there are data of another origin, or ``BlobError``.

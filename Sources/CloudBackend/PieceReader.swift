@@ -10,7 +10,7 @@ import S3Client
 actor PieceReader {
     /// For whom they are read.
     enum Reader {
-        /// Get the bytes of objects that are what their rows say, and an error otherwise.
+        /// Get the bytes of objects that match their rows, and an error otherwise.
         case clients
         /// Looks at whatever is there.
         case verifying

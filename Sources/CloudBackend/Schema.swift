@@ -21,14 +21,14 @@ enum Schema {
         PackageResources.tables_1_sql, PackageResources.tables_2_sql, PackageResources.tables_3_sql,
     ]
 
-    /// What a function calls in its own language comes before it.
+    /// A function comes after those that it calls in its own language.
     private static let functions = [
         PackageResources.times_sql, PackageResources.segments_sql, PackageResources.contents_sql,
         PackageResources.composing_sql, PackageResources.sweeping_sql, PackageResources.uploads_sql,
         PackageResources.files_sql, PackageResources.importing_sql,
     ]
 
-    /// What brings a database of a version, 0 for an empty one, to the newest.
+    /// The script that brings a database of a version, 0 for an empty one, to the newest.
     static func script(from version: Int64) -> String {
         let files = (steps[Int(version)...] + functions).map { String(decoding: $0, as: UTF8.self) }
         return StateNames.resolved(files.joined(separator: "\n"))
@@ -42,7 +42,7 @@ extension CloudCatalog {
 
     /// What a process may do to the tables that it does not find as it wants them.
     public enum Preparation: Sendable {
-        /// Brings those of any older version to the newest: a server alone, which whoever runs it has chosen to start.
+        /// Brings those of any older version to the newest: a server alone, whose operator has chosen to start it.
         /// Servers may do so at the same time; while they run, too.
         case migrating
         /// Makes them in an empty database, where nobody can miss the ones before.
@@ -51,7 +51,7 @@ extension CloudCatalog {
         case looking
     }
 
-    /// Checks that a database is of the version that this program knows, after what may be done to it.
+    /// Checks that a database is of the version that this program knows, after the preparation that is allowed.
     ///
     /// - Throws: ``OperatorError`` when the database is of another version, ``BlobError`` when it cannot be reached.
     public static func prepare(

@@ -1,4 +1,4 @@
-// Segments: collected from what arrives, then sent to the bucket.
+// Segments: collected from the bytes that arrive, then sent to the bucket.
 
 import BlobCore
 import BlobStorage
@@ -27,7 +27,7 @@ struct CollectedPart {
         if begin == nil { begin = .now }
         digest?.update(bytes)
         byteCount += bytes.readableBytes
-        // What arrives in drops comes in buffers that are mostly empty, and would take a multiple of its size.
+        // Bytes that arrive in drops come in buffers that are mostly empty, and would take a multiple of their size.
         if bytes.storageCapacity <= 2 * bytes.readableBytes {
             buffers.append(bytes)
         } else if var last = buffers.popLast() {
@@ -57,7 +57,7 @@ final class SentSegment {
     private var completion: Sending<String>?
 
     /// Objects without a row are deleted a day after they were written, at the earliest: a node that was paused for
-    /// longer than this does not count on what it sent before.
+    /// longer than this does not count on the objects that it sent before.
     private static let longestPause = Duration.seconds(12 * 3600)
 
     init(at start: Int64, name: String, through digest: RunningDigest, of id: UploadID, to store: CloudByteStore) {
@@ -107,7 +107,7 @@ final class SentSegment {
         if isLast { close() }
     }
 
-    /// Makes the object of the parts that were sent, or lets go of them when one of them failed.
+    /// Makes the object of the parts that were sent, or discards them when one of them failed.
     func close() {
         guard completion == nil, let multipart else { return }
         completion = Sending { [store, parts] in
@@ -152,7 +152,7 @@ final class SentSegment {
     }
 }
 
-/// Work on its way. Not ended by a cancellation: what arrived is kept, whoever stopped listening.
+/// Work on its way. Not ended by a cancellation: bytes that arrived are kept, even when nobody waits for them any more.
 final class Sending<Value: Sendable>: Sendable {
     private let settled = Settled()
     private let task: Task<Result<Value, BlobError>, Never>

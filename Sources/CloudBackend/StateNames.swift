@@ -3,15 +3,15 @@
 import BlobStorage
 import Foundation
 
-/// What a content is to its digest.
+/// The state of a content of a digest.
 enum ContentState: Int64, CaseIterable {
     /// Complete, and named by no blob yet.
     case published
     /// The bytes of a blob.
     case live
-    /// Damaged, and kept for whoever wants to look.
+    /// Damaged, and kept for an administrator to look at.
     case quarantined
-    /// Let go of; its objects stay for as long as the database may be restored to a time before.
+    /// Removed; its objects stay while the database may be restored to a time before.
     case removed
 }
 

@@ -22,7 +22,7 @@ final class ConnectionBacklog: Sendable {
         (self.budget, self.gate) = (budget, gate)
     }
 
-    /// Whether the connection is not read until some of what waits was taken.
+    /// Whether the connection is not read until some of the waiting bytes have been taken.
     var isFull: Bool { state.withLock { $0.isFull } }
 
     func add(_ byteCount: Int) {
@@ -43,7 +43,7 @@ final class ConnectionBacklog: Sendable {
             defer { state.isFull = isFull }
             return isFull != state.isFull
         }
-        // By the time this runs it may have turned again: what counts is how it is then.
+        // By the time this runs it may have turned again: the state then counts.
         if hasTurned { gate.eventLoop.execute { self.gate.value.isOpen = !self.isFull } }
     }
 }

@@ -5,7 +5,7 @@ import NIOCore
 /// One deadline at a time. Belongs to the connection's event loop.
 ///
 /// Deadlines come and go with every request, and hardly any is ever missed. So a timer that is set stays set: when it
-/// fires, it looks at what holds by then.
+/// fires, it looks at the deadline that holds by then.
 final class ConnectionDeadline {
     private struct Due {
         let time: NIODeadline

@@ -283,7 +283,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         ended.assumeIsolated().whenComplete { result in
             let isComplete = if case .success = result { true } else { false }
             this.value.responder.ended(bound.value.ended(answer, isComplete: isComplete))
-            // Not before: closing throws away what still waits to be sent.
+            // Not before: closing throws away bytes that still wait to be sent.
             this.value.end(ending)
         }
         if machine.isIdle { awaitRequest() } else { readIfWanted() }

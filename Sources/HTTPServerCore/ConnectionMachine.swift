@@ -16,12 +16,12 @@ struct ConnectionMachine {
         case end
         /// Whoever handles the request waits for bytes of its body.
         case bodyWanted
-        /// The answer is ready; of the request's body so many announced bytes have not come yet. `nil` where nothing
+        /// The answer is ready; this many announced bytes of the request's body have not come yet. `nil` where nothing
         /// tells.
         case answered(rest: Int64?)
         /// The answer's body was written, or could not be.
         case sent(succeeded: Bool)
-        /// Something is wrong with what came, or with the connection.
+        /// Something is wrong with the bytes that came, or with the connection.
         case failed(Refusal?)
         case inputClosed
         case closed
@@ -44,13 +44,13 @@ struct ConnectionMachine {
         /// Nobody is there any more to take the answer.
         case abandon
         case finish(Ending)
-        /// What was promised cannot be delivered: the client must not take the rest for the whole.
+        /// The promised body cannot be delivered: the client must not take a part for the whole.
         case cut
         case refuse(Refusal)
         case close
     }
 
-    /// What comes after an answer has been written whole.
+    /// The next step when an answer has been written whole.
     enum Ending: Equatable {
         /// The next request.
         case keepAlive
@@ -235,7 +235,7 @@ struct ConnectionMachine {
             handling.keepsAlive = false
             state = .handling(handling)
             return .failBody
-        // What still comes is thrown away, whatever it is: closing now could take the answer with it.
+        // Bytes that still come are thrown away, whatever they are: closing now could take the answer with it.
         case .discarding(_, keepsAlive: false): return .nothing
         case .discarding, .ended: return close()
         }

@@ -18,7 +18,7 @@ final class Exchange {
     /// The bytes of the announced body that have not come; `nil` where its length was not told.
     var rest: Int64? { body.length.map { $0 - bytesIn } }
 
-    /// A consumer waits for a chunk that has begun: it gets what came within a moment.
+    /// A consumer waits for a chunk that has begun: it gets the bytes that come within a moment.
     func deliverSoon(on loop: any EventLoop) {
         guard !isDeliveryScheduled else { return }
         isDeliveryScheduled = true

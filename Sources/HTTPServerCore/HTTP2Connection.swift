@@ -61,7 +61,7 @@ final class HTTP2Connection: ChannelInboundHandler {
         switch error {
         case is NIOHTTP2Errors.UnableToParseFrame, is NIOHTTP2Errors.BadClientMagic,
             is NIOHTTP2Errors.ExcessivelyLargeHeaderBlock, is NIOHTTP2Errors.ExcessiveContinuationFrames:
-            // The client has its GOAWAY; of what it sends from now on nothing could be read.
+            // The client has its GOAWAY; nothing that it sends from now on could be read.
             context.close(promise: nil)
         default: context.fireErrorCaught(error)
         }
@@ -84,12 +84,13 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 }
 
-/// How much a client may have under way (RFC 9113 §5.2). ``ConnectionBacklog`` bounds what of it is held here.
+/// How much a client may have under way (RFC 9113 §5.2). ``ConnectionBacklog`` bounds the part that is held here.
 enum HTTP2Windows {
     /// Enough for 300 MiB/s at 200 ms.
     private static let streamByteCount = 64 * 1024 * 1024
     private static let connectionByteCount = 4 * streamByteCount
-    /// What makes the connection's window so large: it begins with 65,535 bytes, and no setting changes that.
+    /// The increment that makes the connection's window so large: it begins with 65,535 bytes, and no setting changes
+    /// that.
     static let connectionIncrement = connectionByteCount - 65_535
 
     static var connection: NIOHTTP2Handler.ConnectionConfiguration {

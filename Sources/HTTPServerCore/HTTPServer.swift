@@ -215,7 +215,7 @@ public struct HTTPServer: Service {
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 bound.value.opened(stream)
-                // What comes is counted as it comes: the backlog says when to stop.
+                // Bytes are counted as they come: the backlog says when to stop.
                 try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
                     HTTP2FramePayloadToHTTPServerCodec(), handler(server, backlog, isSecure: true),

@@ -5,8 +5,9 @@ import Synchronization
 
 /// The bytes of a request, read from the connection only as fast as they are taken.
 ///
-/// Waking a task costs more than receiving a few KiB, so the event loop collects a chunk before it wakes the consumer,
-/// or what came within a few milliseconds. While the consumer works on one chunk, the next is collected, and no more.
+/// Waking a task costs more than receiving a few KiB, so the event loop collects a chunk, or the bytes of a few
+/// milliseconds, before it wakes the consumer. While the consumer works on one chunk, the next is collected, and no
+/// more.
 public final class RequestBody: Sendable {
     private enum End {
         case complete
@@ -44,7 +45,7 @@ public final class RequestBody: Sendable {
             }
         }
 
-        /// The waiting consumer and what it gets, when there is both.
+        /// The waiting consumer and its bytes, when there are both.
         mutating func wake(
             _ chunkByteCount: Int
         ) -> (CheckedContinuation<Taken, Never>, Taken)? {
@@ -57,7 +58,7 @@ public final class RequestBody: Sendable {
     /// The number of bytes, where the client announced it.
     public let length: Int64?
     private let chunkByteCount: Int
-    /// Where what waits here is counted; `nil` where no more comes than was asked for.
+    /// The count of waiting bytes; `nil` where no more come than were asked for.
     private let backlog: ConnectionBacklog?
     private let state = Mutex(State())
     private let demand: @Sendable () -> Void
@@ -83,8 +84,8 @@ public final class RequestBody: Sendable {
 
     // MARK: The consumer's side
 
-    /// The next bytes, in one or more buffers; `nil` after the last. The first call is what makes the server ask for
-    /// the body, where the client waits for that.
+    /// The next bytes, in one or more buffers; `nil` after the last. The first call makes the server ask for the body,
+    /// where the client waits for that.
     ///
     /// Bytes that arrived already are returned before an error or a cancellation is thrown.
     public func next() async throws -> [ByteBuffer]? {
@@ -101,7 +102,7 @@ public final class RequestBody: Sendable {
         let late = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 state.withLock { $0.consumer = continuation }
-                // What came in between, or an end, can be had at once.
+                // Bytes that came in between, or an end, can be had at once.
                 deliver()
                 demand()
             }
@@ -160,8 +161,8 @@ public final class RequestBody: Sendable {
 
 /// How much each body may collect: a lone one gets large chunks, which cost little per byte, and many get smaller ones.
 ///
-/// A body keeps the size that it began with, which bounds what 64 of them collect together to 11 MiB, instead of the
-/// 4 MiB that are shared out; each one beyond them adds 64 KiB.
+/// A body keeps the size that it began with, which bounds the bytes of 64 of them together to 11 MiB, instead of the 4
+/// MiB that are shared out; each one beyond them adds 64 KiB.
 final class BodyBudget: Sendable {
     private let count = Atomic(0)
 

@@ -1,4 +1,4 @@
-// What stands behind the connections.
+// The responder behind the connections.
 
 /// Turns requests into answers. Called on the event loop of the request's connection: nothing here may block.
 public protocol Responder: Sendable {

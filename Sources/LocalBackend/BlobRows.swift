@@ -16,7 +16,7 @@ enum BlobRows {
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
     static let recordsAfter = "SELECT \(BlobRecord.columns) FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
-    // The first term is what lets SQLite use the index, which holds nothing else.
+    // The first term lets SQLite use the index, which holds nothing else.
     static let suspected = """
         SELECT \(BlobRecord.columns) FROM blobs WHERE condition <> 0 AND condition = \(suspicion) LIMIT ?
         """

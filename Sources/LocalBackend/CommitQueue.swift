@@ -13,7 +13,7 @@ import Synchronization
 /// the others of its transaction stay. When the transaction itself fails, all of them fail.
 final class CommitQueue: Sendable {
     private struct Operation: Sendable {
-        /// Makes the change, and returns what tells the caller once the change is durable.
+        /// Makes the change, and returns the call that tells the caller once the change is durable.
         let run: @Sendable (Database) throws -> @Sendable () -> Void
         let fail: @Sendable (BlobError) -> Void
     }
@@ -115,7 +115,7 @@ final class CommitQueue: Sendable {
         }
     }
 
-    /// - Returns: what tells the callers.
+    /// - Returns: the calls that tell the callers.
     /// - Throws: when nothing of the batch was committed.
     private func transaction(_ batch: [Operation], in db: Database) throws -> [@Sendable () -> Void] {
         do {

@@ -38,7 +38,7 @@ struct Connector: Sendable {
         }
     }
 
-    /// The writer must be open: it is what makes the files that WAL mode needs.
+    /// The writer must be open: it makes the files that WAL mode needs.
     func reader() throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.label = "catalog.reader"

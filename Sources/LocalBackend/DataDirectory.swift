@@ -35,7 +35,7 @@ public final class DataDirectory: Sendable {
         throw OperatorError("\(path) was being restored just now; see whether that came to its end")
     }
 
-    /// Opens and locks a directory that nobody is to serve: a backup, or what becomes a store by a restore.
+    /// Opens and locks a directory that nobody is to serve: a backup, or one that becomes a store by a restore.
     public convenience init(holding path: FilePath) throws(OperatorError) {
         try self.init(locking: path, isReadOnly: false, unnamedFiles: true)
     }
@@ -48,8 +48,8 @@ public final class DataDirectory: Sendable {
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
     }
 
-    /// Makes the directories that are missing, and all of their names durable, those found here too: whoever made them
-    /// may have been killed before.
+    /// Makes the directories that are missing, and all of their names durable, those found here too: their maker may
+    /// have been killed before.
     ///
     /// - Returns: whether files can be made without a name and be given one.
     private static func makeDirectories(in path: FilePath) throws(OperatorError) -> Bool {
@@ -57,7 +57,8 @@ public final class DataDirectory: Sendable {
         for directory in [uploads, blobs, path.appending("quarantine")] { try makeDirectory(directory) }
         for byte in UInt8.min...UInt8.max { try makeDirectory(blobs.appending(name(of: byte))) }
         for directory in [blobs, path] { try syncDirectory(directory) }
-        // The name of the data directory itself. Who may not read what it is in did not make it either.
+        // The name of the data directory itself. A process that may not read the directory above it did not make it
+        // either.
         let parent = path.removingLastComponent()
         if access(parent.string.isEmpty ? "." : parent.string, R_OK) == 0 { try syncDirectory(parent) }
         return canName(in: uploads)
@@ -165,7 +166,7 @@ public final class DataDirectory: Sendable {
         UInt8(name, radix: 16).map(Self.name(of:)) == name
     }
 
-    /// What blobd makes in a data directory, beside its catalog.
+    /// The directories and files that blobd makes in a data directory, beside its catalog.
     static let namesOfParts: Set<String> = ["lock", "blobs", "uploads", "quarantine"]
 
     /// Where a data directory has its catalog, also for a process that is not its server.

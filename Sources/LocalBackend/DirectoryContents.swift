@@ -28,7 +28,7 @@ public enum DirectoryContents: Equatable, Sendable {
 
     /// Looks into a directory.
     ///
-    /// - Parameter names: what may be in it besides, where it is not in use yet.
+    /// - Parameter names: those that may be in it besides, where it is not in use yet.
     init(of path: FilePath, accepting names: Set<String> = []) throws(OperatorError) {
         var status = stat()
         guard stat(path.string, &status) == 0 else {
@@ -54,8 +54,8 @@ public enum DirectoryContents: Equatable, Sendable {
         try self.init(of: path, accepting: [])
     }
 
-    /// Something in a directory without a catalog that no start makes before there is one. So are blobs: whose catalog
-    /// is lost must not lose them, too, as what has no row.
+    /// Something in a directory without a catalog that no start makes before there is one. So are blobs: an operator
+    /// who has lost the catalog must not lose them, too, as bytes without a row.
     private static func stranger(in path: FilePath, beside names: Set<String>) throws(OperatorError) -> FilePath? {
         let known = namesOfUnused.union(names)
         if let name = try entries(path).first(where: { !known.contains($0) }) { return path.appending(name) }

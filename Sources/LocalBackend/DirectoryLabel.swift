@@ -6,7 +6,7 @@ import Glibc
 import SystemPackage
 
 /// A file in a backup, or in a directory that a restore has not finished. It is the first thing there and the last to
-/// go, so that what is found with it is blobd's own work, however that was interrupted.
+/// go, so that everything found with it is blobd's own work, however that was interrupted.
 struct DirectoryLabel: Equatable {
     enum Kind: String, CaseIterable {
         case backup

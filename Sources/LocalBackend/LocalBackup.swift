@@ -8,13 +8,13 @@ import Glibc
 public import Logging
 public import SystemPackage
 
-/// What a backup or a restore did.
+/// The outcome of a backup or a restore.
 public struct BackupSummary: Equatable, Sendable {
     public var blobs: Int64 = 0
     public var bytes: Int64 = 0
     /// Of these, the bytes that had to be copied; the rest was there already or shares its bytes by a hard link.
     public var copiedBytes: Int64 = 0
-    /// Blobs whose bytes are not what their digest says, or gone. Their rows are kept, marked as damaged.
+    /// Blobs whose bytes do not have their digest, or are gone. Their rows are kept, marked as damaged.
     public var damaged: [BlobDigest] = []
     /// Things in a backup that blobd has not put there. They stay.
     public var foreign: [FilePath] = []
@@ -25,9 +25,9 @@ public struct BackupSummary: Equatable, Sendable {
 /// Backs up a data directory, and restores it.
 ///
 /// A backup has the form of a data directory: a catalog, and the blobs that it names, and bears a ``DirectoryLabel``.
-/// The catalog takes its place last, so that a backup that was interrupted is the one before. What is not blobd's own
-/// is refused before anything is made or changed in it. All calls block for as long as it takes, on the caller's
-/// thread.
+/// The catalog takes its place last, so that a backup that was interrupted is the one before. A directory that is not
+/// blobd's own is refused before anything is made or changed in it. All calls block the caller's thread until they are
+/// done.
 public struct LocalBackup: Sendable {
     let disk: Disk
 
@@ -35,8 +35,8 @@ public struct LocalBackup: Sendable {
         disk = Disk(logger: logger)
     }
 
-    /// Backs up a data directory that a server may be using. What is in the backup already is not copied again; what
-    /// the server no longer holds goes from it.
+    /// Backs up a data directory that a server may be using. Blobs that are in the backup already are not copied again;
+    /// those that the server no longer holds are removed from it.
     ///
     /// Open uploads are left out: they are not published yet, and their clients still have their bytes.
     /// - Parameters:
@@ -130,7 +130,8 @@ public struct LocalBackup: Sendable {
         case gone
     }
 
-    /// Gives a directory the bytes of all blobs that a snapshot names, and takes from the snapshot what it cannot keep.
+    /// Gives a directory the bytes of all blobs that a snapshot names, and removes from the snapshot the rows that it
+    /// cannot keep.
     private func fill(
         _ directory: DataDirectory, _ snapshot: FilePath, _ progress: (BackupSummary) -> Void,
         prepare: (Database) throws -> Void, by provide: (BlobRecord, FilePath) throws -> Outcome
@@ -187,7 +188,7 @@ public struct LocalBackup: Sendable {
         )
     }
 
-    /// What comes from a backup begins as a store of its own, and with the log that tells it from a backup.
+    /// A restored directory begins as a store of its own, and with the log that tells it from a backup.
     private static func beginAnew(_ db: Database) throws {
         try StoreVersion.beginAnew(in: db)
         try db.execute(sql: "PRAGMA journal_mode = WAL")

@@ -136,7 +136,7 @@ public final class LocalByteStore: ByteStore {
     }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are
-    /// kept whoever stopped listening.
+    /// kept, even when nobody waits for them any more.
     func onThread<Value: Sendable>(
         _ work: @escaping @Sendable () throws(BlobError) -> Value
     ) async throws(BlobError) -> Value {

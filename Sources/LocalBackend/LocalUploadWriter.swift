@@ -39,7 +39,7 @@ actor LocalUploadWriter: UploadWriter {
         try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
     }
 
-    /// What is hashed and then written at a time: so few bytes that they are in the core's cache when they are copied,
+    /// Bytes that are hashed and then written at a time: so few that they are in the core's cache when they are copied,
     /// and so many that the small frames of HTTP/2 do not cost a system call each.
     private static let groupByteCount = 128 * 1024
 

@@ -1,4 +1,4 @@
-// What a check does with the bytes on a disk: reads them, and takes damaged ones out of the way.
+// A check's work with the bytes on a disk: it reads them, and takes damaged ones out of the way.
 
 public import BlobCore
 public import BlobStorage
@@ -61,7 +61,7 @@ extension LocalByteStore {
     }
 }
 
-/// What tells the file of one upload from that of another under the same name.
+/// The identity that tells the file of one upload from that of another under the same name.
 public struct FileIdentity: Equatable, Sendable {
     private let device: UInt
     private let number: UInt
@@ -89,8 +89,8 @@ private final class BlobReader: Sendable {
         _ = close(descriptor)
     }
 
-    /// Takes the next bytes into a digest. What had to be read from the disk does not stay in the page cache, which is
-    /// for those who download.
+    /// Takes the next bytes into a digest. Bytes that had to be read from the disk do not stay in the page cache, which
+    /// is for downloads.
     func read(_ count: Int, at offset: Int64, into digest: RunningDigest) throws(BlobError) -> RunningDigest {
         var digest = digest
         var code: CInt = 0

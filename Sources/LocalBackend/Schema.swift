@@ -186,7 +186,7 @@ extension WriterConnection {
     }
 
     /// - Throws: when the database was taken away meanwhile, and another one, or an empty one, has taken its place.
-    ///   What that is, an operator hears at the next start.
+    ///   The next start tells the operator which it is.
     func checkFormat(of db: Database) throws {
         let isOurs: Bool
         do {

@@ -1,4 +1,4 @@
-// What would keep a server from using a data directory, found by looking alone.
+// The obstacles to a server's use of a data directory, found by looking alone.
 
 import BlobStorage
 import Glibc

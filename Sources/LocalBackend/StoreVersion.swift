@@ -1,4 +1,4 @@
-// Which store a catalog is of, and of which time: what tells its own backup from everything else.
+// Which store a catalog is of, and of which time: this tells its own backup from everything else.
 
 public import BlobCore
 import BlobStorage
@@ -100,8 +100,8 @@ extension StoreVersion {
         }
     }
 
-    /// What the catalog of a data directory says that may belong to anybody, read without making files beside it; `nil`
-    /// where that cannot be told.
+    /// The version in the catalog of a data directory that may belong to anybody, read without making files beside it;
+    /// `nil` where that cannot be told.
     init?(peekingInto path: FilePath) {
         // https://sqlite.org/uri.html: the path must not look like a query, and no log is made or read.
         let catalog = PercentEncoding.path(DataDirectory.catalog(in: path).string)

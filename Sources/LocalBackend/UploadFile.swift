@@ -36,7 +36,7 @@ final class UploadFile: Sendable {
     private let disk: Disk
     private let state: Mutex<State>
 
-    /// Opens the upload's file and cuts what it holds past the offset.
+    /// Opens the upload's file and cuts its bytes past the offset.
     ///
     /// - Throws: ``BlobError/Reason/uploadFailed`` when it holds less than was acknowledged.
     init(_ upload: Upload, in directory: DataDirectory, disk: Disk) throws(BlobError) {
@@ -57,7 +57,7 @@ final class UploadFile: Sendable {
     }
 
     deinit {
-        // Durability was asked for where it matters: what close() could report is known already.
+        // Durability was asked for where it matters: any error of close() is known already.
         state.withLock { _ = close($0.descriptor) }
     }
 
@@ -83,9 +83,9 @@ final class UploadFile: Sendable {
         state.isSynced = false
     }
 
-    /// Gives an upload that was published but never completed a file of its own again: what is written to it from now
-    /// on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes the old
-    /// one's place.
+    /// Gives an upload that was published but never completed a file of its own again: bytes that are written to it
+    /// from now on must not change the blob that shares its bytes. The first `count` bytes are durable before it takes
+    /// the old one's place.
     private func separate(_ state: inout State, at count: Int64) throws(BlobError) {
         let copy = Glibc.open(temporary.string, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard copy >= 0 else { throw disk.writing(errno, temporary) }

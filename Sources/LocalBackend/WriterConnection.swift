@@ -1,4 +1,4 @@
-// The one connection that writes, and what becomes of it after an error of the disk.
+// The one connection that writes, and its replacement after an error of the disk.
 
 import BlobCore
 import BlobStorage
@@ -8,9 +8,9 @@ import Synchronization
 /// Holds the writing connection, and replaces it when it is in doubt.
 ///
 /// After a failed fsync the kernel may have dropped the WAL's newest pages as if they were on the disk. A process that
-/// finds their frames takes them as committed, and what it appends behind them would be lost with them when the power
-/// goes. So each new connection of the server first copies what the WAL holds into the database, where the copies are
-/// written and synced for real, and empties the WAL.
+/// finds their frames takes them as committed, and frames that it appends behind them would be lost with them when the
+/// power goes. So each new connection of the server first copies the WAL's frames into the database, where the copies
+/// are really written and synced, and empties the WAL.
 ///
 /// All calls are made on one thread; the lock is there for the compiler and never waited for.
 final class WriterConnection: Sendable {

@@ -33,7 +33,7 @@ final class CallQueue: Sendable {
 
     private struct State {
         var waiting: [Call] = []
-        /// Whether somebody looks after the deadlines of those who wait.
+        /// Whether somebody looks after the deadlines of waiting calls.
         var isWatched = false
         /// The threads that have nothing to do; the last one stopped last.
         var idle: [Seat] = []

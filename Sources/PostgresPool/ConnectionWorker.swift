@@ -1,4 +1,4 @@
-// A thread's connection, and what becomes of a call on it.
+// A thread's connection, and the fate of a call on it.
 
 import BlobCore
 import Foundation
@@ -49,7 +49,7 @@ final class ConnectionWorker {
                 switch error.kind {
                 case .conflict where conflicts < Self.mostConflicts:
                     conflicts += 1
-                    // Who was in the way is given time to end.
+                    // The other transaction is given time to end.
                     Thread.sleep(forTimeInterval: Self.conflictBackoff.pause(afterFailures: conflicts) / .seconds(1))
                 case .connectionLost where losses < 2 && (statement.isRepeatable || !connection.hasSent):
                     losses += 1

@@ -84,7 +84,7 @@ final class PostgresConnection {
         do {
             _ = try answer(until: deadline)
         } catch  where error.sqlState == "42P05" {
-            // There is one of this name, and so of this text, from another who was given the same server.
+            // There is one of this name, and so of this text, from another client that was given the same server.
         }
         prepared.remember(name, of: statement.sql, types: types)
         return name

@@ -25,8 +25,8 @@ struct PreparedStatements {
         names[Key(sql: sql, types: types)] = name
     }
 
-    /// The same on every connection and node: behind a pooler, who is given another's connection to the server finds
-    /// what that one prepared.
+    /// The same on every connection and node: behind a pooler, a client that is given another's connection to the
+    /// server finds that client's statements.
     private static func name(of key: Key) -> String {
         // FNV-1a.
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -1,4 +1,4 @@
-// What a program says to the person or script that runs it.
+// The output of a program for the person or script that runs it.
 
 import SystemPackage
 
@@ -8,7 +8,7 @@ public enum Console {
 
     /// Puts lines on standard output, which carries results alone, at once.
     ///
-    /// - Throws: when they cannot be written: whoever asked for a result must not believe to have it.
+    /// - Throws: when they cannot be written: the caller must not believe that the result was told.
     public static func tell(_ text: String, ending: String = "\n") throws(OutputFailure) {
         do {
             try FileDescriptor.standardOutput.writeAll((text + ending).utf8)
@@ -22,7 +22,7 @@ public enum Console {
         remark("\(program): \(problem)")
     }
 
-    /// Puts what belongs to no result on standard error, as it is.
+    /// Puts text that belongs to no result on standard error, as it is.
     public static func remark(_ text: String) {
         // When nobody listens any more, there is no one to tell either.
         _ = try? FileDescriptor.standardError.writeAll((text + "\n").utf8)

@@ -5,8 +5,8 @@
 import Glibc
 public import SystemPackage
 
-/// Puts a file in the place of what was there. A crash at any point leaves the old file or the new one, and when this
-/// returns the new one is durable. Nobody else can read it on the way, whatever its permissions will be.
+/// Puts a file in the place of the one that was there, if any. A crash at any point leaves the old file or the new one,
+/// and when this returns the new one is durable. Nobody else can read it on the way, whatever its permissions will be.
 public func replaceFile(at path: FilePath, with bytes: [UInt8], permissions: FilePermissions) throws(Errno) {
     let temporary = path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").new")
     // What an earlier try left behind; its absence is the usual case.

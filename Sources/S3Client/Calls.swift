@@ -1,11 +1,12 @@
-// Calls as a whole: tried again after what may pass, within bounds, and not at all while the store does not answer.
+// Calls as a whole: tried again after failures that may pass, within bounds, and not at all while the store does not
+// answer.
 
 import Foundation
 import Logging
 import NIOHTTP1
 import Synchronization
 
-/// What all calls to one bucket share.
+/// The state that all calls to one bucket share.
 final class Calls: Sendable {
     let configuration: S3Configuration
     let transport: Transport
@@ -23,7 +24,7 @@ final class Calls: Sendable {
 
     /// Sends a request until there is a reply that is no error, and reads it.
     ///
-    /// - Parameter read: what the reply says. What it throws is tried again like any other error.
+    /// - Parameter read: reads the reply. A call is tried again after its errors as after any other.
     func send<Value: Sendable>(
         _ request: S3Request, read: (S3Reply) throws(S3Error) -> Value
     ) async throws(S3Error) -> Value {
@@ -64,7 +65,7 @@ final class Calls: Sendable {
         }
     }
 
-    /// Tries once, and tells the circuit what became of it.
+    /// Tries once, and tells the circuit the outcome.
     func once<Value: Sendable>(
         _ pass: Circuit.Pass, _ attempt: () async throws(S3Error) -> Value
     ) async throws(S3Error) -> Value {
@@ -106,7 +107,7 @@ final class Calls: Sendable {
 }
 
 extension S3Error {
-    /// What it says about the store.
+    /// Its meaning for the store.
     fileprivate var outcome: Circuit.Outcome {
         switch kind {
         case .unreachable, .serverError, .timeout: status.map { $0 >= 500 } ?? true ? .failed : .answered

@@ -1,5 +1,5 @@
-// When not to ask a store any more, because it did not answer the last times. The rules alone; whoever uses them brings
-// the time and the lock.
+// When not to ask a store any more, because it did not answer the last times. The rules alone; their user brings the
+// time and the lock.
 
 import BlobCore
 

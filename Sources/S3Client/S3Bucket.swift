@@ -8,9 +8,10 @@ import NIOHTTP1
 
 /// One bucket of an S3-compatible store.
 ///
-/// Every call is tried again after what may pass: no connection, no reply, too much at once, the store's own failures.
-/// ``S3Configuration/Retries`` bounds that. While the store does not answer at all, calls fail at once with the kind
-/// `unreachable`, see ``S3Configuration/CircuitBreaking``. Calls of a cancelled task throw the kind `cancelled`.
+/// Every call is tried again after failures that may pass: no connection, no reply, too much at once, the store's own
+/// failures. ``S3Configuration/Retries`` bounds that. While the store does not answer at all, calls fail at once with
+/// the kind `unreachable`, see ``S3Configuration/CircuitBreaking``. Calls of a cancelled task throw the kind
+/// `cancelled`.
 ///
 /// What a store has acknowledged is durable, as far as the store keeps its word: every call that returns has had such a
 /// reply, complete and understood. Keys are meant to be used once: then it does no harm that a put is sent again whose
@@ -80,7 +81,7 @@ public final class S3Bucket: Sendable {
         return S3Download(calls: calls, key: key, info: info, range: held, body: body)
     }
 
-    /// What there is under a key; `nil` when there is nothing.
+    /// The object under a key; `nil` when there is none.
     ///
     /// - Throws: ``S3Error`` of the kind `noSuchBucket`, too: a missing bucket is not a missing object.
     public func head(_ key: String) async throws(S3Error) -> S3ObjectInfo? {

@@ -13,7 +13,7 @@ public struct S3Configuration: Sendable {
         case virtualHost
     }
 
-    /// What requests are signed with. Its description leaves the secrets out.
+    /// The keys for signing requests. Its description leaves the secrets out.
     public struct Credentials: Sendable {
         public var accessKey: String
         public var secretKey: String
@@ -140,7 +140,7 @@ struct BucketAddress: Sendable {
     let scheme: String
     /// As it stands in the Host header: with the port unless it is the scheme's own, IPv6 in brackets.
     let host: String
-    /// What stands before the key: empty, or `/bucket`.
+    /// The path before the key: empty, or `/bucket`.
     let base: String
 
     /// - Throws: ``S3Error`` of the kind `invalidConfiguration`.

@@ -5,7 +5,7 @@
 /// A call that throws may still have had its effect: the reply may have been lost on its way. Which ones, their own
 /// descriptions say.
 public struct S3Error: Error, Sendable, Hashable {
-    /// What a caller may tell apart.
+    /// The kinds that a caller may tell apart.
     public enum Kind: Sendable, Hashable, CaseIterable {
         /// There is no object under this key.
         case notFound
@@ -42,7 +42,7 @@ public struct S3Error: Error, Sendable, Hashable {
         case wrongEndpoint
         /// The store's certificate is not trusted.
         case untrusted
-        /// What answered does not speak S3, or not all of it.
+        /// The reply does not follow S3, or only in part.
         case unexpectedReply
         /// The task was cancelled.
         case cancelled
@@ -57,7 +57,7 @@ public struct S3Error: Error, Sendable, Hashable {
     public var message: String
     /// HTTP's status code; `nil` when no reply came.
     public var status: Int?
-    /// What the store calls the request in its own log.
+    /// The store's name for the request in its own log.
     public var requestID: String?
 
     public init(_ kind: Kind, code: String = "", message: String, status: Int? = nil, requestID: String? = nil) {

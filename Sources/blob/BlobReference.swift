@@ -1,4 +1,4 @@
-// What a word of a command line names: a blob by its digest or address, or a file by its id or name.
+// The meaning of a word of a command line: a blob by its digest or address, or a file by its id or name.
 
 import BlobCore
 import Foundation
@@ -15,7 +15,7 @@ enum BlobReference: Hashable {
     /// shorter ones are names.
     private static let firstID: Int64 = 1 << 50
 
-    /// - Throws: ``UsageProblem`` for what can be none of these.
+    /// - Throws: ``UsageProblem`` for a word that can be none of these.
     init(parsing text: String) throws(UsageProblem) {
         if text.isEmpty { throw UsageProblem("a blob's name is empty") }
         if text.contains("://") {

@@ -1,4 +1,4 @@
-// What a shell offers for arguments that only this machine knows: servers, and uploads that are unfinished.
+// The words that a shell offers for arguments that only this machine knows: servers, and unfinished uploads.
 
 import ArgumentParser
 import BlobClient
@@ -6,7 +6,7 @@ import BlobCore
 import Foundation
 import SystemPackage
 
-/// Nothing is asked of a server: whoever presses Tab waits.
+/// Nothing is asked of a server: the person who presses Tab waits.
 enum Completions {
     /// The names of the servers that 'blob login' has stored.
     static let servers = CompletionKind.custom { _, _, _ in

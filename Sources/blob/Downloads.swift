@@ -51,7 +51,7 @@ enum DownloadTarget: Equatable, Sendable {
 struct Downloads: Sendable {
     /// One blob, and the file that it was found by, as far as that is known.
     struct Item: Sendable {
-        /// What the command line calls it, or its name.
+        /// Its name on the command line, or its own name.
         var label: String
         var digest: BlobDigest
         /// `nil` where the server is to propose one.
@@ -63,7 +63,7 @@ struct Downloads: Sendable {
     let client: BlobServiceClient
     let target: DownloadTarget
     let replaces: Bool
-    /// What goes to standard output, where that is not all.
+    /// The range that goes to standard output, where that is not all.
     let range: ByteRange?
     let reporter: TransferReporter
     private let claims = Claims()
@@ -115,7 +115,7 @@ struct Downloads: Sendable {
 
     // MARK: Downloading
 
-    /// Downloads all. What fails is reported; the others go on, unless they would meet the same.
+    /// Downloads all. A failure is reported; the others go on, unless they would meet the same.
     ///
     /// - Throws: ``ClosedOutput`` alone.
     func run(_ items: [Item], jobs: Int) async throws {

@@ -3,8 +3,8 @@
 import ArgumentParser
 import BlobClient
 
-/// A pattern with `*` for any characters, `?` for one, `[a-z]` and `[!a-z]` for one of some, and `\` before what is
-/// meant as it stands.
+/// A pattern with `*` for any characters, `?` for one, `[a-z]` and `[!a-z]` for one of some, and `\` before a character
+/// that stands for itself.
 ///
 /// Without a `/` it is held against a file's name. With one it is held against its whole path, in which `*`, `?` and
 /// `[…]` stand for no `/`, and `**` for any characters. A `[` without its `]` stands for itself.
@@ -69,8 +69,8 @@ struct FilePattern: Sendable, ExpressibleByArgument {
         self.tokens = tokens
     }
 
-    /// - Parameter text: what follows the `[`.
-    /// - Returns: also what follows the `]`; `nil` when there is none.
+    /// - Parameter text: the characters after the `[`.
+    /// - Returns: also the characters after the `]`; `nil` when there is none.
     private static func set(_ text: Substring) -> (Token, Substring)? {
         var rest = text
         let isNegated = rest.first == "!" || rest.first == "^"

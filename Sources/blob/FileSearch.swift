@@ -3,7 +3,7 @@
 import BlobClient
 import BlobCore
 
-/// Never finds what others own, even with the scope `admin`, which lists everybody's files.
+/// Never finds others' files, even with the scope `admin`, which lists everybody's.
 struct FileSearch: Sendable {
     let client: BlobServiceClient
 

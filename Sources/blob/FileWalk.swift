@@ -20,7 +20,7 @@ struct FileWalk: Sequence, IteratorProtocol {
 
     private struct Step {
         var path: FilePath
-        /// `nil` for what somebody named, who then also means what a link points at.
+        /// `nil` for a path that somebody named, who then also means the target of a link.
         var place: FilePath?
 
         var isNamed: Bool { place == nil }
@@ -35,7 +35,7 @@ struct FileWalk: Sequence, IteratorProtocol {
         self.isRecursive = isRecursive
     }
 
-    /// What the paths on the server of all files below a single folder hold; `nil` for several.
+    /// A text in the path on the server of each file below a single folder; `nil` for several.
     static func folder(of paths: [FilePath]) -> String? {
         guard paths.count == 1, let name = paths[0].absolute.lastComponent else { return nil }
         return RemoteName(name).text + "/"

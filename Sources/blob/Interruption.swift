@@ -13,7 +13,7 @@ enum Interruption {
 
     private static let state = Mutex(State())
 
-    /// What watches, once somebody has asked for it.
+    /// The sources of the signals, once somebody has asked for them.
     private static let sources: Mutex<[any DispatchSourceSignal]> = {
         let queue = DispatchQueue(label: "signals")
         let sources = [SIGINT, SIGTERM].map { number in
@@ -39,7 +39,7 @@ enum Interruption {
         sources.withLock { _ in }
     }
 
-    /// Runs what leaves something to put in order: the first signal cancels it, the second ends the process.
+    /// Runs work that has to put things in order at its end: the first signal cancels it, the second ends the process.
     static func cancelling<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value
     {
         let task = Task { try await body() }

@@ -3,10 +3,10 @@
 import BlobClient
 import Program
 
-/// Does the same with each of several things; what fails does not keep the others, unless they would meet the same.
+/// Does the same with each of several things; one that fails does not keep the others, unless they would meet the same.
 struct OneByOne {
     var json: Bool
-    /// What JSON calls the success.
+    /// The name of the success in JSON.
     var done: ReportedEvent.Kind
     var word: String
 

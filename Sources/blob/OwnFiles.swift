@@ -1,4 +1,4 @@
-// What the caller has on the server, so that it need not be sent again.
+// The caller's files on the server, which need not be sent again.
 
 import BlobClient
 import BlobCore
@@ -36,7 +36,7 @@ final class OwnFiles: Sendable {
     private let now: @Sendable () -> Date
     private let listing = Mutex<Task<Listing, any Error>?>(nil)
 
-    /// - Parameter text: what the names or paths of all files that matter hold.
+    /// - Parameter text: a text in the name or path of each file that matters.
     init(
         on client: BlobServiceClient, holding text: String? = nil, reporter: TransferReporter,
         now: @escaping @Sendable () -> Date = { Date() }

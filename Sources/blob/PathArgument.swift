@@ -3,8 +3,8 @@
 import ArgumentParser
 import SystemPackage
 
-/// File names are bytes. Those that are no UTF-8 reach a Swift program repaired, with `U+FFFD` in the place of what is
-/// not; here they are looked up among the words that the process was given.
+/// File names are bytes. Those that are no UTF-8 reach a Swift program repaired, with `U+FFFD` in the place of the
+/// other bytes; here they are looked up among the words that the process was given.
 enum PathArgument {
     /// - Throws: ``UsageProblem`` where two different words look alike once they are repaired.
     static func paths(_ words: [String]) throws(UsageProblem) -> [FilePath] {

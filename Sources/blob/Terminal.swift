@@ -16,7 +16,7 @@ enum Terminal {
 
     static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
-    /// How large the terminal is by now; what most have been where it does not tell.
+    /// The terminal's size now; the most usual one where it does not tell.
     static func size(of descriptor: FileDescriptor) -> Size {
         var size = winsize()
         guard ioctl(descriptor.rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {

@@ -33,7 +33,7 @@ struct Uploads: Sendable {
         (self.hasStrictNames, self.reporter) = (hasStrictNames, reporter)
     }
 
-    /// Uploads everything on the walk. What fails is reported; the others go on, unless they would meet the same.
+    /// Uploads everything on the walk. A failure is reported; the others go on, unless they would meet the same.
     func run(_ walk: FileWalk, jobs: Int) async {
         let walk = Walk(walk)
         await reporter.work(jobs: jobs, next: { await walk.next() }) { await take($0) }
@@ -136,7 +136,7 @@ struct Uploads: Sendable {
         }
     }
 
-    /// What there is of it on the server already, where that is enough.
+    /// The result for a file that need not be sent, since a sufficient one is on the server already.
     private func spared(
         _ path: FilePath, _ size: Int64, _ options: UploadOptions, _ id: Int
     ) async throws -> TransferResult? {

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What several workers take from.
+/// The queue that several workers take from.
 final class WorkQueue<Item: Sendable>: Sendable {
     private let items: Mutex<ArraySlice<Item>>
 
@@ -14,8 +14,8 @@ final class WorkQueue<Item: Sendable>: Sendable {
 }
 
 extension TransferReporter {
-    /// Has so many workers do what there is on a server. They end when nothing is left, when the task is cancelled, and
-    /// when an error was reported that every further item would meet; running ones are cancelled then.
+    /// Has this many workers do all items that come from `next`. They end when nothing is left, when the task is
+    /// cancelled, and when an error was reported that every further item would meet; running ones are cancelled then.
     func work<Item: Sendable>(
         jobs: Int, next: @escaping @Sendable () async -> Item?, _ work: @escaping @Sendable (Item) async -> Void
     ) async {

@@ -62,7 +62,7 @@ struct Assembly {
         try await storage.close()
     }
 
-    /// What a newcomer is told about tokens. Nodes that share their tokens make none by themselves: each would have
+    /// The help about tokens for a newcomer. Nodes that share their tokens make none by themselves: each would have
     /// nowhere to put it.
     private func firstToken(catalog: any Catalog, clock: any WallClock) async throws -> Welcome.FirstToken? {
         switch settings.storage {

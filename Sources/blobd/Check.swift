@@ -1,4 +1,4 @@
-// Walks through rows and bytes both ways and tells what does not fit.
+// Walks through rows and bytes both ways and tells of those that do not fit.
 
 import BlobCore
 import BlobStorage
@@ -37,7 +37,7 @@ struct Check {
         return report.end()
     }
 
-    /// The examination beside a running server, which alone may change what it serves: damage is marked, and the server
+    /// The examination beside a running server, which alone may change its bytes: damage is marked, and the server
     /// looks for itself.
     func suspect(_ record: BlobRecord, pace: Pace) async throws(BlobError) -> Verdict {
         try await backend.suspect(record, reading: isReading, pace: pace)

@@ -1,4 +1,4 @@
-// What a check tells, as it goes on and at its end.
+// The output of a check, as it goes on and at its end.
 
 import BlobCore
 import BlobStorage
@@ -41,8 +41,8 @@ final class CheckReport: Sendable {
         self.write = write
     }
 
-    /// Makes sure that everything so far was told. A check goes on to its end without that: what it does about damage
-    /// does not depend on who reads of it.
+    /// Makes sure that everything so far was told. A check goes on to its end without that: its treatment of damage
+    /// does not depend on its readers.
     func requireWritten() throws(OutputFailure) {
         if let failure = failure.withLock(\.self) { throw failure }
     }
@@ -157,7 +157,7 @@ final class CheckReport: Sendable {
 }
 
 extension CheckReport {
-    /// One JSON line. What does not belong to its event is left out.
+    /// One JSON line. Keys that do not belong to its event are left out.
     struct Line: Codable, Equatable {
         var event: String
         var digest: String?

@@ -15,7 +15,7 @@ struct CloudStorage {
     private let pool: PostgresPool
     private let bucket: S3Bucket
 
-    /// - Parameter preparation: what may be done to the database's tables.
+    /// - Parameter preparation: the changes that may be made to the database's tables.
     /// - Throws: when either cannot be reached, or the database's contents cannot be used.
     init(_ settings: CloudSettings, by preparation: CloudCatalog.Preparation, logger: Logger) async throws {
         let pool = try PostgresPool(settings.database, logger: logger)
@@ -50,7 +50,7 @@ struct CloudStorage {
 extension Storage {
     /// The data that a database and a bucket hold, for one of any number of processes.
     ///
-    /// - Parameter preparation: what may be done to the database's tables.
+    /// - Parameter preparation: the changes that may be made to the database's tables.
     /// - Throws: when either cannot be reached, or the database's contents cannot be used yet.
     static func cloud(
         _ settings: CloudSettings, by preparation: CloudCatalog.Preparation = .looking, grace: Duration, logger: Logger

@@ -1,4 +1,4 @@
-// Tries what a start of the server needs, and finds everything at once that is in its way.
+// Tries everything that a start of the server needs, and finds all obstacles at once.
 
 import BlobStorage
 import CloudBackend
@@ -20,9 +20,9 @@ struct StartCheck {
 
     /// The findings, each a sentence.
     struct Findings: Equatable {
-        /// What would keep the server from starting.
+        /// The obstacles to a start of the server.
         var problems: [String] = []
-        /// What could not be tried.
+        /// The things that could not be tried.
         var remarks: [String] = []
     }
 
@@ -134,7 +134,7 @@ struct NamedFile {
 
     var problem: String? { error.map { sentence($0) } }
 
-    /// The same for one that is not there. Permissions are left out: who asks may be another user than the server.
+    /// The same for one that is not there. Permissions are left out: the caller may be another user than the server.
     var absence: String? {
         guard let error, [.noSuchFileOrDirectory, .notDirectory].contains(error) else { return nil }
         return sentence(error)

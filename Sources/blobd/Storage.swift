@@ -1,4 +1,4 @@
-// What a server keeps its data in, put together; here for the embedded backend, beside it for that of many nodes.
+// The storage of a server, put together; here for the embedded backend, beside it for that of many nodes.
 
 import BlobStorage
 import CloudBackend
@@ -18,13 +18,13 @@ struct Storage {
     let blobs: BlobLife
     let reclaimer: Reclaimer
     let verifier: Verifier
-    /// What this backend has to do now and then, beside what all have.
+    /// The work that this backend has to do now and then, beside that of all backends.
     let chores: [Chore]
     private let closing: @Sendable () async throws -> Void
 
     /// - Parameters:
     ///   - grace: how long a blob without files is kept.
-    ///   - closing: lets pending work finish, and lets go of everything.
+    ///   - closing: lets pending work finish, and releases everything.
     init(
         backend: any Backend, clock: any WallClock, threads: NIOThreadPool, grace: Duration, logger: Logger,
         chores: [Chore] = [], closing: @escaping @Sendable () async throws -> Void
@@ -39,12 +39,12 @@ struct Storage {
         verifier = Verifier(catalog: backend.catalog, blobs: blobs, logger: logger)
     }
 
-    /// Lets pending work finish, and lets go of everything.
+    /// Lets pending work finish, and releases everything.
     func close() async throws { try await closing() }
 }
 
 extension Storage {
-    /// What the settings say.
+    /// The storage that the settings choose.
     static func opened(_ settings: Settings, logger: Logger) async throws -> Storage {
         switch settings.storage {
         case .local:

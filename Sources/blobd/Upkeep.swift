@@ -1,4 +1,4 @@
-// What a server does beside answering requests.
+// The work of a server beside answering requests.
 
 import BlobCore
 import BlobStorage

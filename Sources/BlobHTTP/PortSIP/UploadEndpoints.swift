@@ -63,8 +63,8 @@ extension PortSIPBlobs {
         return Response(.noContent)
     }
 
-    /// What a request asks of an upload, read before the upload is claimed. Whose it is comes before what is wrong with
-    /// the request: nobody else learns that it is there.
+    /// A request's parameters for an upload, read before the upload is claimed. The owner is checked before a fault of
+    /// the request is told: nobody else learns that the upload is there.
     private func asked<Value>(
         of path: Captures, _ caller: Caller, _ read: (UploadID) throws(WireError) -> Value
     ) async throws -> (UploadID, Value) {

@@ -5,7 +5,7 @@ import Synchronization
 /// Asks one question, at most once at a time and once a second, and tells the last answer while the next one is waited
 /// for.
 ///
-/// A disk or a database that is busy may take minutes to answer. Whoever watches the server must not take it for dead
+/// A disk or a database that is busy may take minutes to answer. A monitor of the server must not take it for dead
 /// meanwhile, and must not add to the work.
 final class Probe<Answer: Sendable>: Sendable {
     struct Known: Sendable {

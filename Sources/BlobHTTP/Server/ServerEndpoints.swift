@@ -1,4 +1,4 @@
-// What can be asked about the server itself.
+// The endpoints about the server itself.
 
 import BlobCore
 public import BlobStorage
@@ -7,10 +7,10 @@ import HTTPTypes
 import Metrics
 import NIOCore
 
-/// Tells whether the server lives, whether it can serve, and what it counts: within a second, whatever the disk, the
+/// Tells whether the server lives, whether it can serve, and its metrics: within a second, whatever the disk, the
 /// bucket or the database do.
 public struct Server: Surface {
-    /// What could not be done; `nil` when all is well.
+    /// The failure; `nil` when all is well.
     private let readiness: Probe<BlobError?>
     /// `nil` where they could not be had.
     private let statistics: Probe<Statistics?>
@@ -64,7 +64,7 @@ public struct Server: Surface {
     }
 
     private func metrics(_: Request, _: Captures) async -> Response {
-        // What cannot be asked now keeps its last value: a scrape must not fail because a disk does.
+        // A metric that cannot be asked for now keeps its last value: a scrape must not fail because a disk does.
         async let (statistics, free) = (statistics.known()?.answer, freeBytes.known()?.answer)
         if let statistics = await statistics { gauges.record(statistics) }
         if let free = await free { gauges.diskFree.record(free) }

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/// Reads what the page cache holds of a file at an offset, and never waits for the disk: preadv2(2) with RWF_NOWAIT.
-/// Returns the number of bytes read, or -1 with errno set; EAGAIN when nothing of it is cached.
+/// Reads the bytes of a file at an offset that are in the page cache, and never waits for the disk: preadv2(2) with
+/// RWF_NOWAIT. Returns the number of bytes read, or -1 with errno set; EAGAIN when none of them are cached.
 ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offset);
 
 /// Makes a file that has no name and goes with its descriptor, unless linkat(2) gives it a name: open(2) with

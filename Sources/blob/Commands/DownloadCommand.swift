@@ -195,7 +195,7 @@ private struct Share: Sendable {
 }
 
 extension Downloads {
-    /// What a dry run prints: results as they would be.
+    /// The output of a dry run: results as they would be.
     fileprivate func show(_ items: [Item], asJSON: Bool) async throws {
         for item in items {
             let path = try await path(of: item)?.string ?? "-"

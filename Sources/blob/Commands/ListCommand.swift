@@ -138,7 +138,7 @@ struct FindCommand: AsyncParsableCommand {
         }
     }
 
-    /// A file of which the server does not tell what is asked for is not taken.
+    /// A file of which the server does not tell the value that is asked for is not taken.
     private struct Filter: Sendable {
         var patterns: [FilePattern]
         var larger: Int64?

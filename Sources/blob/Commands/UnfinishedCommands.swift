@@ -1,4 +1,4 @@
-// `blob status`, `blob cancel` and `blob resume`: what earlier runs have left unfinished.
+// `blob status`, `blob cancel` and `blob resume`: uploads that earlier runs have left unfinished.
 
 import ArgumentParser
 import BlobClient
@@ -72,7 +72,7 @@ struct UploadState: Encodable {
         (offset, expires) = (status.offset, status.expires)
     }
 
-    /// - Throws: ``UsageProblem`` for settings that cannot be used. What the server says is a part of the state.
+    /// - Throws: ``UsageProblem`` for settings that cannot be used. The server's errors are a part of the state.
     init(of entry: UploadJournal.Entry, _ given: GivenSettings) async throws {
         (upload, server, path) = (entry.upload.description, entry.server, entry.path.string)
         (size, updated) = (entry.size, entry.updated)

@@ -4,8 +4,8 @@
 enum DisplayText {
     private static let replacement: Unicode.Scalar = "\u{FFFD}"
 
-    /// The text with a mark in the place of everything that would move the cursor, change colors or turn the direction
-    /// of what follows.
+    /// The text with a mark in the place of everything that would move the cursor, change colours or turn the direction
+    /// of the text after it.
     static func safe(_ text: some StringProtocol) -> String {
         guard text.unicodeScalars.contains(where: isUnsafe) else { return String(text) }
         var result = String.UnicodeScalarView()

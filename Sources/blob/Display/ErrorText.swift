@@ -1,4 +1,4 @@
-// What went wrong, for people and for programs.
+// Errors, for people and for programs.
 
 import BlobClient
 
@@ -7,7 +7,7 @@ struct ErrorText {
     let problem: String
     let advice: String?
     let refusal: ServerRefusal?
-    /// What there is to choose from.
+    /// The candidates to choose from.
     private let choices: [String]
 
     /// - Parameter isNamed: whether the file that it is about has been named before it.

@@ -11,7 +11,7 @@ enum FileLine {
     /// Id, short digest, size, time of upload, and name: columns of fixed widths, since page after page is printed as
     /// it comes.
     ///
-    /// - Parameter owner: who is told to be its owner; `nil` for a file of the caller's.
+    /// - Parameter owner: the owner to show; `nil` for a file of the caller's.
     static func short(_ file: StoredFile, owner: String? = nil) -> String {
         columns([
             (file.id ?? "-", 28), (file.digest.map { String($0.prefix(shortDigest)) } ?? "-", shortDigest),
@@ -20,7 +20,7 @@ enum FileLine {
     }
 
     /// Id, digest, bytes, time of upload, time when it goes by itself, media type, owner, and path or name; `-` for
-    /// what the server does not tell.
+    /// values that the server does not tell.
     static func long(_ file: StoredFile) -> String {
         columns([
             (file.id ?? "-", 28), (file.digest ?? "-", 64), (file.size.map { "\($0)" } ?? "-", -15),

@@ -1,4 +1,4 @@
-// What `--json` prints: one object on a line, its keys in snake_case.
+// The output of `--json`: one object on a line, its keys in snake_case.
 
 import BlobClient
 import Foundation

@@ -32,8 +32,8 @@ enum PlainLine {
 
     private static let shortestPath = 14
 
-    /// A program gets all. A person gets the digest once, without the URL, which names it again, and of the path what
-    /// the terminal has room for: a line of 80 columns takes 14 of it.
+    /// A program gets all. A person gets the digest once, without the URL, which names it again, and as much of the
+    /// path as the terminal has room for: a line of 80 columns takes 14 columns of it.
     static func result(_ result: TransferResult, columns: Int?) -> String {
         let rest = result.rest.map { DisplayText.safe($0) }
         guard let columns, let path = rest.last else { return ([result.digest] + rest).joined(separator: "  ") }

@@ -31,7 +31,7 @@ struct ReportFlags: ParsableArguments {
 }
 
 extension TransferReporter {
-    /// Tells about what `body` does until it is done.
+    /// Tells about the work of `body` until it is done.
     func telling<Value: Sendable>(_ body: @Sendable () async throws -> Value) async throws -> Value {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepTelling() }

@@ -102,7 +102,7 @@ struct TransferBoard {
 
     // MARK: Lines
 
-    /// What a terminal shows: a line for each file that is on its way, as far as there is room, and one for all.
+    /// The lines of a terminal: one for each file that is on its way, as far as there is room, and one for all.
     func lines(columns: Int, rows limit: Int, at now: Duration) -> [String] {
         let columns = max(1, columns - 1)
         let shown = rows.sorted { $0.key < $1.key }.map(\.value)

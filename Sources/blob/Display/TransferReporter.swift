@@ -35,10 +35,10 @@ struct ReportOutput: Sendable {
     )
 }
 
-/// What came of a file.
+/// The outcome of a file.
 struct TransferResult: Sendable {
     var digest: String
-    /// What comes after the digest on the line of the result.
+    /// The text after the digest on the line of the result.
     var rest: [String]
     var file = StoredFile?.none
     var size: Int64?
@@ -111,7 +111,7 @@ final class TransferReporter: Sendable {
         state.withLock { $0.board.expected = (files, bytes) }
     }
 
-    /// - Returns: what the transfer is called in the other calls.
+    /// - Returns: the transfer's number for the other calls.
     func start(_ label: String) -> Int {
         state.withLock { state in
             state.nextID += 1
@@ -170,7 +170,7 @@ final class TransferReporter: Sendable {
         }
     }
 
-    /// It is done, and what came of it has been printed.
+    /// It is done, and its outcome has been printed.
     func endQuietly(_ id: Int) {
         state.withLock { state in
             state.board.end(id, isThere: true)
@@ -244,7 +244,7 @@ final class TransferReporter: Sendable {
 
     // MARK: Writing
 
-    /// Draws, or tells of what takes long, until the task is cancelled.
+    /// Draws, or tells of transfers that take long, until the task is cancelled.
     func keepTelling() async {
         let pause = style == .terminal ? Duration.milliseconds(100) : .seconds(1)
         guard showsProgress, style == .terminal || style == .plain else { return }

@@ -1,4 +1,4 @@
-// Which server is asked, with which token: flags, then the environment, then what 'blob login' has stored.
+// Which server is asked, with which token: flags, then the environment, then the servers that 'blob login' has stored.
 
 import ArgumentParser
 import BlobClient
@@ -6,18 +6,18 @@ import Foundation
 import Program
 import SystemPackage
 
-/// What was given to a command, from all three places. What is given is used or is an error; what nobody needs is not
-/// read.
+/// The settings given to a command, from all three places. A setting that is given is used or is an error; a file that
+/// is not needed is not read.
 struct GivenSettings: Sendable {
     var server: String?
-    /// What the file that `--token-file` names holds.
+    /// The contents of the file that `--token-file` names.
     var token: String?
     var ca: String?
     var isInsecure = false
     /// `--proxy`.
     var proxy: String?
     var environment: [String: String] = [:]
-    /// Reads what 'blob login' has stored.
+    /// Reads the servers that 'blob login' has stored.
     var stored: @Sendable () throws -> ServerList = { ServerList() }
 
     /// A variable of the environment.

@@ -6,7 +6,7 @@ import Glibc
 import Program
 import SystemPackage
 
-/// What the file of servers says. It holds tokens: only its owner may read it.
+/// The contents of the file of servers. It holds tokens: only its owner may read it.
 struct ServerList: Codable, Equatable {
     struct Server: Codable, Equatable {
         var address: String

@@ -7,8 +7,8 @@ import Foundation
 enum UserFolder {
     case configuration, state
 
-    /// What the variable names, if that is an absolute path. Otherwise the usual one below `$HOME`, or, where that is
-    /// not an absolute path either, below the home folder in the system's list of users.
+    /// The folder that the variable names, if that is an absolute path. Otherwise the usual one below `$HOME`, or,
+    /// where that is not an absolute path either, below the home folder in the system's list of users.
     func path(_ environment: [String: String]) -> String {
         func folder(_ name: String) -> String? { environment[name].flatMap { $0.hasPrefix("/") ? $0 : nil } }
         let home = folder("HOME") ?? NSHomeDirectory()

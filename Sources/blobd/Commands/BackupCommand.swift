@@ -57,7 +57,7 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 }
 
-/// Runs a backup or a restore on a thread of its own, and tells what it did.
+/// Runs a backup or a restore on a thread of its own, and tells the outcome.
 private func transfer(
     _ flags: DataFlags, _ done: String,
     _ work: @escaping @Sendable (LocalBackup, String, (BackupSummary) -> Void) throws -> BackupSummary
@@ -77,7 +77,7 @@ private func transfer(
         return try work(LocalBackup(logger: Logger(label: "blobd")), data) { summary in
             guard isTerminal, last.duration(to: .now) >= .milliseconds(200) else { return }
             last = .now
-            // Only a sign of life; the result below is what counts.
+            // Only a sign of life; the result below counts.
             try? Console.tell(Console.lineStart + "\(summary.blobs) blobs, \(sizeText(summary.bytes))", ending: "")
         }
     }

@@ -1,4 +1,4 @@
-// `blobd config`: what the server would run with, and why.
+// `blobd config`: the settings that the server would run with, and their sources.
 
 import ArgumentParser
 import Logging
@@ -26,7 +26,7 @@ struct ConfigCommand: AsyncParsableCommand {
 
     func run() async throws {
         let effective = try Settings.effective(flags: flags.given)
-        // Also refuses what the server would refuse.
+        // Also refuses settings that the server would refuse.
         let settings = try Settings(effective)
         if check {
             try await check(settings)

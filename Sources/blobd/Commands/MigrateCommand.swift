@@ -104,7 +104,7 @@ struct MigrateCommand: AsyncParsableCommand {
     }
 }
 
-/// What keeps a data directory from changing: nobody serves it and this process has its lock, or its server is
+/// The reason why a data directory does not change: nobody serves it and this process has its lock, or its server is
 /// read-only.
 private struct SourceHold {
     private let data: String

@@ -1,4 +1,4 @@
-// `blobd reclaim`: lets go at once of what nobody needs any more.
+// `blobd reclaim`: removes at once everything that nobody needs any more.
 
 import ArgumentParser
 import BlobStorage

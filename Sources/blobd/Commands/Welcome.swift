@@ -1,4 +1,4 @@
-// What a server tells the person who started it.
+// The lines of a server for the person who started it.
 
 import Foundation
 
@@ -20,7 +20,7 @@ struct Welcome {
         case missing
     }
 
-    /// The line that scripts wait for comes first; what helps a newcomer follows, and never holds a token.
+    /// The line that scripts wait for comes first; help for a newcomer follows, and never holds a token.
     var text: String {
         let scheme = isSecure ? "https" : "http"
         var lines = ["blobd is ready on \(scheme)://\(address)"]

@@ -18,14 +18,14 @@ struct Copying {
 
     private static let fileIO = NonBlockingFileIO(threadPool: .singleton)
     private static let pieceByteCount: Int64 = 1 << 20
-    /// What a stopped run may have to send again.
+    /// The bytes that a stopped run may have to send again.
     private static let checkpointByteCount: Int64 = 64 << 20
     /// How long the bytes of a run that was stopped are kept for the next one.
     private static let lifetime: TimeInterval = 30 * 86_400
 
     /// Copies a blob, if it is not damaged.
     ///
-    /// - Returns: `false` when its bytes are not what its digest says, or gone.
+    /// - Returns: `false` when its bytes do not have its digest, or are gone.
     func copy(_ record: BlobRecord, report: MigrationReport) async throws -> Bool {
         guard let file = try await opened(record) else { return false }
         return try await persistently {
@@ -83,7 +83,7 @@ struct Copying {
     ///
     /// - Parameters:
     ///   - file: `nil` for no bytes.
-    ///   - original: what the upload is to be; made in the target, unless it is there.
+    ///   - original: the upload as it is to be; made in the target, unless it is there.
     private func send(
         _ file: BlobFile?, upTo end: Int64, as original: Upload, report: MigrationReport?
     ) async throws -> (Lease, any UploadWriter) {

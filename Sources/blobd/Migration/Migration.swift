@@ -6,10 +6,10 @@ import CloudBackend
 import LocalBackend
 import Logging
 
-/// One run of a migration: makes the target hold what the source holds.
+/// One run of a migration: makes the target hold the same data as the source.
 ///
-/// It can be stopped anywhere and run again; what is there is not brought twice, and what the source lost since goes
-/// again. A source that changes meanwhile is followed as far as it had come.
+/// It can be stopped anywhere and run again; data that are there are not brought twice, and those that the source has
+/// lost since are removed again. A source that changes meanwhile is followed as far as it had come.
 struct Migration {
     let source: DiskBackend
     let target: BucketBackend
@@ -37,7 +37,7 @@ struct Migration {
         return MigrationOutcome(files: files, missingFiles: missing, damagedBlobs: damaged, lostUploads: lost)
     }
 
-    /// - Returns: the blobs whose bytes are not what they should be, or gone.
+    /// - Returns: the blobs whose bytes do not have their digest, or are gone.
     private func bringBlobs() async throws -> [BlobDigest] {
         try await withThrowingTaskGroup(of: BlobDigest?.self) { group in
             var (damaged, running): ([BlobDigest], Int) = ([], 0)
@@ -93,7 +93,7 @@ struct Migration {
         return (all, missing)
     }
 
-    /// - Returns: the uploads whose bytes are not what was acknowledged. They are failed in the target.
+    /// - Returns: the uploads that have lost acknowledged bytes. They are failed in the target.
     private func bringUploads() async throws -> [UploadID] {
         var lost: [UploadID] = []
         var last: UploadID?
@@ -103,7 +103,7 @@ struct Migration {
             let over = try await target.catalog.uploadsThatAreOver(among: page.map(\.id))
             for upload in page where upload.state == .open || !over.contains(upload.id) {
                 if upload.state == .open, try await copying.copy(upload) { continue }
-                // It may have been completed or cancelled meanwhile: the next run brings what became of it.
+                // It may have been completed or cancelled meanwhile: the next run brings its outcome.
                 guard var now = try await source.catalog.upload(upload.id), now.state == upload.state else { continue }
                 if now.state == .open {
                     now.state = .failed

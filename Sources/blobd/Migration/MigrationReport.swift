@@ -1,4 +1,4 @@
-// What a migration tells, as it goes on.
+// The output of a migration, as it goes on.
 
 import BlobCore
 import Program

@@ -106,8 +106,7 @@ private struct LogLine {
         append(UInt8(ascii: "\""))
     }
 
-    /// Text with everything escaped that could end the line, the string, or the reader's trust in what the screen
-    /// shows.
+    /// Text with everything escaped that could end the line, the string, or the reader's trust in the screen.
     mutating func appendEscaped(_ text: String, _ escaping: Escaping) {
         for scalar in text.unicodeScalars {
             switch scalar {

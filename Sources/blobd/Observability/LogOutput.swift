@@ -7,8 +7,8 @@ import Synchronization
 
 /// A descriptor that takes whole lines from any thread.
 ///
-/// Lines are collected and written by one thread, which alone waits when nobody reads them. What does not fit by then
-/// is counted and lost: a log that cannot be written is no reason to stop serving.
+/// Lines are collected and written by one thread, which alone waits when nobody reads them. Lines that do not fit by
+/// then are counted and lost: a log that cannot be written is no reason to stop serving.
 final class LogOutput: Sendable {
     private struct State {
         var bytes: [UInt8] = []
@@ -57,7 +57,7 @@ final class LogOutput: Sendable {
         while let bytes = take() { put(bytes) }
     }
 
-    /// What waits to be written; `nil` when nothing does.
+    /// The lines that wait to be written; `nil` when there are none.
     private func take() -> [UInt8]? {
         let (bytes, lostCount) = state.withLock { state in
             let taken = (state.bytes, state.lostCount)

@@ -1,4 +1,4 @@
-// What the server's metrics mean.
+// The meanings of the server's metrics.
 
 /// The HELP lines, by the name of the metric. A metric that is not here is shown without one.
 enum MetricHelp {

@@ -3,7 +3,7 @@
 import Metrics
 import Synchronization
 
-/// What the TYPE line says.
+/// The word on the TYPE line.
 enum MetricKind: String, Sendable {
     case counter, gauge, histogram
 }
@@ -34,7 +34,7 @@ final class CounterSeries: MetricSeries, CounterHandler {
     }
 }
 
-/// A number that is what it was last set to.
+/// A number that keeps the value that it was last set to.
 final class GaugeSeries: MetricSeries, MeterHandler, RecorderHandler {
     static let kind = MetricKind.gauge
 
@@ -71,7 +71,7 @@ final class GaugeSeries: MetricSeries, MeterHandler, RecorderHandler {
 final class HistogramSeries: MetricSeries, TimerHandler, RecorderHandler {
     static let kind = MetricKind.histogram
 
-    /// Bounds for durations, in seconds: from what a page cache answers to what a large upload takes.
+    /// Bounds for durations, in seconds: from an answer out of the page cache to a large upload.
     static let seconds = [
         0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
     ]

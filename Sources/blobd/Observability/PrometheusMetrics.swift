@@ -17,7 +17,7 @@ final class PrometheusMetrics: MetricsFactory {
     private let families = Mutex<[String: Family]>([:])
     private let help: [String: String]
 
-    /// - Parameter help: what metrics mean, by name.
+    /// - Parameter help: the meanings of metrics, by name.
     init(help: [String: String] = MetricHelp.texts) {
         self.help = help
     }

@@ -1,4 +1,4 @@
-// What the operator hears when a command fails. It ends with exit code 1 then, unless it says otherwise.
+// The operator's errors of a command that fails. It ends with exit code 1 then, unless it says otherwise.
 
 import BlobCore
 import BlobHTTP
@@ -22,7 +22,7 @@ extension OperatorError {
     }
 }
 
-/// An error as a command tells it: what a store says of itself in the words that its clients hear.
+/// An error as a command tells it: a store's in the words that its clients hear.
 func sentence(of error: any Error) -> String {
     (error as? BlobError).map { WireError($0).message } ?? "\(error)"
 }

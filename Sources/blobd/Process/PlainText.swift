@@ -1,4 +1,4 @@
-// Text of which one may be sure what it looks like.
+// Text that looks the same to everybody.
 
 extension StringProtocol {
     /// Whether there is nothing in the text but ASCII letters, ASCII digits and the ASCII characters of `others`.

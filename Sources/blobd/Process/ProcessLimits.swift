@@ -1,9 +1,9 @@
-// What the process asks of the system before it serves.
+// The limits that the process raises before it serves.
 
 import Glibc
 
-/// Raises the number of files that the process may have open to what the system allows it: every connection and every
-/// open blob is one.
+/// Raises the number of files that the process may have open to the most that the system allows it: every connection
+/// and every open blob is one.
 func raiseOpenFileLimit() {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }

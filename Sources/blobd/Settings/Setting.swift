@@ -141,7 +141,7 @@ extension Setting {
         Self.environmentPrefix + rawValue.uppercased().replacing("-", with: "_")
     }
 
-    /// What the name of every environment variable of this program begins with.
+    /// The beginning of the name of every environment variable of this program.
     static let environmentPrefix = "BLOBD_"
 
     /// The setting that a misspelt key most likely meant.

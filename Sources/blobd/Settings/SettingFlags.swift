@@ -2,8 +2,8 @@
 
 import ArgumentParser
 
-/// The flags of all settings but secrets. Names, help and defaults come from the table; what is written here is only
-/// that each setting has a flag, which a test compares with the table.
+/// The flags of all settings but secrets. Names, help and defaults come from the table; only the fact that each setting
+/// has a flag is written here, which a test compares with the table.
 struct SettingFlags: ParsableArguments {
     @Option(.data) var data: GivenSetting?
     @Option(.storage) var storage: GivenSetting?

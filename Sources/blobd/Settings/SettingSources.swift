@@ -35,7 +35,7 @@ extension SettingOrigin: CustomStringConvertible {
     }
 }
 
-/// All that is wrong with the settings, each problem with the key, where it came from and what would be right.
+/// All problems of the settings, each with the key, its source and the right values.
 struct SettingsError: Error, Equatable, CustomStringConvertible {
     let problems: [String]
 
@@ -121,7 +121,7 @@ struct EffectiveSettings: Sendable {
         name == "BLOBD_PORT" || name.hasPrefix("BLOBD_PORT_") || name.hasPrefix("BLOBD_SERVICE_")
     }
 
-    /// What would be right in the place of an unknown name.
+    /// The right names in the place of an unknown one.
     fileprivate static func advice(_ nearest: String?) -> String {
         nearest.map { "did you mean \($0)?" } ?? "'blobd serve --help' lists all settings"
     }
@@ -150,7 +150,7 @@ private struct Source {
             return Source(values: InMemoryProvider(values: [:]).snapshot()) { _ in .file(path) }
         }
 
-        // What was read does not list its keys; but while reading it asks of every key whether it is a secret.
+        // The file's provider does not list its keys; but while reading it asks of every key whether it is a secret.
         let keys = KeyRecorder()
         do {
             let options = YAMLSnapshot.ParsingOptions(

@@ -8,7 +8,7 @@ import NIOSSL
 import SwiftASN1
 import Synchronization
 
-/// What a TLS listener needs.
+/// The needs of a TLS listener.
 struct TLSMaterial: Sendable {
     /// For the listener: TLS 1.2 at least, and for each handshake the newest certificate.
     let configuration: TLSConfiguration
@@ -19,7 +19,7 @@ struct TLSMaterial: Sendable {
 
     /// Reads a certificate chain and its key.
     ///
-    /// - Parameter protocols: what the listener speaks, best first, for ALPN.
+    /// - Parameter protocols: those of the listener, best first, for ALPN.
     /// - Throws: ``OperatorError`` when they cannot be read or do not fit together.
     init(
         certificatePath: String, keyPath: String, protocols: [String], refreshInterval: Duration = .seconds(10),
@@ -54,7 +54,7 @@ struct TLSMaterial: Sendable {
             configuration.minimumTLSVersion = .tlsv12
             configuration.cipherSuiteValues = Self.cipherSuites
             configuration.applicationProtocols = protocols
-            // What the listener will do with it, done once now, so that a bad chain is a clear failure of the start.
+            // The listener's own use of it, tried once now, so that a bad chain is a clear failure of the start.
             _ = try NIOSSLContext(configuration: configuration)
             self.configuration = configuration
         } catch {
@@ -83,7 +83,7 @@ struct TLSMaterial: Sendable {
         }
     }
 
-    /// What the settings ask for; `nil` for plaintext. The data directory must exist.
+    /// The material that the settings ask for; `nil` for plaintext. The data directory must exist.
     init?(_ settings: Settings, protocols: [String], logger: Logger) throws {
         switch settings.transport {
         case .plaintext:

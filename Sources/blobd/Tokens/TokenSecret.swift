@@ -34,7 +34,7 @@ struct TokenSecret: Equatable, Sendable {
         self.init(bytes: bytes)
     }
 
-    /// The SHA-256 of the whole text, which is what a catalog keeps.
+    /// The SHA-256 of the whole text, which a catalog keeps.
     var digest: BlobDigest { BlobDigest(of: text.utf8) }
 }
 
