@@ -24,6 +24,10 @@ struct Assembly {
     /// Opens the data, serves until SIGTERM or SIGINT, and closes the data again.
     func serve() async throws {
         let storage = try await Storage.opened(settings, logger: logger)
+        try await storage.whileOpen { try await serve(storage) }
+    }
+
+    private func serve(_ storage: Storage) async throws {
         let (catalog, clock) = (storage.backend.catalog, storage.clock)
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
         let firstToken = try await firstToken(catalog: catalog, clock: clock)
@@ -59,7 +63,6 @@ struct Assembly {
             guard !isReady.load(ordering: .relaxed) else { throw error }
             throw OperatorError(listening: error, on: settings.listen)
         }
-        try await storage.close()
     }
 
     /// The help about tokens for a newcomer. Nodes that share their tokens make none by themselves: each would have

@@ -39,8 +39,20 @@ struct Storage {
         verifier = Verifier(catalog: backend.catalog, blobs: blobs, logger: logger)
     }
 
-    /// Lets pending work finish, and releases everything.
-    func close() async throws { try await closing() }
+    /// Does something with the data; then lets pending work finish and releases everything, also after an error: a
+    /// client of the bucket that was forgotten open ends a debug build.
+    func whileOpen<Value>(_ body: () async throws -> Value) async throws -> Value {
+        let value: Value
+        do {
+            value = try await body()
+        } catch {
+            // The first error is the one to tell.
+            try? await closing()
+            throw error
+        }
+        try await closing()
+        return value
+    }
 }
 
 extension Storage {

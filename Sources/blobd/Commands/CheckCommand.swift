@@ -126,10 +126,10 @@ struct CheckCommand: AsyncParsableCommand {
     /// Checks what this process may change.
     private func run(on storage: Storage, jobs: Int, _ report: CheckReport) async throws -> Bool {
         let check = check(storage.backend, jobs: jobs, report)
-        let isWell = try await check.run { [quick] record, pace throws(BlobError) in
-            try await storage.blobs.verify(record, reading: !quick, pace: pace)
+        return try await storage.whileOpen {
+            try await check.run { [quick] record, pace throws(BlobError) in
+                try await storage.blobs.verify(record, reading: !quick, pace: pace)
+            }
         }
-        try await storage.close()
-        return isWell
     }
 }

@@ -53,8 +53,7 @@ struct ReclaimCommand: AsyncParsableCommand {
     }
 
     private func reclaim(_ storage: Storage) async throws {
-        let round = try await storage.reclaimer.reclaim(searchingAll: true)
-        try await storage.close()
+        let round = try await storage.whileOpen { try await storage.reclaimer.reclaim(searchingAll: true) }
         try Console.tell(
             "removed \(round.uploads) expired uploads, \(round.files) expired files, \(round.blobs) blobs without files, "
                 + "and \(round.orphans) left behind without a row"

@@ -96,6 +96,21 @@ struct NodeTests {
         }
     }
 
+    @Test(
+        "while the bucket is away, commands tell so and end with an error", arguments: [("check", 2), ("reclaim", 1)])
+    func commandsWithoutBucket(command: String, code: Int32) async throws {
+        let cloud = try await CloudData()
+        try await withServer(on: cloud) { node in
+            _ = try await node.admin().publish(try Sample.bytes(1000))
+            _ = try await node.stop()
+            let away = cloud.settings.merging(["BLOBD_S3_ENDPOINT": "http://127.0.0.1:1"]) { $1 }
+            let outcome = try await ChildProcess.run(
+                [ServerProcess.executable, command], in: node.folder.path, environment: away)
+            #expect(outcome.end == .code(code), "\(outcome)")
+            #expect(outcome.errors.contains("The storage cannot be reached now"), "\(outcome.errors)")
+        }
+    }
+
     @Test("an object that was replaced is never sent, before anybody checks, and the same content heals it at once")
     func replaced() async throws {
         let cloud = try await CloudData()
