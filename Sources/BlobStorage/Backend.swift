@@ -10,3 +10,14 @@ public protocol Backend<Place>: Sendable {
     var catalog: Rows { get }
     var bytes: Bytes { get }
 }
+
+/// A backend put together of its two parts.
+public struct PairedBackend<Rows: Catalog, Bytes: ByteStore>: Backend where Rows.Place == Bytes.Place {
+    public let catalog: Rows
+    public let bytes: Bytes
+
+    public init(catalog: Rows, bytes: Bytes) {
+        self.catalog = catalog
+        self.bytes = bytes
+    }
+}

@@ -3,12 +3,4 @@
 public import BlobStorage
 
 /// A data directory's catalog and byte store.
-public struct DiskBackend: Backend {
-    public let catalog: LocalCatalog
-    public let bytes: LocalByteStore
-
-    public init(catalog: LocalCatalog, bytes: LocalByteStore) {
-        self.catalog = catalog
-        self.bytes = bytes
-    }
-}
+public typealias DiskBackend = PairedBackend<LocalCatalog, LocalByteStore>
