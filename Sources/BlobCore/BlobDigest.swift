@@ -36,19 +36,20 @@ public struct BlobDigest: Hashable, Sendable {
     ///
     /// - Throws: ``BlobError/Reason/digestMalformed`` for any other form or algorithm.
     public init(parsing text: some StringProtocol) throws(BlobError) {
-        let prefix = "sha256:"
-        let hex = text.utf8.starts(with: prefix.utf8) ? text.utf8.dropFirst(prefix.utf8.count) : text.utf8[...]
-        guard hex.count == 2 * Self.byteCount, let digest = Self(hexDigits: hex) else {
+        let found = text.utf8.withContiguousStorageIfAvailable(Self.init(text:))
+        guard let digest = found ?? Array(text.utf8).withUnsafeBufferPointer(Self.init(text:)) else {
             throw BlobError(.digestMalformed)
         }
         self = digest
     }
 
-    private init?(hexDigits: some Sequence<UInt8>) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Self.byteCount)
-        var high: UInt8?
-        for digit in hexDigits {
+    private init?(text: UnsafeBufferPointer<UInt8>) {
+        let algorithm: StaticString = "sha256:"
+        let prefix = UnsafeBufferPointer(start: algorithm.utf8Start, count: algorithm.utf8CodeUnitCount)
+        let digits = text.dropFirst(text.starts(with: prefix) ? prefix.count : 0)
+        guard digits.count == 2 * Self.byteCount else { return nil }
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        for (position, digit) in digits.enumerated() {
             let value: UInt8
             switch digit {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
@@ -56,14 +57,14 @@ public struct BlobDigest: Hashable, Sendable {
             case UInt8(ascii: "A")...UInt8(ascii: "F"): value = digit - UInt8(ascii: "A") + 10
             default: return nil
             }
-            if let upper = high {
-                bytes.append(upper << 4 | value)
-                high = nil
-            } else {
-                high = value
+            switch position / 16 {
+            case 0: words.0 = words.0 << 4 | UInt64(value)
+            case 1: words.1 = words.1 << 4 | UInt64(value)
+            case 2: words.2 = words.2 << 4 | UInt64(value)
+            default: words.3 = words.3 << 4 | UInt64(value)
             }
         }
-        self.init(bytes: bytes)
+        (first, second, third, fourth) = words
     }
 
     /// The digest of bytes that are already in memory.

@@ -37,8 +37,9 @@ struct CommonHeaders: Filter {
     private let date = DateHeader()
 
     func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord) {
-        answer.fields[.requestID] = record.id
-        answer.fields[.date] = date.value
+        // No endpoint sets them. Setting them in the place of others would look at all that there are.
+        answer.fields.append(HTTPField(name: .requestID, value: record.id))
+        answer.fields.append(HTTPField(name: .date, value: date.value))
         // RFC 9110 §9.3.2: the headers of a GET, and no body.
         if request?.method == .head { answer.body = .empty }
     }

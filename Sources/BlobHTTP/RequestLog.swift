@@ -73,7 +73,7 @@ public final class RequestLog: Sendable {
 
     private func kind(of request: EndedRequest) -> Instruments {
         // Methods are the client's to invent; only known ones may become labels.
-        let known = request.record.method.flatMap { Router.methods.contains($0) ? $0.rawValue : nil }
+        let known = request.record.method.flatMap { method in Router.methods.first { $0 == method }?.rawValue }
         let key = Key(
             method: known ?? "other", route: request.record.operation ?? Self.unknownOperation,
             status: request.status.code

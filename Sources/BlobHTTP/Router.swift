@@ -6,7 +6,8 @@ import HTTPTypes
 /// All endpoints of a server. The common rules of methods follow from them: `HEAD` where there is a
 /// `GET`, `OPTIONS`, and `Allow` for any other method.
 struct Router: Sendable {
-    private struct Resource {
+    /// A class, so that looking at one after the other copies none.
+    private final class Resource: Sendable {
         let path: PathPattern
         /// With those that follow from them.
         let endpoints: [Endpoint]
@@ -62,5 +63,5 @@ struct Router: Sendable {
     }
 
     /// The methods that any path knows.
-    static let methods: Set<HTTPRequest.Method> = [.get, .head, .post, .options]
+    static let methods: [HTTPRequest.Method] = [.get, .head, .post, .options]
 }

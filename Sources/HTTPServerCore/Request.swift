@@ -2,6 +2,7 @@
 
 public import HTTPTypes
 public import NIOCore
+import Synchronization
 
 /// A request: its head, taken apart, and its body, still arriving.
 public struct Request: Sendable {
@@ -27,9 +28,10 @@ public struct Request: Sendable {
     ) {
         method = head.method
         let target = head.path ?? ""
-        let mark = target.firstIndex(of: "?")
+        // By bytes: characters would have to be found first.
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
         path = target[..<(mark ?? target.endIndex)]
-        queryText = mark.map { target[target.index(after: $0)...] } ?? ""
+        queryText = mark.map { target[target.utf8.index(after: $0)...] } ?? ""
         fields = head.headerFields
         self.body = body
         self.peer = peer
@@ -54,8 +56,23 @@ public struct Request: Sendable {
     }
 }
 
-/// A name for a request that brought none.
-func newRequestID() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
+/// A name for a request that brought none. Nobody else's, and no secret.
+func newRequestID() -> String { String(requestNumbers.next(), radix: 16) }
+
+private let requestNumbers = RequestNumbers()
+
+/// Numbers that look random and never come twice: SplitMix64, begun anywhere. Asking the system for each would be a
+/// system call.
+private final class RequestNumbers: Sendable {
+    private let state = Atomic(UInt64.random(in: .min ... .max))
+
+    func next() -> UInt64 {
+        var number = state.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue
+        number = (number ^ number >> 30) &* 0xbf58_476d_1ce4_e5b9
+        number = (number ^ number >> 27) &* 0x94d0_49bb_1331_11eb
+        return number ^ number >> 31
+    }
+}
 
 extension HTTPRequest {
     /// The announced length in bytes. One that does not fit is longer than any blob, whatever it is.

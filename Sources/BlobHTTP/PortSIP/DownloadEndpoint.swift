@@ -106,23 +106,24 @@ extension DownloadPolicy {
         if let condition = request.fields[.ifNoneMatch], EntityTags.match(condition, tag, weakly: true) {
             return (Response(.notModified, fields: fields), nil)
         }
-        fields[.contentType] = "application/octet-stream"
-        fields[.contentDisposition] = contentDisposition(blob.name)
+        // Appended: setting one looks at all that there are.
+        fields.append(HTTPField(name: .contentType, value: "application/octet-stream"))
+        fields.append(HTTPField(name: .contentDisposition, value: contentDisposition(blob.name)))
         // RFC 9110 §14.2: a range is for GET only.
         let range =
             request.method == .get ? request.fields[.range].flatMap { ByteRange(parsing: $0, size: blob.size) } : nil
         let applies = request.fields[.ifRange].map { $0 == tag } ?? true
         switch applies ? range : nil {
         case nil:
-            fields[.contentLength] = String(blob.size)
+            fields.append(HTTPField(name: .contentLength, value: String(blob.size)))
             return (Response(.ok, fields: fields), 0..<blob.size)
         case .unsatisfiable:
             throw WireError(
                 .rangeInvalid, "The range is outside the blob's \(blob.size) bytes.", detail: .size(blob.size)
             )
         case .satisfiable(let range):
-            fields[.contentRange] = "\(ContentRange(range, of: blob.size))"
-            fields[.contentLength] = String(range.upperBound - range.lowerBound)
+            fields.append(HTTPField(name: .contentRange, value: "\(ContentRange(range, of: blob.size))"))
+            fields.append(HTTPField(name: .contentLength, value: String(range.upperBound - range.lowerBound)))
             return (Response(.partialContent, fields: fields), range)
         }
     }
