@@ -50,13 +50,7 @@ public struct BlobDigest: Hashable, Sendable {
         guard digits.count == 2 * Self.byteCount else { return nil }
         var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         for (position, digit) in digits.enumerated() {
-            let value: UInt8
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = digit - UInt8(ascii: "A") + 10
-            default: return nil
-            }
+            guard let value = digit.hexDigitValue else { return nil }
             switch position / 16 {
             case 0: words.0 = words.0 << 4 | UInt64(value)
             case 1: words.1 = words.1 << 4 | UInt64(value)
