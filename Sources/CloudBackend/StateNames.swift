@@ -1,7 +1,6 @@
 // The states of rows, by name in SQL as in Swift: `{live}` in a statement is the number of that state.
 
 import BlobStorage
-import Foundation
 
 /// The state of a content of a digest.
 enum ContentState: Int64, CaseIterable {

@@ -35,12 +35,7 @@ struct BlobCommand: AsyncParsableCommand {
     static var _errorPrefix: String { "blob: " }
 
     static func main() async {
-        do throws(MissingCommandLine) {
-            try requireCommandLine()
-        } catch {
-            Console.complain(error.description)
-            Glibc.exit(1)
-        }
+        requireCommandLine(of: "blob")
         Interruption.watch()
         Glibc.exit(await run())
     }

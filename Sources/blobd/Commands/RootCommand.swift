@@ -26,12 +26,7 @@ struct RootCommand: AsyncParsableCommand {
     static func main() async {
         // SQLite makes its files as readable as it may, and they hold the key of all upload tokens.
         umask(0o077)
-        do throws(MissingCommandLine) {
-            try requireCommandLine()
-        } catch {
-            Console.complain(error.description)
-            Glibc.exit(ExitCode.failure.rawValue)
-        }
+        requireCommandLine(of: "blobd")
         Glibc.exit(await run())
     }
 
