@@ -13,6 +13,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case uriTooLong = "URI_TOO_LONG"
     case unsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
     case headersTooLarge = "HEADERS_TOO_LARGE"
+    case notImplemented = "NOT_IMPLEMENTED"
 
     case uploadUnknown = "BLOB_UPLOAD_UNKNOWN"
     case uploadInvalid = "BLOB_UPLOAD_INVALID"

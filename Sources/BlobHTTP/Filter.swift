@@ -24,10 +24,11 @@ extension Filter {
 
 /// Refuses requests that are larger than any that the server knows.
 struct RequestLimits: Filter {
-    private static let longestPath = 8 * 1024
+    /// Of a path, and of a query. In bytes.
+    private static let longest = 8 * 1024
 
     func admit(_ request: Request) throws(WireError) {
-        guard request.path.utf8.count <= Self.longestPath else { throw .uriTooLong }
+        guard max(request.path.utf8.count, request.queryText.utf8.count) <= Self.longest else { throw .uriTooLong }
         guard request.fields.count <= HTTPServer.mostFields else { throw .headersTooLarge }
     }
 }

@@ -1,7 +1,6 @@
 // Sends an answer's body the cheapest way that the connection allows.
 
 import NIOCore
-import NIOHTTP1
 import NIOHTTPTypes
 import NIOPosix
 
@@ -100,8 +99,7 @@ struct BodySender {
 
     /// The kernel moves the bytes from the page cache to the socket.
     private func send(_ region: FileRegion, in regionContext: ChannelHandlerContext) -> EventLoopFuture<Void> {
-        let part = HTTPServerResponsePart.body(.fileRegion(region))
-        return regionContext.writeAndFlush(NIOAny(part))
+        regionContext.writeAndFlush(NIOAny(IOData.fileRegion(region)))
     }
 
     /// Chunks are read on a thread, one ahead of the socket.

@@ -2,10 +2,8 @@
 
 import HTTPTypes
 import NIOCore
-import NIOHTTP1
 import NIOHTTP2
 import NIOHTTPTypes
-import NIOHTTPTypesHTTP1
 import NIOHTTPTypesHTTP2
 
 /// Does what a ``ConnectionMachine`` says: hands each request to the responder and sends its answer, one after another.
@@ -20,7 +18,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let responder: any Responder
     private let server: ServerState
     /// `nil` on an HTTP/2 stream.
-    private let requestLine: RequestLineWatch?
+    private let codec: HTTP1Codec?
     private var machine: ConnectionMachine
     /// The request that is handled.
     private var exchange: Exchange?
@@ -35,12 +33,12 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     init(
         configuration: ConnectionConfiguration, responder: any Responder, server: ServerState,
-        requestLine: RequestLineWatch? = nil
+        codec: HTTP1Codec? = nil
     ) {
         self.configuration = configuration
         self.responder = responder
         self.server = server
-        self.requestLine = requestLine
+        self.codec = codec
         machine = ConnectionMachine(isHTTP2: configuration.isHTTP2)
     }
 
@@ -50,7 +48,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         self.context = context
         peer = context.channel.remoteAddress.flatMap(Peer.init)
         if configuration.sendsFileRegions {
-            regionContext = try? context.pipeline.syncOperations.context(handlerType: HTTP1ToHTTPServerCodec.self)
+            regionContext = try? context.pipeline.syncOperations.context(handlerType: HTTP1Codec.self)
         }
         if context.channel.isActive { handle(.opened) }
     }
@@ -73,15 +71,15 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What a connection that broke has left half sent is an error, too, which nobody waits to hear of.
-        let refusal =
-            context.channel.isActive ? Refusal(error, inRequestLine: requestLine?.isInRequestLine ?? false) : nil
-        handle(.failed(refusal), error)
+        handle(.failed(error as? Refusal), error)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event { handle(.inputClosed, ChannelError.inputClosed) }
-        context.fireUserInboundEventTriggered(event)
+        switch event {
+        case ChannelEvent.inputClosed: handle(.inputClosed, ChannelError.inputClosed)
+        case is ChannelShouldQuiesceEvent: handle(.stopping)
+        default: context.fireUserInboundEventTriggered(event)
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -93,8 +91,6 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        // Bytes without a head between requests are the beginning of one.
-        if requestLine?.hasBegun == true { handle(.bytesBegan) }
         readIfWanted()
         context.fireChannelReadComplete()
     }
@@ -144,7 +140,6 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func awaitRequest() {
         exchange = nil
-        requestLine?.expectRequest()
         startDeadline(configuration.timeouts.idle) { $0.context?.close(promise: nil) }
         readIfWanted()
     }
@@ -219,6 +214,7 @@ final class ConnectionHandler: ChannelInboundHandler {
                 isWritable: context.channel.isWritable, bodyWantsMore: exchange?.body.wantsMore ?? false)
         else { return }
         context.read()
+        if codec?.hasBegun == true { handle(.bytesBegan) }
     }
 
     // MARK: Answers
@@ -363,18 +359,6 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let loop = context?.eventLoop else { return }
         deadline.start(after: delay, on: loop, isForHeaders: isForHeaders) { [weak self] in
             if let self { action(self) }
-        }
-    }
-}
-
-extension Refusal {
-    /// What the decoder's error means; `nil` for errors that are not the decoder's.
-    fileprivate init?(_ error: any Error, inRequestLine: Bool) {
-        switch error {
-        case HTTPParserError.headerOverflow where !inRequestLine: self = .headersTooLarge
-        case HTTPParserError.headerOverflow, is ByteToMessageDecoderError: self = .requestLineTooLong
-        case is HTTPParserError: self = .notHTTP
-        default: return nil
         }
     }
 }

@@ -24,6 +24,8 @@ struct ConnectionMachine {
         /// Something is wrong with the bytes that came, or with the connection.
         case failed(Refusal?)
         case inputClosed
+        /// The server takes no further requests.
+        case stopping
         case closed
     }
 
@@ -137,6 +139,7 @@ struct ConnectionMachine {
         case .sent(let succeeded): finish(succeeded: succeeded)
         case .failed(let refusal): fail(refusal)
         case .inputClosed: inputClosed()
+        case .stopping: stop()
         case .closed: closed()
         }
     }
@@ -250,6 +253,18 @@ struct ConnectionMachine {
             return handling.isRequestComplete ? .nothing : .failBody
         case .ended: return .nothing
         }
+    }
+
+    private mutating func stop() -> Action {
+        switch state {
+        case .idle, .head: return close()
+        case .handling(var handling):
+            handling.keepsAlive = false
+            state = .handling(handling)
+        case .discarding(let byteCount, _): state = .discarding(byteCount: byteCount, keepsAlive: false)
+        case .ended: break
+        }
+        return .nothing
     }
 
     private mutating func closed() -> Action {

@@ -4,9 +4,7 @@ import Glibc
 public import Logging
 public import NIOCore
 import NIOExtras
-import NIOHTTP1
 import NIOHTTP2
-import NIOHTTPTypesHTTP1
 import NIOHTTPTypesHTTP2
 public import NIOPosix
 public import NIOSSL
@@ -73,8 +71,7 @@ public struct HTTPServer: Service {
         }
     }
 
-    /// The header fields of a request. The decoder of HTTP/1.1 keeps to it before there is a request, that of HTTP/2
-    /// does not.
+    /// The header fields of a request. HTTP/1.1 keeps to it before there is a request, HTTP/2 does not.
     public static let mostFields = 100
 
     /// What a TLS configuration for this server offers by ALPN (RFC 7301).
@@ -188,19 +185,9 @@ public struct HTTPServer: Service {
     }
 
     private func addHTTP1(to channel: any Channel, _ server: ServerState, isSecure: Bool) throws {
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 16 * 1024
-        limits.maxHeaderListSize = 64 * 1024
-        limits.maxHeaderFieldCount = Self.mostFields
-        let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-        let pipeline = channel.pipeline.syncOperations
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
-        let requestLine = RequestLineWatch()
-        try pipeline.addHandlers([
-            HTTPResponseEncoder(), requestLine, ByteToMessageHandler(decoder, maximumBufferSize: 320 * 1024),
-            HTTPServerPipelineHandler(), OldVersionHandler(), HTTP1ToHTTPServerCodec(secure: isSecure),
-            handler(server, isSecure: isSecure, requestLine: requestLine),
-        ])
+        let codec = HTTP1Codec(isSecure: isSecure)
+        try channel.pipeline.syncOperations.addHandlers([codec, handler(server, isSecure: isSecure, codec: codec)])
     }
 
     private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
@@ -226,14 +213,13 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, isSecure: Bool,
-        requestLine: RequestLineWatch? = nil
+        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, isSecure: Bool, codec: HTTP1Codec? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
                 timeouts: configuration.timeouts, fileIO: fileIO, backlog: backlog, isSecure: isSecure
             ),
-            responder: responder, server: server, requestLine: requestLine
+            responder: responder, server: server, codec: codec
         )
     }
 }

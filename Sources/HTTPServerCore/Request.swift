@@ -97,8 +97,7 @@ extension HTTPRequest {
     }
 
     private func hasConnectionOption(_ option: String) -> Bool {
-        guard let value = headerFields[.connection] else { return false }
-        return value.split(separator: ",").contains { $0.filter { $0 != " " && $0 != "\t" }.lowercased() == option }
+        headerFields[.connection]?.hasListMember(option) ?? false
     }
 }
 

@@ -22,9 +22,12 @@ public enum Answering: Sendable {
 }
 
 /// What a connection cannot do, whatever was asked for.
-public enum Refusal: Equatable, Sendable {
-    /// The bytes are no request of HTTP/1.1.
-    case notHTTP
+public enum Refusal: Error, Equatable, Sendable {
+    /// The bytes are no request of HTTP/1.1; what is wrong with "it", the request, goes on after "These bytes are not
+    /// an HTTP/1.1 request:".
+    case malformed(String)
+    /// The body is wrapped in a way that the server does not know (RFC 9112 §6.1).
+    case unknownTransferCoding
     case requestLineTooLong
     case headersTooLarge
     /// The process has no descriptor left for the file that was to be sent.

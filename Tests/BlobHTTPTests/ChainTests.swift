@@ -29,7 +29,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (Refusal.notHTTP, 400, "BAD_REQUEST"), (.requestLineTooLong, 414, "URI_TOO_LONG"),
+        (Refusal.malformed("it is none"), 400, "BAD_REQUEST"), (.unknownTransferCoding, 501, "NOT_IMPLEMENTED"),
+        (.requestLineTooLong, 414, "URI_TOO_LONG"),
         (.headersTooLarge, 431, "HEADERS_TOO_LARGE"), (.tooManyFilesOpen, 503, "UNAVAILABLE"),
     ])
     func refusalsLeaveTheSameWay(_ refusal: Refusal, _ status: Int, _ code: String) {

@@ -30,6 +30,7 @@ import Testing
     static let upgrade = head(.get, [.connection: "Upgrade, HTTP2-Settings", .upgrade: "h2c"])
     static let namedUpgrade = head(.get, [.upgrade: "h2c"])
     static let connect = head(.connect)
+    static let malformed = Refusal.malformed("it is none")
     static let most = Machine.mostDiscardedBytes
 
     private static func head(_ method: HTTPRequest.Method, _ fields: HTTPFields = [:]) -> HTTPRequest {
@@ -156,7 +157,7 @@ import Testing
         Row(
             "bytes that are no request are refused, and what follows them is thrown away",
             [
-                (.opened, .awaitRequest), (.failed(.notHTTP), .refuse(.notHTTP)), (.failed(.notHTTP), .nothing),
+                (.opened, .awaitRequest), (.failed(malformed), .refuse(malformed)), (.failed(malformed), .nothing),
                 (.body(byteCount: 10), .nothing), (.inputClosed, .close),
             ]),
         Row(
@@ -208,6 +209,23 @@ import Testing
             [
                 (.opened, .awaitRequest), (.head(get), .nothing), (.end, .begin(get, isComplete: true)),
                 (.answered(rest: 0), .send(keepsAlive: true)), (.sent(succeeded: false), .cut), (.closed, .nothing),
+            ]),
+        Row(
+            "a server that stops closes a connection between requests",
+            [(.opened, .awaitRequest), (.stopping, .close), (.head(get), .nothing), (.stopping, .nothing)]),
+        Row(
+            "a server that stops ends a connection with the answer that it is making",
+            [
+                (.opened, .awaitRequest), (.head(get), .nothing), (.end, .begin(get, isComplete: true)),
+                (.stopping, .nothing), (.answered(rest: 0), .send(keepsAlive: false)),
+                (.sent(succeeded: true), .finish(.close)),
+            ]),
+        Row(
+            "a server that stops throws away what it would have thrown away, and ends the connection",
+            [
+                (.opened, .awaitRequest), (.head(post), .begin(post, isComplete: false)),
+                (.answered(rest: 10), .send(keepsAlive: true)), (.sent(succeeded: true), .finish(.discard)),
+                (.stopping, .nothing), (.body(byteCount: 10), .nothing), (.end, .close),
             ]),
         Row(
             "one answer for each request",

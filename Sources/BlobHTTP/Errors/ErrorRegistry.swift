@@ -20,6 +20,7 @@ enum ErrorKind: CaseIterable {
     case tooManyUploads
     case headersTooLarge
     case blobCorrupt, internalError
+    case notImplemented
     case unavailable
     case insufficientStorage
 
@@ -140,6 +141,10 @@ enum ErrorKind: CaseIterable {
             Row(
                 .internalServerError, .internalError, "a fault in the server",
                 do: "report it with the answer's `X-Request-ID`"),
+        .notImplemented:
+            Row(
+                .notImplemented, .notImplemented, "a `Transfer-Encoding` other than `chunked`",
+                do: "send the bytes as they are"),
         .unavailable:
             Row(
                 .serviceUnavailable, .unavailable, "the server cannot serve this now", do: "",

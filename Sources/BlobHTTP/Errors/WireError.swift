@@ -42,7 +42,12 @@ extension WireError {
     init(_ refusal: Refusal) {
         self =
             switch refusal {
-            case .notHTTP: WireError(.badRequest, "These bytes are not an HTTP/1.1 request.")
+            case .malformed(let fault): WireError(.badRequest, "These bytes are not an HTTP/1.1 request: \(fault).")
+            case .unknownTransferCoding:
+                WireError(
+                    .notImplemented,
+                    "The only 'Transfer-Encoding' that this server knows is 'chunked': send the bytes as they are."
+                )
             case .requestLineTooLong: .uriTooLong
             case .headersTooLarge: .headersTooLarge
             case .tooManyFilesOpen:
