@@ -61,6 +61,7 @@ nightly: test bench ## everything that takes long, on the release build where th
 	CLIENT_RUNS=5000 CLIENT_SEED=$$(date +%s) $(SWIFT) test --skip-build --disable-xctest \
 		--filter 'FaultyNetworkTests|ModelSequenceTests|LocalBackendTests.RaceTests'
 	Tests/thread-sanitizer/run
+	Tests/hostile/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000 --backup-states 1000
 	Tests/cluster/run --failovers 200 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
 		--pooler-uploads 1000

@@ -55,8 +55,8 @@ public struct Chain: Responder {
         }
     }
 
-    public func answer(to refusal: Refusal, _ request: Request?, _ record: RequestRecord) -> Response {
-        leave(refusing(WireError(refusal), record), to: request, record)
+    public func answer(to refusal: Refusal, _ record: RequestRecord) -> Response {
+        leave(refusing(WireError(refusal), record), to: nil, record)
     }
 
     /// Answers what was thrown on the way, whoever threw it.

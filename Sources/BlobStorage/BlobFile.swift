@@ -23,14 +23,32 @@ public final class BlobFile: Sendable {
         _ = close(descriptor)
     }
 
-    /// A handle of its own for one download, since NIO lends a handle to one event loop at a time. The caller closes
-    /// it.
+    /// Lends the file to a sending by the kernel, which may read it while others do.
     ///
-    /// - Throws: an `IOError` when the process is out of descriptors.
-    public func makeHandle() throws -> NIOFileHandle {
-        let copy = OpenFileLimit.admitted(fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
-        guard copy >= 0 else { throw IOError(errnoCode: errno, reason: "fcntl(F_DUPFD_CLOEXEC)") }
-        return NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)
+    /// - Parameter send: must not close the handle; the future ends when nothing is read by it any more.
+    public func lending(_ send: (NIOFileHandle) -> EventLoopFuture<Void>) -> EventLoopFuture<Void> {
+        // SwiftNIO lends a handle to one event loop at a time, and a descriptor to as many as have handles.
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: descriptor)
+        return send(handle).always { _ in
+            withExtendedLifetime(self) { _ = try? handle.takeDescriptorOwnership() }
+        }
+    }
+
+    /// Reads bytes, and waits for the disk where it has to.
+    ///
+    /// - Returns: how many; fewer than the range has where the file ends within it.
+    public func read(_ range: Range<Int64>, into buffer: inout ByteBuffer) throws -> Int {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Int(range.upperBound - position)) {
+                let count = pread(descriptor, $0.baseAddress, Int(range.upperBound - position), off_t(position))
+                guard count >= 0 else { throw IOError(errnoCode: errno, reason: "pread") }
+                return count
+            }
+            guard count > 0 else { break }
+            position += Int64(count)
+        }
+        return Int(position - range.lowerBound)
     }
 
     /// Reads bytes that the page cache holds, without ever waiting for the disk.

@@ -107,7 +107,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch machine.handle(event) {
         case .awaitRequest: awaitRequest()
         case .awaitEndOfHead: startHeaderDeadline()
-        case .begin(let head, let isComplete): begin(head, isComplete: isComplete)
+        case .begin(let head, let isComplete): beginInTurn(head, isComplete: isComplete)
         case .endBody:
             exchange?.body.finish()
             deadline.cancel()
@@ -144,6 +144,15 @@ final class ConnectionHandler: ChannelInboundHandler {
         readIfWanted()
     }
 
+    /// A stream's request waits while the answers of its connection are not taken; one with a body does not, which must
+    /// be there for the body's bytes.
+    private func beginInTurn(_ head: HTTPRequest, isComplete: Bool) {
+        guard isComplete, let connection = configuration.stream?.connection.value else {
+            return begin(head, isComplete: isComplete)
+        }
+        connection.whenThereIsRoom { [weak self] in self?.begin(head, isComplete: true) }
+    }
+
     private func begin(_ head: HTTPRequest, isComplete: Bool) {
         guard let context else { return }
         deadline.cancel()
@@ -152,7 +161,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         let chunk = isComplete ? 1 : server.bodies.join()
         if !isComplete { receiveInBuffers(of: chunk) }
         let body = RequestBody(
-            length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk, backlog: configuration.backlog
+            length: isComplete ? 0 : head.contentLength, chunkByteCount: chunk, backlog: configuration.stream?.backlog
         ) {
             loop.execute { this.value.handle(.bodyWanted) }
         }
@@ -227,17 +236,10 @@ final class ConnectionHandler: ChannelInboundHandler {
             return responder.ended(exchange.ended(answer, isComplete: false))
         }
         deadline.cancel()
-        let sender = sender(in: context)
-        var answer = answer
-        var body = sender.prepare(answer.body)
-        if body == nil {
-            answer = responder.answer(to: .tooManyFilesOpen, exchange.request, exchange.request.record)
-            body = sender.prepare(answer.body)
-        }
         writeHead(of: answer, keepsAlive: keepsAlive, in: context)
         let this = NIOLoopBound(self, eventLoop: context.eventLoop)
         let bound = NIOLoopBound(exchange, eventLoop: context.eventLoop)
-        sender.send(body ?? .empty).assumeIsolated().whenComplete { [answer] result in
+        sender(in: context).send(answer.body).assumeIsolated().whenComplete { result in
             this.value.finish(answer, to: bound.value, result)
         }
         if exchange === self.exchange, !machine.isIdle { startSendDeadline() }
@@ -245,8 +247,9 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func sender(in context: ChannelHandlerContext) -> BodySender {
         BodySender(
-            context: context, regionContext: regionContext, fileIO: configuration.fileIO,
-            onChunk: configuration.sendsFileRegions ? nil : { [weak self] in self?.startSendDeadline() }
+            context: context, regionContext: regionContext, threads: configuration.threads,
+            budget: configuration.answers, isStream: configuration.isHTTP2,
+            onProgress: { [weak self] in self?.startSendDeadline() }
         )
     }
 
@@ -310,7 +313,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let context else { return }
         startDeadline(configuration.timeouts.header) { $0.context?.close(promise: nil) }
         let record = RequestRecord(id: newRequestID(), method: nil, path: "", peer: peer)
-        let answer = responder.answer(to: refusal, nil, record)
+        let answer = responder.answer(to: refusal, record)
         writeHead(of: answer, keepsAlive: false, in: context)
         if case .buffer(let buffer) = answer.body { context.write(wrapOutboundOut(.body(buffer)), promise: nil) }
         let this = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -346,11 +349,14 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    /// A client must take 1 KiB of an answer for each second. In the clear the kernel sees to it that it takes
-    /// anything.
+    /// The time until a client has taken another piece of its answer. That a connection takes anything at all, the
+    /// kernel sees to; in the clear, that is enough. Through TLS, where an answer holds memory, a whole chunk has to be
+    /// taken at 1 KiB for each second, and a stream of HTTP/2, whose window its client may leave closed, must take a
+    /// frame.
     private func startSendDeadline() {
         guard !configuration.sendsFileRegions else { return }
-        startDeadline(.seconds(Int64(BodySender.chunkByteCount / 1024))) { $0.context?.close(promise: nil) }
+        let rate = configuration.isHTTP2 ? TimeAmount.zero : .seconds(Int64(AnswerBudget.largestChunk / 1024))
+        startDeadline(max(configuration.timeouts.send, rate)) { $0.context?.close(promise: nil) }
     }
 
     private func startDeadline(

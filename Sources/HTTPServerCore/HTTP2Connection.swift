@@ -3,19 +3,22 @@
 import NIOCore
 import NIOHTTP2
 
-/// Counts an HTTP/2 connection's streams, and ends the connection when it idles or the server stops.
+/// Counts an HTTP/2 connection's streams, lets their requests wait while its answers are not taken, and ends the
+/// connection when it idles or the server stops.
 final class HTTP2Connection: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
     private let idleTimeout: TimeAmount
+    private let answers: AnswerBudget
     private var streams = 0
+    private var waiting = CircularBuffer<() -> Void>()
     private var isStopping = false
     private var idle: Scheduled<Void>?
     private var context: ChannelHandlerContext?
 
-    init(idleTimeout: TimeAmount) {
-        self.idleTimeout = idleTimeout
+    init(idleTimeout: TimeAmount, answers: AnswerBudget) {
+        (self.idleTimeout, self.answers) = (idleTimeout, answers)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -38,8 +41,14 @@ final class HTTP2Connection: ChannelInboundHandler {
         stream.closeFuture.assumeIsolated().whenComplete { _ in self.streamClosed() }
     }
 
+    /// Begins a request when there is room for its answer. One whose stream has ended by then has to notice.
+    func whenThereIsRoom(_ begin: @escaping () -> Void) {
+        if waiting.isEmpty, answers.hasRoom { begin() } else { waiting.append(begin) }
+    }
+
     private func streamClosed() {
         streams -= 1
+        while answers.hasRoom, let begin = waiting.popFirst() { begin() }
         guard streams == 0 else { return }
         if isStopping { context?.close(promise: nil) } else { startIdling() }
     }
@@ -89,6 +98,8 @@ enum HTTP2Windows {
     /// Enough for 300 MiB/s at 200 ms.
     private static let streamByteCount = 64 * 1024 * 1024
     private static let connectionByteCount = 4 * streamByteCount
+    /// What the answers of one connection share, however many streams it has.
+    static let answerByteCount = 1024 * 1024
     /// The increment that makes the connection's window so large: it begins with 65,535 bytes, and no setting changes
     /// that.
     static let connectionIncrement = connectionByteCount - 65_535

@@ -18,26 +18,37 @@ public struct ConnectionTimeouts: Sendable {
     public var header: TimeAmount
     /// The window in which a body must bring 1 KiB per second.
     public var body: TimeAmount
+    /// For the client to take something of an answer.
+    public var send: TimeAmount
     /// Between requests.
     public var idle: TimeAmount
 
-    public init(header: TimeAmount, body: TimeAmount, idle: TimeAmount) {
+    public init(header: TimeAmount, body: TimeAmount, send: TimeAmount, idle: TimeAmount) {
         self.header = header
         self.body = body
+        self.send = send
         self.idle = idle
     }
+}
+
+/// What the streams of an HTTP/2 connection share.
+struct HTTP2Sharing: Sendable {
+    let connection: NIOLoopBound<HTTP2Connection>
+    let backlog: ConnectionBacklog
+    let answers: AnswerBudget
 }
 
 /// What a connection's handler needs to know.
 struct ConnectionConfiguration: Sendable {
     let timeouts: ConnectionTimeouts
-    let fileIO: NonBlockingFileIO
-    /// Of an HTTP/2 stream's connection; `nil` for HTTP/1.1.
-    let backlog: ConnectionBacklog?
+    let threads: NIOThreadPool
+    let answers: AnswerBudget
+    /// `nil` for HTTP/1.1.
+    let stream: HTTP2Sharing?
     /// Whether the connection is one of TLS.
     let isSecure: Bool
 
-    var isHTTP2: Bool { backlog != nil }
+    var isHTTP2: Bool { stream != nil }
     /// Whether the kernel may move file bytes to the socket: not through TLS or HTTP/2.
     var sendsFileRegions: Bool { !isSecure && !isHTTP2 }
 }
@@ -80,7 +91,7 @@ public struct HTTPServer: Service {
     private let configuration: Configuration
     private let responder: any Responder
     private let group: any EventLoopGroup
-    private let fileIO: NonBlockingFileIO
+    private let threads: NIOThreadPool
     private let logger: Logger
     private let onReady: @Sendable (SocketAddress) async -> Void
 
@@ -96,7 +107,7 @@ public struct HTTPServer: Service {
         self.configuration = configuration
         self.responder = responder
         self.group = group
-        fileIO = NonBlockingFileIO(threadPool: threads)
+        self.threads = threads
         self.logger = logger
         self.onReady = onReady
     }
@@ -142,7 +153,7 @@ public struct HTTPServer: Service {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
-            .childChannelOption(.userTimeout, value: Int(configuration.timeouts.idle.milliseconds))
+            .childChannelOption(.userTimeout, value: Int(configuration.timeouts.send.milliseconds))
             // One read brings one buffer: a connection never holds more than it was asked for. The allocator grows to a
             // size that keeps the number of system calls per MiB low, and shrinks again for connections that idle.
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -191,11 +202,13 @@ public struct HTTPServer: Service {
     }
 
     private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
-        let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle)
+        let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: server.answers)
+        let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
         let gate = ReadGate()
         let backlog = ConnectionBacklog(
             budget: server.bodies, gate: NIOLoopBound(gate, eventLoop: channel.eventLoop))
+        let shared = HTTP2Sharing(connection: bound, backlog: backlog, answers: answers)
         try channel.pipeline.syncOperations.addHandler(gate)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Windows.connection, streamConfiguration: HTTP2Windows.stream
@@ -205,7 +218,7 @@ public struct HTTPServer: Service {
                 // Bytes are counted as they come: the backlog says when to stop.
                 try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, backlog, isSecure: true),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, shared, isSecure: true),
                 ])
             }
         }
@@ -213,11 +226,12 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, _ backlog: ConnectionBacklog? = nil, isSecure: Bool, codec: HTTP1Codec? = nil
+        _ server: ServerState, _ stream: HTTP2Sharing? = nil, isSecure: Bool, codec: HTTP1Codec? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
-                timeouts: configuration.timeouts, fileIO: fileIO, backlog: backlog, isSecure: isSecure
+                timeouts: configuration.timeouts, threads: threads, answers: stream?.answers ?? server.answers,
+                stream: stream, isSecure: isSecure
             ),
             responder: responder, server: server, codec: codec
         )

@@ -5,10 +5,8 @@ public protocol Responder: Sendable {
     /// Answers a request, at once where nothing has to be waited for.
     func answer(to request: Request) -> Answering
 
-    /// The answer to bytes that are no request that the server takes, or in the place of one that it cannot send.
-    ///
-    /// - Parameter request: `nil` where there is none.
-    func answer(to refusal: Refusal, _ request: Request?, _ record: RequestRecord) -> Response
+    /// The answer to bytes that are no request that the server takes.
+    func answer(to refusal: Refusal, _ record: RequestRecord) -> Response
 
     /// Told after every request, whatever became of it.
     func ended(_ request: EndedRequest)
@@ -21,7 +19,7 @@ public enum Answering: Sendable {
     case later(on: (any TaskExecutor)?, @Sendable () async -> Response)
 }
 
-/// What a connection cannot do, whatever was asked for.
+/// Why a connection does not take the bytes that came for a request.
 public enum Refusal: Error, Equatable, Sendable {
     /// The bytes are no request of HTTP/1.1; what is wrong with "it", the request, goes on after "These bytes are not
     /// an HTTP/1.1 request:".
@@ -30,6 +28,4 @@ public enum Refusal: Error, Equatable, Sendable {
     case unknownTransferCoding
     case requestLineTooLong
     case headersTooLarge
-    /// The process has no descriptor left for the file that was to be sent.
-    case tooManyFilesOpen
 }

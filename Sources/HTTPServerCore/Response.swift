@@ -42,10 +42,14 @@ public struct Response: Sendable {
 
 /// An open file that parts of can be sent.
 public protocol SendableFile: Sendable {
-    /// A handle of its own, which the caller closes.
+    /// Lends the file to a sending by the kernel, which must not close the handle; the future ends when nothing is read
+    /// by it any more.
+    func lending(_ send: (NIOFileHandle) -> EventLoopFuture<Void>) -> EventLoopFuture<Void>
+
+    /// Reads bytes, and waits for the disk where it has to.
     ///
-    /// - Throws: when the process is out of descriptors.
-    func makeHandle() throws -> NIOFileHandle
+    /// - Returns: how many; fewer than the range has where the file ends within it.
+    func read(_ range: Range<Int64>, into buffer: inout ByteBuffer) throws -> Int
 
     /// Reads bytes that the page cache holds, without ever waiting for the disk.
     ///

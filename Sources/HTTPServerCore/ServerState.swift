@@ -6,6 +6,7 @@ import Synchronization
 struct ServerState: Sendable {
     let exchanges = ExchangeTracker()
     let bodies = BodyBudget()
+    let answers = AnswerBudget(32 * 1024 * 1024)
 }
 
 /// Counts the requests that routes are working on, so that a stopping server can wait for them.

@@ -103,7 +103,7 @@ struct Assembly {
             host: settings.listen.host, port: settings.listen.port, tls: tls?.configuration,
             timeouts: ConnectionTimeouts(
                 header: TimeAmount(settings.headerTimeout), body: TimeAmount(settings.bodyTimeout),
-                idle: TimeAmount(settings.idleTimeout)
+                send: TimeAmount(settings.sendTimeout), idle: TimeAmount(settings.idleTimeout)
             ),
             shutdownTimeout: TimeAmount(settings.shutdownTimeout),
             obstacle: { OpenFileLimit.obstacleForConnection }, advice: OpenFileLimit.advice

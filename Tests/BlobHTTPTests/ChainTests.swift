@@ -31,11 +31,11 @@ import Testing
     @Test(arguments: [
         (Refusal.malformed("it is none"), 400, "BAD_REQUEST"), (.unknownTransferCoding, 501, "NOT_IMPLEMENTED"),
         (.requestLineTooLong, 414, "URI_TOO_LONG"),
-        (.headersTooLarge, 431, "HEADERS_TOO_LARGE"), (.tooManyFilesOpen, 503, "UNAVAILABLE"),
+        (.headersTooLarge, 431, "HEADERS_TOO_LARGE"),
     ])
     func refusalsLeaveTheSameWay(_ refusal: Refusal, _ status: Int, _ code: String) {
         let record = RequestRecord(id: "7", method: nil, path: "", peer: nil)
-        let answer = SampleServer().chain.answer(to: refusal, nil, record)
+        let answer = SampleServer().chain.answer(to: refusal, record)
         #expect(answer.status.code == status)
         #expect(answer.fields[.requestID] == "7")
         #expect(answer.fields[.date] != nil)

@@ -82,12 +82,10 @@ import Testing
         func content(of digest: BlobDigest) async throws -> [UInt8] {
             let measured = try await blobs.open(digest)
             guard case .file(let file) = measured.content else { return [] }
-            let handle = try file.makeHandle()
-            defer { try? handle.close() }
-            var bytes = [UInt8](repeating: 0, count: Int(file.size))
             // Not by the page cache alone: it may have dropped them.
-            let count = try handle.withUnsafeFileDescriptor { pread($0, &bytes, bytes.count, 0) }
-            return Array(bytes.prefix(max(0, count)))
+            var buffer = ByteBuffer()
+            _ = try file.read(0..<file.size, into: &buffer)
+            return Array(buffer.readableBytesView)
         }
     }
 

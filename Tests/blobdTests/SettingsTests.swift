@@ -103,7 +103,7 @@ struct SettingsTests {
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
             .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .shutdownTimeout: "0s", .headerTimeout: "1ms",
-            .bodyTimeout: "1ms", .idleTimeout: "1ms",
+            .bodyTimeout: "1ms", .sendTimeout: "1ms", .idleTimeout: "1ms",
             .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
             .s3Bucket: "blobs", .s3Addressing: "virtual-host", .s3AccessKey: "AKIA/+=", .s3SecretKey: "s/+=",

@@ -50,8 +50,6 @@ extension WireError {
                 )
             case .requestLineTooLong: .uriTooLong
             case .headersTooLarge: .headersTooLarge
-            case .tooManyFilesOpen:
-                WireError(.unavailable, "The server has too many files open to send this one: ask again later.")
             }
     }
 

@@ -71,11 +71,11 @@ public struct Server: Surface {
         return .text(renderMetrics(), type: "text/plain; version=0.0.4; charset=utf-8")
     }
 
+    /// One for all who ask.
+    private static let description = ByteBuffer(bytes: PackageResources.openapi_json)
+
     private func openAPI(_: Request, _: Captures) -> Response {
-        Response(
-            .ok, fields: [.contentType: "application/json"],
-            body: .buffer(ByteBuffer(bytes: PackageResources.openapi_json))
-        )
+        Response(.ok, fields: [.contentType: "application/json"], body: .buffer(Self.description))
     }
 }
 

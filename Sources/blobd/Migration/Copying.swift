@@ -16,7 +16,6 @@ struct Copying {
     let target: BucketBackend
     let logger: Logger
 
-    private static let fileIO = NonBlockingFileIO(threadPool: .singleton)
     private static let pieceByteCount: Int64 = 1 << 20
     /// The bytes that a stopped run may have to send again.
     private static let checkpointByteCount: Int64 = 64 << 20
@@ -91,11 +90,9 @@ struct Copying {
         report?.skip(lease.offset)
         let writer = try await target.bytes.writer(for: lease, expecting: end - lease.offset)
         guard let file, lease.offset < end else { return (lease, writer) }
-        let handle = try Self.reading { try file.makeHandle() }
-        defer { try? handle.close() }
         var offset = lease.offset
         while offset < end {
-            let buffer = try await Self.read(handle, from: offset, count: min(Self.pieceByteCount, end - offset))
+            let buffer = try await Self.read(file, from: offset, count: min(Self.pieceByteCount, end - offset))
             guard buffer.readableBytes > 0 else { break }
             try await writer.write([buffer])
             offset += Int64(buffer.readableBytes)
@@ -153,20 +150,14 @@ struct Copying {
     }
 
     private static func read(
-        _ handle: NIOFileHandle, from offset: Int64, count: Int64
+        _ file: BlobFile, from offset: Int64, count: Int64
     ) async throws(OperatorError) -> ByteBuffer {
         do {
-            return try await fileIO.read(
-                fileHandle: handle, fromOffset: offset, byteCount: Int(count), allocator: ByteBufferAllocator()
-            )
-        } catch {
-            throw unreadable(error)
-        }
-    }
-
-    private static func reading<Value>(_ body: () throws -> Value) throws(OperatorError) -> Value {
-        do {
-            return try body()
+            return try await NIOThreadPool.singleton.runIfActive {
+                var buffer = ByteBuffer()
+                _ = try file.read(offset..<offset + count, into: &buffer)
+                return buffer
+            }
         } catch {
             throw unreadable(error)
         }

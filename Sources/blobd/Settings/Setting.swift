@@ -44,6 +44,7 @@ enum Setting: String, CaseIterable, Sendable {
     case shutdownTimeout = "shutdown-timeout"
     case headerTimeout = "header-timeout"
     case bodyTimeout = "body-timeout"
+    case sendTimeout = "send-timeout"
     case idleTimeout = "idle-timeout"
 
     /// The table.
@@ -88,6 +89,7 @@ enum Setting: String, CaseIterable, Sendable {
         case .shutdownTimeout: Row(Duration.self, "30s", "Time that running requests get when the server stops.")
         case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
         case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")
+        case .sendTimeout: Row(Duration.self, "60s", least: "1ms", "Time in which a client must take of its answer.")
         case .idleTimeout: Row(Duration.self, "60s", least: "1ms", "Time that an idle connection stays open.")
         }
     }

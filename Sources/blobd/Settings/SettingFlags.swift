@@ -41,6 +41,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.shutdownTimeout) var shutdownTimeout: GivenSetting?
     @Option(.headerTimeout) var headerTimeout: GivenSetting?
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
+    @Option(.sendTimeout) var sendTimeout: GivenSetting?
     @Option(.idleTimeout) var idleTimeout: GivenSetting?
 
     /// The values given on the command line.
@@ -49,7 +50,8 @@ struct SettingFlags: ParsableArguments {
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads,
             quota, minFreeSpace, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
-            crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, idleTimeout,
+            crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, sendTimeout,
+            idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,

@@ -43,6 +43,7 @@ struct Settings: Sendable {
     let shutdownTimeout: Duration
     let headerTimeout: Duration
     let bodyTimeout: Duration
+    let sendTimeout: Duration
     let idleTimeout: Duration
 
     /// - Throws: ``SettingsError`` for settings that contradict each other, all of them at once.
@@ -69,6 +70,7 @@ struct Settings: Sendable {
         shutdownTimeout = effective.value(.shutdownTimeout)
         headerTimeout = effective.value(.headerTimeout)
         bodyTimeout = effective.value(.bodyTimeout)
+        sendTimeout = effective.value(.sendTimeout)
         idleTimeout = effective.value(.idleTimeout)
         transport = try Self.transport(effective)
     }

@@ -41,7 +41,7 @@ struct StuckConnectionTests {
 
     @Test("a client that stops reading its download: connection closed")
     func silentReader() async throws {
-        try await withServer(["--idle-timeout", "1s"]) { server in
+        try await withServer(["--send-timeout", "1s"]) { server in
             let published = try await server.admin().publish(Sample.bytes(16 << 20))
             let connection = try await server.connect(receiveBuffer: 4096)
             defer { connection.close() }
@@ -54,7 +54,7 @@ struct StuckConnectionTests {
 
     @Test("a client that asks on and on and reads nothing: its answers do not pile up")
     func silentAsker() async throws {
-        try await withServer(["--idle-timeout", "2s", "--log-level", "error"]) { server in
+        try await withServer(["--send-timeout", "2s", "--log-level", "error"]) { server in
             let client = try server.admin()
             let request = Request.download(try await client.publish(Sample.bytes(60_000)).digest)
             _ = try await client.send(request)

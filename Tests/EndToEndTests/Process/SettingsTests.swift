@@ -22,7 +22,7 @@ struct SettingsTests {
         arguments: [
             ("listen", "127.0.0.1:8887"), ("data", "./data"), ("upload-expiry", "7d"), ("temporary-expiry", "30d"),
             ("private-downloads", "false"), ("cross-origin-resource-policy", "same-site"), ("header-timeout", "10s"),
-            ("body-timeout", "30s"), ("idle-timeout", "60s"),
+            ("body-timeout", "30s"), ("send-timeout", "60s"), ("idle-timeout", "60s"),
         ])
     func defaults(_ key: String, _ value: String) async throws {
         let line = try await config(in: TemporaryFolder())[key] ?? ""
