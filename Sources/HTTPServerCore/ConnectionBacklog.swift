@@ -16,9 +16,9 @@ final class ConnectionBacklog: Sendable {
 
     private let state = Mutex(State())
     private let budget: BodyBudget
-    private let gate: NIOLoopBound<ReadGate>
+    private let gate: NIOLoopBound<HTTP2Gate>
 
-    init(budget: BodyBudget, gate: NIOLoopBound<ReadGate>) {
+    init(budget: BodyBudget, gate: NIOLoopBound<HTTP2Gate>) {
         (self.budget, self.gate) = (budget, gate)
     }
 
@@ -45,33 +45,5 @@ final class ConnectionBacklog: Sendable {
         }
         // By the time this runs it may have turned again: the state then counts.
         if hasTurned { gate.eventLoop.execute { self.gate.value.isOpen = !self.isFull } }
-    }
-}
-
-/// Keeps a connection from being read, whoever asks for it. Its place is before every handler that asks.
-final class ReadGate: ChannelOutboundHandler {
-    typealias OutboundIn = Any
-
-    private var isAskedFor = false
-    private var context: ChannelHandlerContext?
-
-    var isOpen = true {
-        didSet {
-            guard isOpen, isAskedFor else { return }
-            isAskedFor = false
-            context?.read()
-        }
-    }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if isOpen { context.read() } else { isAskedFor = true }
     }
 }

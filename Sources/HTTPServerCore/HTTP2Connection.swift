@@ -9,16 +9,22 @@ final class HTTP2Connection: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
+    private static let timeToReadGoAway = TimeAmount.milliseconds(250)
+
     private let idleTimeout: TimeAmount
     private let answers: AnswerBudget
+    private let gate: HTTP2Gate
     private var streams = 0
     private var waiting = CircularBuffer<() -> Void>()
     private var isStopping = false
-    private var idle: Scheduled<Void>?
+    /// The client has made an error after which nothing that it sends could be understood.
+    private var isGivenUp = false
+    /// Ends the connection: it idles, or has been given up.
+    private var end: Scheduled<Void>?
     private var context: ChannelHandlerContext?
 
-    init(idleTimeout: TimeAmount, answers: AnswerBudget) {
-        (self.idleTimeout, self.answers) = (idleTimeout, answers)
+    init(idleTimeout: TimeAmount, answers: AnswerBudget, gate: HTTP2Gate) {
+        (self.idleTimeout, self.answers, self.gate) = (idleTimeout, answers, gate)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -30,14 +36,14 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        idle?.cancel()
+        end?.cancel()
         self.context = nil
     }
 
     /// Takes note of a new stream, on the connection's event loop.
     func opened(_ stream: any Channel) {
         streams += 1
-        idle?.cancel()
+        if !isGivenUp { end?.cancel() }
         stream.closeFuture.assumeIsolated().whenComplete { _ in self.streamClosed() }
     }
 
@@ -67,13 +73,12 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        switch error {
-        case is NIOHTTP2Errors.UnableToParseFrame, is NIOHTTP2Errors.BadClientMagic,
-            is NIOHTTP2Errors.ExcessivelyLargeHeaderBlock, is NIOHTTP2Errors.ExcessiveContinuationFrames:
-            // The client has its GOAWAY; nothing that it sends from now on could be read.
-            context.close(promise: nil)
-        default: context.fireErrorCaught(error)
-        }
+        // That of a stream ends the stream alone, and errors do not say which they are.
+        guard gate.hasGivenUp else { return context.fireErrorCaught(error) }
+        // The client has its GOAWAY, or has it soon: closing now, beside bytes of it that were not read, could take that
+        // away. Whatever it sends, and whatever its streams wait for, this is the connection's end.
+        isGivenUp = true
+        endConnection(in: Self.timeToReadGoAway, context)
     }
 
     /// GOAWAY (RFC 9113 §6.8): streams that are open go on, new ones belong on another connection.
@@ -83,11 +88,16 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     private func startIdling() {
-        guard let context else { return }
+        guard let context, !isGivenUp else { return }
+        endConnection(in: idleTimeout, context)
+    }
+
+    private func endConnection(in time: TimeAmount, _ context: ChannelHandlerContext) {
+        end?.cancel()
         let this = NIOLoopBound(self, eventLoop: context.eventLoop)
-        idle = context.eventLoop.scheduleTask(in: idleTimeout) {
+        end = context.eventLoop.scheduleTask(in: time) {
             guard let context = this.value.context else { return }
-            this.value.sayGoodbye(in: context)
+            if !this.value.isGivenUp { this.value.sayGoodbye(in: context) }
             context.close(promise: nil)
         }
     }

@@ -88,6 +88,9 @@ public struct HTTPServer: Service {
     /// What a TLS configuration for this server offers by ALPN (RFC 7301).
     public static let applicationProtocols = NIOHTTP2SupportedALPNProtocols
 
+    /// How long the other end of TLS may take to say goodbye, which a client that is cut will not.
+    private static let goodbyeTimeout = TimeAmount.milliseconds(500)
+
     private let configuration: Configuration
     private let responder: any Responder
     private let group: any EventLoopGroup
@@ -118,7 +121,11 @@ public struct HTTPServer: Service {
         let quiescing = ServerQuiescingHelper(group: group)
         let connections = Connections()
         let server = ServerState()
-        let tls = try configuration.tls.map(NIOSSLContext.init(configuration:))
+        let tls = try configuration.tls.map { tls in
+            var tls = tls
+            tls.shutdownTimeout = Self.goodbyeTimeout
+            return try NIOSSLContext(configuration: tls)
+        }
         let channel = try await bootstrap(quiescing, connections, server, tls: tls)
             .bind(host: configuration.host, port: configuration.port).get()
         if let address = channel.localAddress { await onReady(address) }
@@ -203,9 +210,9 @@ public struct HTTPServer: Service {
 
     private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
         let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: server.answers)
-        let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers)
+        let gate = HTTP2Gate()
+        let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers, gate: gate)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
-        let gate = ReadGate()
         let backlog = ConnectionBacklog(
             budget: server.bodies, gate: NIOLoopBound(gate, eventLoop: channel.eventLoop))
         let shared = HTTP2Sharing(connection: bound, backlog: backlog, answers: answers)

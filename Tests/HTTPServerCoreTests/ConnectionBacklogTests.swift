@@ -25,7 +25,7 @@ import Testing
     private let budget = BodyBudget()
 
     init() throws {
-        let gate = ReadGate()
+        let gate = HTTP2Gate()
         channel = EmbeddedChannel(handlers: [reads, gate])
         try channel.syncOptions?.setOption(.autoRead, value: false)
         backlog = ConnectionBacklog(budget: budget, gate: NIOLoopBound(gate, eventLoop: channel.embeddedEventLoop))
