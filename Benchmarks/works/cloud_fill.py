@@ -82,7 +82,7 @@ BESIDE = f"""
 """
 
 COUNTERS = """
-    INSERT INTO usage SELECT owner, 0, count(*), sum(size) FROM files GROUP BY owner;
+    INSERT INTO usage SELECT owner, 0, count(*), sum(size), sum(charge(size)), 0 FROM files GROUP BY owner;
     UPDATE totals SET files = (SELECT count(*) FROM files) WHERE slot = 0;
     UPDATE blob_totals SET (blobs, blob_bytes) = (SELECT count(*), sum(size) FROM blobs) WHERE slot = 0;
 """

@@ -54,7 +54,9 @@ public struct BlobError: Error, Equatable, Sendable {
 
         /// More bytes are announced than the quota has left.
         case quotaExceeded(quota: Int64, left: Int64)
-        /// The quota came to its end while bytes arrived. Those before are kept.
+        /// More bytes are announced than the quota has left beside those that were let go of and are still held.
+        case quotaHeld(quota: Int64, left: Int64, letGo: Int64)
+        /// The quota came to its end while bytes arrived. Those up to the offset are kept.
         case quotaUsedUp
         case tooManyUploads(open: Int64)
 

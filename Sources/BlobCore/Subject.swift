@@ -41,10 +41,23 @@ public enum Scope: String, CaseIterable, Sendable {
 public struct Caller: Sendable {
     public let subject: Subject
     public let scopes: Set<Scope>
+    private let anew: @Sendable () async throws(BlobError) -> Caller
 
-    public init(subject: Subject, scopes: Set<Scope>) {
+    /// - Parameter anew: finds out once more who calls, by what the request was signed with.
+    public init(
+        subject: Subject, scopes: Set<Scope>, anew: @escaping @Sendable () async throws(BlobError) -> Caller
+    ) {
         self.subject = subject
         self.scopes = scopes
+        self.anew = anew
+    }
+
+    /// Looks whether the caller may go on. What let a request in may end while it runs.
+    ///
+    /// - Throws: ``BlobError/Reason/tokenInvalid`` when it does not let this in any more.
+    public func confirm(_ scope: Scope) async throws(BlobError) {
+        let caller = try await anew()
+        guard caller.subject == subject, caller.scopes.contains(scope) else { throw BlobError(.tokenInvalid) }
     }
 
     /// Whether the caller may see and remove what others own.

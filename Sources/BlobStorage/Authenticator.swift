@@ -12,7 +12,8 @@ public struct Authenticator: Sendable {
         self.clock = clock
     }
 
-    /// The caller that a token speaks for. Asks the catalog every time, so that a revocation holds at once.
+    /// The caller that a token speaks for. Asks the catalog every time, so that a revocation holds at once: also when a
+    /// request is under way, and the caller is confirmed.
     ///
     /// - Throws: ``BlobError/Reason/tokenInvalid`` for an unknown, revoked or expired token.
     public func caller(secret: String) async throws(BlobError) -> Caller {
@@ -21,6 +22,8 @@ public struct Authenticator: Sendable {
         else {
             throw BlobError(.tokenInvalid)
         }
-        return Caller(subject: token.subject, scopes: token.scopes)
+        return Caller(subject: token.subject, scopes: token.scopes) { () throws(BlobError) in
+            try await caller(secret: secret)
+        }
     }
 }

@@ -12,6 +12,10 @@ public import struct Foundation.Date
 /// Time is the catalog's own, from the clock it was made with. An upload or file is gone for every caller from the very
 /// moment of its expiry; its share of usage and statistics goes when it is removed.
 ///
+/// A call that is given limits holds them whatever runs at once, here and on other nodes: what it adds is not there
+/// until it was found to fit, and nobody else is told that the same room is free. A call that adds nothing to the
+/// subject's ``Usage/charge`` is never refused for the quota.
+///
 /// All calls throw ``BlobError/Reason/unavailable(_:)`` when the rows cannot be reached and
 /// ``BlobError/Reason/insufficientStorage(_:)`` when there is no room for them.
 public protocol Catalog<Place>: Sendable {
@@ -28,8 +32,8 @@ public protocol Catalog<Place>: Sendable {
 
     /// Records a new upload, unless its owner has `limit` open ones already.
     ///
-    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``.
-    func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError)
+    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``, ``BlobError/Reason/quotaUsedUp``.
+    func create(_ upload: Upload, openUploadLimit limit: Int, quota: Int64?) async throws(BlobError)
 
     /// The upload, in whatever state; `nil` when it is unknown or expired.
     func upload(_ id: UploadID) async throws(BlobError) -> Upload?
@@ -46,11 +50,12 @@ public protocol Catalog<Place>: Sendable {
     ///   - lease: its epoch and offset must still be the row's.
     ///   - digest: of all bytes that are durable.
     ///   - announcing: whether the client is about to be told the new offset.
+    ///   - quota: what the owner may take up; `nil` for any amount.
     /// - Returns: the lease of the upload as it is now.
     /// - Throws: ``BlobError/Reason/uploadSuperseded`` when a newer claim was made or the offset moved,
-    ///   ``BlobError/Reason/uploadUnknown`` when it is gone.
+    ///   ``BlobError/Reason/uploadUnknown`` when it is gone, ``BlobError/Reason/quotaUsedUp``.
     func advance(
-        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool, quota: Int64?
     ) async throws(BlobError) -> Lease
 
     /// Records that the client is about to be told `offset`. Without effect on an upload that is not there, and on one
@@ -69,9 +74,11 @@ public protocol Catalog<Place>: Sendable {
     ///   - digest: of all bytes of the blob, published under it already.
     ///   - expires: until when the upload's row stays, so that a lost answer can be repeated.
     ///   - fileExpires: when the file goes; `nil` for a permanent one.
-    /// - Throws: ``BlobError/Reason/uploadSuperseded``, ``BlobError/Reason/uploadUnknown``.
+    ///   - quota: what the owner may take up; `nil` for any amount.
+    /// - Throws: ``BlobError/Reason/uploadSuperseded``, ``BlobError/Reason/uploadUnknown``,
+    ///   ``BlobError/Reason/quotaUsedUp``.
     func complete(
-        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?, quota: Int64?
     ) async throws(BlobError) -> File
 
     /// Removes an upload of this owner that is not completed.
@@ -158,6 +165,11 @@ public protocol Catalog<Place>: Sendable {
 
     // MARK: Numbers
 
+    /// What a subject takes up: exact after every change.
+    ///
+    /// Among what it let go of are a blob that no file points at any more, at the price of its last file and for that
+    /// one's owner; the rows of a completed upload; and a failed upload: each until it is removed. And bytes of others,
+    /// for as long as their store holds them and tells the catalog.
     func usage(of subject: Subject) async throws(BlobError) -> Usage
     func statistics() async throws(BlobError) -> Statistics
 }

@@ -30,6 +30,10 @@ public struct Lease: Equatable, Sendable {
         self.epoch = epoch
     }
 
+    /// Whether an upload that has these bytes costs more of its owner's quota than it does now.
+    @_spi(Catalogs)
+    public func isCheaper(than digest: RunningDigest) -> Bool { Charge.of(offset) < Charge.of(digest.count) }
+
     /// The same right after the row was advanced.
     ///
     /// - Parameter announced: the offset that the client was last told, as the row has it now.

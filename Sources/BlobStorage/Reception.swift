@@ -9,11 +9,16 @@ import NIOCore
 actor Reception {
     /// Of the upload as far as the catalog knows it.
     private(set) var lease: Lease
+    private let caller: Caller
     nonisolated let writer: any UploadWriter
     private let catalog: any Catalog
+    private let bytes: any ByteStore
     private let losses: LostUploads
     private let limits: UploadLimits
-    private var quota: Int64?
+    /// How many bytes the quota lets the upload have, as it was last seen.
+    private var largestSize: Int64?
+    /// Whether the catalog found that it does not.
+    private var isRefused = false
     /// The number of bytes that a guard announced.
     private let rangeLength: Int64?
     private let activity: UploadTurns.Activity
@@ -30,22 +35,25 @@ actor Reception {
     private static let checkpointInterval = Duration.seconds(2)
 
     init(
-        lease: Lease, writer: any UploadWriter, catalog: any Catalog, losses: LostUploads, limits: UploadLimits,
-        quota: Int64?, rangeLength: Int64?, activity: UploadTurns.Activity
+        lease: Lease, caller: Caller, writer: any UploadWriter, catalog: any Catalog, bytes: any ByteStore,
+        losses: LostUploads, limits: UploadLimits, largestSize: Int64?, rangeLength: Int64?,
+        activity: UploadTurns.Activity
     ) {
         self.lease = lease
+        self.caller = caller
         taken = lease.offset
         self.writer = writer
         self.catalog = catalog
+        self.bytes = bytes
         self.losses = losses
         self.limits = limits
-        self.quota = quota
+        self.largestSize = largestSize
         self.rangeLength = rangeLength
         self.activity = activity
     }
 
-    /// Takes the whole body. When it ends early, or not as announced, the bytes that arrived are kept before the error
-    /// is thrown.
+    /// Takes the whole body. When it ends early, or not as announced, or the caller may not go on, the bytes that
+    /// arrived are kept before the error is thrown.
     func receive(_ body: IncomingBody) async throws(BlobError) {
         do throws(BlobError) {
             while let chunk = try await next(of: body) {
@@ -55,9 +63,19 @@ actor Reception {
             if let rangeLength, rangeLength != received {
                 throw BlobError(.lengthMismatch(announced: rangeLength, body: received))
             }
-        } catch {
+        } catch  where !isRefused {
             let upload = try await keep(announcing: error.tellsOffset)
-            throw error.telling(upload.offset)
+            throw error.tellsOffset ? error.telling(upload.offset) : error
+        }
+    }
+
+    /// Looks whether the caller may still complete the upload. Where not, the bytes that arrived are kept.
+    func confirmCaller() async throws(BlobError) {
+        do throws(BlobError) {
+            try await caller.confirm(.upload)
+        } catch {
+            _ = try await keep(announcing: error.tellsOffset)
+            throw error
         }
     }
 
@@ -89,11 +107,31 @@ actor Reception {
         lastCheckpoint = .now
         let isAnnounced = !announcing || lease.upload.announced == durable.digest.count
         if durable.digest.count != lease.offset || !isAnnounced {
-            lease = try await catalog.advance(
-                lease, to: durable.digest, expires: limits.expiry, announcing: announcing
-            )
+            do throws(BlobError) {
+                lease = try await catalog.advance(
+                    lease, to: durable.digest, expires: limits.expiry, announcing: announcing,
+                    quota: limits.settings.quota
+                )
+            } catch  where error.reason == .quotaUsedUp {
+                throw try await refuse()
+            }
         }
         if let shortfall = durable.shortfall { throw shortfall.telling(lease.offset) }
+    }
+
+    /// Lets go of the bytes that the catalog does not record, because others took the room that there was: the upload
+    /// is as it was told before.
+    ///
+    /// - Returns: the error that tells the client.
+    func refuse() async throws(BlobError) -> BlobError {
+        isRefused = true
+        // Whoever opens an upload to write cuts it to where its row ends. One that holds nothing has no file.
+        _ = try? await losses.recording(of: lease) { [bytes, lease] () throws(BlobError) in
+            try await bytes.writer(for: lease, expecting: 0)
+        }
+        if lease.offset == 0 { try? await bytes.discard(lease.id) }
+        if lease.upload.announced != lease.offset { try await catalog.announce(lease.offset, of: lease.id) }
+        return BlobError(.quotaUsedUp, offset: lease.offset)
     }
 
     private func next(of body: IncomingBody) async throws(BlobError) -> [ByteBuffer]? {
@@ -114,7 +152,7 @@ actor Reception {
     private func write(_ chunk: [ByteBuffer]) async throws(BlobError) -> BlobError? {
         let count = chunk.reduce(0) { $0 + Int64($1.readableBytes) }
         let sizeLeft = limits.settings.maximumBlobSize - taken
-        let quotaLeft = quota.map { $0 - (taken - lease.offset) } ?? .max
+        let quotaLeft = largestSize.map { $0 - taken } ?? .max
         let allowed = max(0, min(sizeLeft, quotaLeft, count))
         received += allowed
         taken += allowed
@@ -130,7 +168,8 @@ actor Reception {
                 },
                 announcing: false
             )
-            quota = try await limits.remainingQuota(of: lease.upload.owner, expecting: 0)
+            try await caller.confirm(.upload)
+            largestSize = try await limits.largestSize(of: lease.upload, adding: 0)
         }
         return nil
     }
@@ -146,10 +185,10 @@ actor Reception {
 }
 
 extension BlobError {
-    /// Whether a client is there to hear the error, and the offset with it.
+    /// Whether a client is there to hear the error, and may hear the offset with it.
     fileprivate var tellsOffset: Bool {
         switch reason {
-        case .bodyIncomplete, .uploadSuperseded: false
+        case .bodyIncomplete, .uploadSuperseded, .tokenInvalid: false
         default: true
         }
     }

@@ -153,18 +153,6 @@ public struct AccessToken: Equatable, Sendable {
     }
 }
 
-/// What a subject takes up.
-public struct Usage: Equatable, Sendable {
-    /// Bytes of its files and of its open uploads. A blob that two files share counts for each.
-    public var bytes: Int64
-    public var openUploads: Int64
-
-    public init(bytes: Int64 = 0, openUploads: Int64 = 0) {
-        self.bytes = bytes
-        self.openUploads = openUploads
-    }
-}
-
 /// The numbers of the whole catalog.
 public struct Statistics: Equatable, Sendable {
     public var openUploads: Int64

@@ -9,7 +9,7 @@ public struct UploadSettings: Sendable {
     public var maximumBlobSize: Int64
     /// Open uploads that one subject may have.
     public var maximumOpenUploads: Int
-    /// Bytes that one subject may take up with files and open uploads; `nil` for no limit.
+    /// What one subject may take up with files and open uploads, at the price of ``Charge``; `nil` for no limit.
     public var quota: Int64?
     /// How long an unfinished upload lives after its last byte.
     public var uploadLifetime: Duration
@@ -42,16 +42,24 @@ struct UploadLimits: Sendable {
         upload.isTemporary ? clock.now.addingTimeInterval(settings.temporaryLifetime.timeInterval) : nil
     }
 
-    /// The bytes that a subject may still add; `nil` for any number.
+    /// How many bytes the quota lets an upload have, as far as anybody knows before they are here: the catalog alone
+    /// decides, when it records them. `nil` for any number.
     ///
-    /// - Throws: ``BlobError/Reason/quotaExceeded(quota:left:)`` when those that are to come are more.
-    func remainingQuota(of owner: Subject, expecting count: Int64) async throws(BlobError) -> Int64? {
+    /// - Throws: ``BlobError/Reason/quotaExceeded(quota:left:)`` and ``BlobError/Reason/quotaHeld(quota:left:letGo:)``
+    ///   when those that are to come are more.
+    func largestSize(of upload: Upload, adding count: Int64) async throws(BlobError) -> Int64? {
         guard let quota = settings.quota else { return nil }
-        let remaining = quota - (try await catalog.usage(of: owner).bytes)
-        guard count <= max(0, remaining) else {
-            throw BlobError(.quotaExceeded(quota: quota, left: max(0, remaining)))
-        }
-        return remaining
+        let usage = try await catalog.usage(of: upload.owner)
+        let size = Charge.byteCount(from: upload.offset, adding: usage.room(within: quota))
+        guard count <= size - upload.offset else { throw usage.excess(over: quota, left: size - upload.offset) }
+        return size
+    }
+
+    /// Why the catalog found no room for a subject's new upload.
+    func excess(of owner: Subject) async throws(BlobError) -> BlobError {
+        guard let quota = settings.quota else { return BlobError(.quotaUsedUp) }
+        let usage = try await catalog.usage(of: owner)
+        return usage.excess(over: quota, left: max(0, usage.room(within: quota)))
     }
 
     /// - Throws: ``BlobError/Reason/tooLarge(limit:)`` when the bytes to come would make the blob too large.
@@ -60,6 +68,16 @@ struct UploadLimits: Sendable {
         guard !overflow, size <= settings.maximumBlobSize else {
             throw BlobError(.tooLarge(limit: settings.maximumBlobSize))
         }
+    }
+}
+
+extension Usage {
+    fileprivate func excess(over quota: Int64, left: Int64) -> BlobError {
+        let isHeld = room(within: quota) < quota - charge
+        return BlobError(
+            isHeld
+                ? .quotaHeld(quota: quota, left: left, letGo: letGo) : .quotaExceeded(quota: quota, left: left)
+        )
     }
 }
 

@@ -49,15 +49,21 @@ public final class UploadService: Sendable {
     /// Starts an upload.
     ///
     /// - Parameter path: where the file lies in the folder that it comes from; kept for its readers.
-    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``, ``BlobError/Reason/quotaExceeded(quota:left:)``.
+    /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``, ``BlobError/Reason/quotaExceeded(quota:left:)``,
+    ///   ``BlobError/Reason/quotaHeld(quota:left:letGo:)``.
     public func initiate(
         owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil
     ) async throws(BlobError) -> Upload {
-        _ = try await limits.remainingQuota(of: owner, expecting: 1)
         let upload = Upload(
             id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, path: path, expires: limits.expiry
         )
-        try await catalog.create(upload, openUploadLimit: limits.settings.maximumOpenUploads)
+        do throws(BlobError) {
+            try await catalog.create(
+                upload, openUploadLimit: limits.settings.maximumOpenUploads, quota: limits.settings.quota
+            )
+        } catch  where error.reason == .quotaUsedUp {
+            throw try await limits.excess(of: owner)
+        }
         return upload
     }
 
@@ -84,21 +90,22 @@ public final class UploadService: Sendable {
     }
 
     /// Appends a body to the caller's upload and returns it as it is then. Whatever arrives is kept, also when the
-    /// client goes away or an error follows.
+    /// client goes away or an error follows; but what others of the caller's requests left no room for.
     ///
-    /// Ends an append of the same upload that is still running.
+    /// Ends an append of the same upload that is still running. Ends itself when the caller may not go on.
     public func append(
-        _ body: IncomingBody, to id: UploadID, of caller: Subject, guarded: AppendGuard?
+        _ body: IncomingBody, to id: UploadID, of caller: Caller, guarded: AppendGuard?
     ) async throws(BlobError) -> Upload {
-        try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
+        try await turns.take(UploadTurns.Key(id: id, owner: caller.subject)) { activity in
             await Result.catching { () throws(BlobError) in
-                let claimed = try await self.claim(id, of: caller, guarded: guarded, length: body.length)
+                let claimed = try await self.claim(id, of: caller.subject, guarded: guarded, length: body.length)
                 guard case .open(let lease) = claimed else { throw .uploadUnknown }
                 guard body.length != 0 else {
                     try await self.catalog.announce(lease.offset, of: id)
                     return lease.upload
                 }
-                let reception = try await self.reception(of: lease, guarded: guarded, body: body, activity: activity)
+                let reception = try await self.reception(
+                    of: lease, by: caller, guarded: guarded, body: body, activity: activity)
                 try await reception.receive(body)
                 return try await reception.keep(announcing: true)
             }
@@ -112,15 +119,15 @@ public final class UploadService: Sendable {
     /// - Throws: ``BlobError/Reason/digestMismatch(given:actual:size:)`` when the bytes are others; they are kept, and
     ///   the upload stays open.
     public func complete(
-        _ id: UploadID, of caller: Subject, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
+        _ id: UploadID, of caller: Caller, with body: IncomingBody, guarded: AppendGuard?, digest: BlobDigest?
     ) async throws(BlobError) -> File {
-        try await turns.take(UploadTurns.Key(id: id, owner: caller)) { activity in
+        try await turns.take(UploadTurns.Key(id: id, owner: caller.subject)) { activity in
             await Result.catching { () throws(BlobError) in
-                switch try await self.claim(id, of: caller, guarded: guarded, length: body.length) {
+                switch try await self.claim(id, of: caller.subject, guarded: guarded, length: body.length) {
                 case .completed(let file): return try Self.repeating(file, digest: digest)
                 case .open(let lease):
                     let reception = try await self.reception(
-                        of: lease, guarded: guarded, body: body, activity: activity)
+                        of: lease, by: caller, guarded: guarded, body: body, activity: activity)
                     try await reception.receive(body)
                     return try await self.publish(reception, digest: digest)
                 }
@@ -159,17 +166,17 @@ public final class UploadService: Sendable {
     }
 
     private func reception(
-        of lease: Lease, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
+        of lease: Lease, by caller: Caller, guarded: AppendGuard?, body: IncomingBody, activity: UploadTurns.Activity
     ) async throws(BlobError) -> Reception {
         let expected = body.length ?? guarded?.length
         if let expected { try limits.checkSize(lease.offset, adding: expected) }
-        let quota = try await limits.remainingQuota(of: lease.upload.owner, expecting: expected ?? 0)
+        let largestSize = expected == 0 ? nil : try await limits.largestSize(of: lease.upload, adding: expected ?? 0)
         let writer = try await losses.recording(of: lease) { () throws(BlobError) in
             try await bytes.writer(for: lease, expecting: expected)
         }
         return Reception(
-            lease: lease, writer: writer, catalog: catalog, losses: losses, limits: limits, quota: quota,
-            rangeLength: guarded?.length, activity: activity
+            lease: lease, caller: caller, writer: writer, catalog: catalog, bytes: bytes, losses: losses,
+            limits: limits, largestSize: largestSize, rangeLength: guarded?.length, activity: activity
         )
     }
 
@@ -181,12 +188,21 @@ public final class UploadService: Sendable {
             _ = try await reception.keep(announcing: true)
             throw BlobError(.digestMismatch(given: digest, actual: computed, size: taken.count))
         }
+        try await reception.confirmCaller()
         let lease = await reception.lease
-        let file = try await blobs.publish(computed) { () throws(BlobError) in
-            try await reception.publish(as: computed)
-            return try await catalog.complete(
-                lease, with: taken, expires: limits.expiry, fileExpires: limits.fileExpiry(of: lease.upload)
-            )
+        let file: File
+        do throws(BlobError) {
+            file = try await blobs.publish(computed) { () throws(BlobError) in
+                try await reception.publish(as: computed)
+                return try await catalog.complete(
+                    lease, with: taken, expires: limits.expiry, fileExpires: limits.fileExpiry(of: lease.upload),
+                    quota: limits.settings.quota
+                )
+            }
+        } catch  where error.reason == .quotaUsedUp {
+            // No row speaks of these bytes, unless somebody else's did before.
+            _ = try? await blobs.removeOrphan(computed)
+            throw try await reception.refuse()
         }
         // The blob has its bytes under its digest: where the upload's own cannot be removed, they are garbage.
         try? await bytes.discard(lease.id)

@@ -22,6 +22,7 @@ public enum CatalogConformance: Hashable, Sendable {
     case verifying(VerifyingRule)
     case token(TokenRule)
     case number(NumberRule)
+    case quota(QuotaRule)
 
     /// Checks the rule, recording an issue for every sentence of it that does not hold.
     ///
@@ -40,6 +41,7 @@ public enum CatalogConformance: Hashable, Sendable {
         case .verifying(let rule): try await rule.check(trial)
         case .token(let rule): try await rule.check(trial)
         case .number(let rule): try await rule.check(trial)
+        case .quota(let rule): try await rule.check(trial)
         }
     }
 }
@@ -51,7 +53,7 @@ extension CatalogConformance: CaseIterable {
             + ListRule.allCases.map(Self.list) + CursorRule.allCases.map(Self.cursor)
             + ReclaimingRule.allCases.map(Self.reclaiming)
             + VerifyingRule.allCases.map(Self.verifying) + TokenRule.allCases.map(Self.token)
-            + NumberRule.allCases.map(Self.number)
+            + NumberRule.allCases.map(Self.number) + QuotaRule.allCases.map(Self.quota)
     }
 }
 
@@ -68,6 +70,7 @@ extension CatalogConformance: CustomTestStringConvertible {
         case .verifying(let rule): "verifying: \(rule)"
         case .token(let rule): "token: \(rule)"
         case .number(let rule): "number: \(rule)"
+        case .quota(let rule): "quota: \(rule)"
         }
     }
 }

@@ -9,11 +9,12 @@ import typealias Foundation.uuid_t
 /// One thing that can be done to a catalog, or to the world around it.
 enum CatalogOperation: Sendable {
     case create(
-        UploadID, owner: Subject, name: String?, isTemporary: Bool, path: String?, lifetime: Duration, limit: Int)
+        UploadID, owner: Subject, name: String?, isTemporary: Bool, path: String?, lifetime: Duration, limit: Int,
+        quota: Int64?)
     case claim(UploadID, owner: Subject)
     /// - Parameter claim: the number of a claim that was made before, perhaps an old one.
-    case advance(claim: Int, adding: String, lifetime: Duration, announcing: Bool)
-    case complete(claim: Int, adding: String, lifetime: Duration)
+    case advance(claim: Int, adding: String, lifetime: Duration, announcing: Bool, quota: Int64?)
+    case complete(claim: Int, adding: String, lifetime: Duration, quota: Int64?)
     case announce(UploadID, Int64)
     case fail(claim: Int)
     case destroy(UploadID, owner: Subject)
@@ -22,7 +23,7 @@ enum CatalogOperation: Sendable {
     case list(FileQuery)
     case removeExpired
     case removeBlob(BlobDigest, grace: Duration)
-    case createToken(name: String, subject: Subject?, secret: String, scopes: Set<Scope>, lifetime: Duration?)
+    case createToken(name: String, subject: Subject?, secret: String, scopes: [Scope], lifetime: Duration?)
     case revokeToken(name: String)
     case moveClock(Duration)
     case restart
@@ -59,7 +60,8 @@ extension CatalogOperation {
             UploadID(using: &generator), owner: Subject.everybody.pick(&generator),
             name: [nil, "report.pdf", "Report.PDF", "a%b", "a_b", "تقرير", "photo"].pick(&generator),
             isTemporary: .random(using: &generator), path: [nil, nil, "a/report.pdf", "0/%_R"].pick(&generator),
-            lifetime: lifetime(using: &generator), limit: [1, 3, 8, 100].pick(&generator)
+            lifetime: lifetime(using: &generator), limit: [1, 3, 8, 100].pick(&generator),
+            quota: quota(using: &generator)
         )
     }
 
@@ -67,13 +69,15 @@ extension CatalogOperation {
         guard let claim = claim(in: world, using: &generator) else { return create(using: &generator) }
         return .advance(
             claim: claim, adding: text(using: &generator), lifetime: lifetime(using: &generator),
-            announcing: .random(using: &generator)
+            announcing: .random(using: &generator), quota: quota(using: &generator)
         )
     }
 
     private static func complete(in world: CatalogWorld, using generator: inout SplitMix64) -> CatalogOperation {
         guard let claim = claim(in: world, using: &generator) else { return create(using: &generator) }
-        return .complete(claim: claim, adding: text(using: &generator), lifetime: lifetime(using: &generator))
+        return .complete(
+            claim: claim, adding: text(using: &generator), lifetime: lifetime(using: &generator),
+            quota: quota(using: &generator))
     }
 
     /// One that changes an upload without a claim. An expired upload is left alone: that such a call has no effect
@@ -118,7 +122,7 @@ extension CatalogOperation {
         guard Bool.random(using: &generator) else { return .revokeToken(name: name) }
         return .createToken(
             name: name, subject: [nil, Subject("ann")].pick(&generator), secret: ["x", "y", "z"].pick(&generator),
-            scopes: Set(Scope.allCases.filter { _ in Bool.random(using: &generator) }),
+            scopes: Scope.allCases.filter { _ in Bool.random(using: &generator) },
             lifetime: [nil, .seconds(60)].pick(&generator)
         )
     }
@@ -133,6 +137,11 @@ extension CatalogOperation {
     /// So few texts that uploads of the same bytes are frequent.
     private static func text(using generator: inout SplitMix64) -> String {
         ["", "a", "b", "ab", String(repeating: "x", count: 100)].pick(&generator)
+    }
+
+    /// Mostly none, so that there is enough to be too much.
+    private static func quota(using generator: inout SplitMix64) -> Int64? {
+        [nil, nil, nil, Charge.of(1), 2 * Charge.of(1), 6 * Charge.of(1), .max].pick(&generator)
     }
 
     private static func lifetime(using generator: inout SplitMix64) -> Duration {

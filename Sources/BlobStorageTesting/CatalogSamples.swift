@@ -13,7 +13,7 @@ extension Catalog {
             id: UploadID(), owner: owner, name: FileName(trusted: name), isTemporary: false,
             expires: Date(timeIntervalSince1970: 4_000_000_000)
         )
-        try await create(upload, openUploadLimit: limit)
+        try await create(upload, openUploadLimit: limit, quota: nil)
         return upload
     }
 
@@ -25,7 +25,7 @@ extension Catalog {
     ) async throws(BlobError) -> File {
         let lease = try await lease(of: try await start(name, owner: owner))
         return try await complete(
-            lease, with: RunningDigest(of: text.utf8), expires: lease.upload.expires, fileExpires: expires)
+            lease, with: RunningDigest(of: text.utf8), expires: lease.upload.expires, fileExpires: expires, quota: nil)
     }
 
     /// Claims an upload for its owner.

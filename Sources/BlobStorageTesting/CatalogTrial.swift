@@ -20,7 +20,7 @@ struct CatalogTrial: Sendable {
             id: UploadID(), owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
             path: path.map(RelativePath.init(trusted:)), expires: clock.time(in: lifetime)
         )
-        try await catalog.create(upload, openUploadLimit: .max)
+        try await catalog.create(upload, openUploadLimit: .max, quota: nil)
         return upload
     }
 
@@ -36,17 +36,22 @@ struct CatalogTrial: Sendable {
     }
 
     /// Completes a leased upload with a text. Its answer can be repeated for an hour.
-    func complete(_ lease: Lease, with text: String, lifetime: Duration? = nil) async throws -> File {
+    func complete(
+        _ lease: Lease, with text: String, lifetime: Duration? = nil, quota: Int64? = nil
+    ) async throws -> File {
         try await catalog.complete(
             lease, with: RunningDigest(of: text.utf8), expires: clock.time(in: .seconds(3600)),
-            fileExpires: lifetime.map { clock.time(in: $0) }
+            fileExpires: lifetime.map { clock.time(in: $0) }, quota: quota
         )
     }
 
     /// Advances a leased upload to hold a text, its expiry put off to an hour from now.
-    func advance(_ lease: Lease, to text: String, announcing: Bool = false) async throws -> Lease {
+    func advance(
+        _ lease: Lease, to text: String, announcing: Bool = false, quota: Int64? = nil
+    ) async throws -> Lease {
         try await catalog.advance(
-            lease, to: RunningDigest(of: text.utf8), expires: clock.time(in: .seconds(3600)), announcing: announcing
+            lease, to: RunningDigest(of: text.utf8), expires: clock.time(in: .seconds(3600)), announcing: announcing,
+            quota: quota
         )
     }
 

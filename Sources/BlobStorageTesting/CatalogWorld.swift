@@ -51,17 +51,18 @@ extension CatalogWorld {
     /// Does the same to both and compares the outcomes.
     mutating func apply(_ operation: CatalogOperation, to backend: some Catalog) async throws {
         switch operation {
-        case .create(let id, let owner, let name, let isTemporary, let path, let lifetime, let limit):
+        case .create(let id, let owner, let name, let isTemporary, let path, let lifetime, let limit, let quota):
             let upload = Upload(
                 id: id, owner: owner, name: name.map(FileName.init(trusted:)), isTemporary: isTemporary,
                 path: path.map(RelativePath.init(trusted:)), expires: clock.time(in: lifetime)
             )
-            try await create(upload, limit: limit, in: backend)
+            try await create(upload, limit: limit, quota: quota, in: backend)
         case .claim(let id, let owner): try await claim(id, of: owner, in: backend)
-        case .advance(let claim, let text, let lifetime, let announcing):
-            try await advance(claims[claim], adding: text, for: lifetime, announcing: announcing, in: backend)
-        case .complete(let claim, let text, let lifetime):
-            try await complete(claims[claim], adding: text, for: lifetime, in: backend)
+        case .advance(let claim, let text, let lifetime, let announcing, let quota):
+            try await advance(
+                claims[claim], adding: text, for: lifetime, announcing: announcing, quota: quota, in: backend)
+        case .complete(let claim, let text, let lifetime, let quota):
+            try await complete(claims[claim], adding: text, for: lifetime, quota: quota, in: backend)
         case .announce(let id, let offset): try await both(backend) { try await $0.announce(offset, of: id) }
         case .fail(let claim):
             let claim = claims[claim]
@@ -76,7 +77,7 @@ extension CatalogWorld {
             try await both(backend) { try await $0.removeBlob(digest, dyingFor: grace) }
         case .createToken(let name, let subject, let secret, let scopes, let lifetime):
             let token = AccessToken(
-                name: name, subject: subject, scopes: scopes, created: clock.now,
+                name: name, subject: subject, scopes: Set(scopes), created: clock.now,
                 expires: lifetime.map { clock.time(in: $0) }
             )
             try await both(backend) { try await $0.createToken(token, secretDigest: BlobDigest(ofText: secret)) }
@@ -100,8 +101,10 @@ extension CatalogWorld {
         try compare("the outcome", expected: expected, actual: try await Outcome(ofVoid: { try await call(backend) }))
     }
 
-    private mutating func create(_ upload: Upload, limit: Int, in backend: any Catalog) async throws {
-        try await both(backend) { try await $0.create(upload, openUploadLimit: limit) }
+    private mutating func create(
+        _ upload: Upload, limit: Int, quota: Int64?, in backend: any Catalog
+    ) async throws {
+        try await both(backend) { try await $0.create(upload, openUploadLimit: limit, quota: quota) }
         if isLive(upload.id) { Self.remember(upload.id, in: &uploads) }
     }
 
@@ -118,14 +121,16 @@ extension CatalogWorld {
     }
 
     private mutating func advance(
-        _ claim: Claim, adding text: String, for lifetime: Duration, announcing: Bool, in backend: any Catalog
+        _ claim: Claim, adding text: String, for lifetime: Duration, announcing: Bool, quota: Int64?,
+        in backend: any Catalog
     ) async throws {
         let (digest, expires) = (claim.model.upload.digest(adding: text), clock.time(in: lifetime))
         let expected = try await Outcome {
-            try model.advance(claim.model, to: digest, expires: expires, announcing: announcing)
+            try model.advance(claim.model, to: digest, expires: expires, announcing: announcing, quota: quota)
         }
         let actual = try await Outcome {
-            try await backend.advance(claim.backend, to: digest, expires: expires, announcing: announcing)
+            try await backend.advance(
+                claim.backend, to: digest, expires: expires, announcing: announcing, quota: quota)
         }
         try compare(
             "the advanced upload", expected: lenient(expected, of: claim).map(\.upload),
@@ -137,7 +142,7 @@ extension CatalogWorld {
     }
 
     private mutating func complete(
-        _ claim: Claim, adding text: String, for lifetime: Duration, in backend: any Catalog
+        _ claim: Claim, adding text: String, for lifetime: Duration, quota: Int64?, in backend: any Catalog
     ) async throws {
         let digest = claim.model.upload.digest(adding: text)
         let expires = claim.model.upload.isTemporary ? clock.time(in: lifetime) : nil
@@ -145,10 +150,11 @@ extension CatalogWorld {
         let wasOpen = isOpen(claim)
         let kept = clock.time(in: lifetime)
         let expected = try await Outcome {
-            try model.complete(claim.model, with: digest, expires: kept, fileExpires: expires)
+            try model.complete(claim.model, with: digest, expires: kept, fileExpires: expires, quota: quota)
         }
         let actual = try await Outcome {
-            try await backend.complete(claim.backend, with: digest, expires: kept, fileExpires: expires)
+            try await backend.complete(
+                claim.backend, with: digest, expires: kept, fileExpires: expires, quota: quota)
         }
         if let file = expected.value, let other = actual.value {
             modelIDs[other.id] = file.id

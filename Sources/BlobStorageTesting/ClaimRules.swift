@@ -112,7 +112,8 @@ extension CatalogTrial {
         let lease = try await claimNew(lifetime: .seconds(60))
         clock.advance(by: .seconds(59))
         let upload = try await catalog.advance(
-            lease, to: RunningDigest(of: "text".utf8), expires: clock.time(in: .seconds(60)), announcing: false
+            lease, to: RunningDigest(of: "text".utf8), expires: clock.time(in: .seconds(60)), announcing: false,
+            quota: nil
         ).upload
         #expect(upload.expires == clock.time(in: .seconds(60)))
         clock.advance(by: .seconds(59))

@@ -89,7 +89,7 @@ extension CatalogTrial {
         let (file, other) = (try await add("text"), try await add("text"))
         let results = await concurrently(16) { _ in try await catalog.destroyFile(file.id, of: .ann) }
         #expect(results.count(where: \.isSuccess) == 1)
-        #expect(try await catalog.usage(of: .ann) == Usage(bytes: 4))
+        #expect(try await catalog.usage(of: .ann) == Usage(charge: Charge.of(4), letGo: 2 * Charge.rows))
         #expect(try await catalog.blob(file.digest)?.name == other.name)
     }
 

@@ -7,7 +7,7 @@ private import Synchronization
 
 /// A catalog whose rows are kept in memory, for tests.
 ///
-/// Every call is one critical section that checks first and changes after, so that a call that throws changed nothing.
+/// Every call is one critical section, and a call that throws changed nothing.
 public final class InMemoryCatalog: Catalog {
     fileprivate struct Rows {
         var secret = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
@@ -28,6 +28,8 @@ public final class InMemoryCatalog: Catalog {
         let size: Int64
         /// Since when no file points at it.
         var dyingSince: Date?
+        /// The owner of its last file.
+        var letGoBy: Subject?
         var condition = BlobCondition.sound
     }
 
@@ -52,7 +54,12 @@ public final class InMemoryCatalog: Catalog {
     private func transaction<Result: Sendable>(
         _ body: (inout Rows, _ now: Date) throws(BlobError) -> Result
     ) throws(BlobError) -> Result {
-        try rows.withLock { rows throws(BlobError) in try body(&rows, clock.now) }
+        try rows.withLock { rows throws(BlobError) in
+            var changed = rows
+            let result = try body(&changed, clock.now)
+            rows = changed
+            return result
+        }
     }
 
     public func secret() throws(BlobError) -> [UInt8] {
@@ -91,11 +98,12 @@ extension InMemoryCatalog.Rows {
 }
 
 extension InMemoryCatalog {
-    public func create(_ upload: Upload, openUploadLimit limit: Int) throws(BlobError) {
+    public func create(_ upload: Upload, openUploadLimit limit: Int, quota: Int64?) throws(BlobError) {
         try transaction { rows, _ throws(BlobError) in
             let open = rows.openUploads.count { $0.owner == upload.owner }
             guard open < limit else { throw BlobError(.tooManyUploads(open: Int64(open))) }
             rows.uploads[upload.id] = UploadRow(upload: upload)
+            try rows.hold(quota, of: upload.owner)
         }
     }
 
@@ -127,7 +135,7 @@ extension InMemoryCatalog {
     }
 
     public func advance(
-        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool, quota: Int64?
     ) throws(BlobError) -> Lease {
         try transaction { rows, now throws(BlobError) in
             let row = try rows.row(of: lease, at: now)
@@ -135,6 +143,7 @@ extension InMemoryCatalog {
                 to: digest, expires: expires, announced: announcing ? digest.count : row.upload.announced
             )
             rows.uploads[lease.id]?.upload = advanced.upload
+            if lease.isCheaper(than: digest) { try rows.hold(quota, of: advanced.upload.owner) }
             return advanced
         }
     }
@@ -154,7 +163,7 @@ extension InMemoryCatalog {
     }
 
     public func complete(
-        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?, quota: Int64?
     ) throws(BlobError) -> File {
         try transaction { rows, now throws(BlobError) in
             var upload = try rows.row(of: lease, at: now).upload
@@ -171,6 +180,7 @@ extension InMemoryCatalog {
             rows.files[file.id] = file
             rows.blobs[blob] = BlobRow(size: file.size, dyingSince: nil)
             rows.lastFileID = file.id
+            if lease.isCheaper(than: digest) { try rows.hold(quota, of: upload.owner) }
             return file
         }
     }
@@ -193,7 +203,9 @@ extension InMemoryCatalog.Rows {
     /// Removes a file, and lets its blob begin to die when no other points at it.
     fileprivate mutating func remove(_ file: File, at now: Date) {
         files[file.id] = nil
-        if !files.values.contains(where: { $0.digest == file.digest }) { blobs[file.digest]?.dyingSince = now }
+        guard !files.values.contains(where: { $0.digest == file.digest }) else { return }
+        blobs[file.digest]?.dyingSince = now
+        blobs[file.digest]?.letGoBy = file.owner
     }
 
     /// In the order of their digests.
@@ -254,7 +266,7 @@ extension InMemoryCatalog {
             for id in uploads { rows.uploads[id] = nil }
             let live = Set(rows.liveFiles(at: now).map(\.id))
             let files = rows.files.values.filter { !live.contains($0.id) }.prefix(limit)
-            for file in files { rows.remove(file, at: now) }
+            for file in files.sorted(by: { $0.id < $1.id }) { rows.remove(file, at: now) }
             return ExpiredRows(uploads: Set(uploads), fileCount: files.count)
         }
     }
@@ -301,36 +313,33 @@ extension InMemoryCatalog {
     }
 }
 
-extension FileQuery {
-    fileprivate func matches(_ file: File) -> Bool {
-        guard owner == nil || owner == file.owner else { return false }
-        guard let search, !search.isEmpty else { return true }
-        return [file.name.text, file.path?.text ?? ""].contains { text in
-            Self.foldingASCII(text).contains(Self.foldingASCII(search))
-        }
-    }
-
-    /// The bytes of a text, with capital ASCII letters made small.
-    private static func foldingASCII(_ text: String) -> [UInt8] {
-        text.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
-    }
-}
-
-extension FileCursor {
-    /// Whether it comes first in a list. Both are places of one order.
-    fileprivate func isBefore(_ other: FileCursor) -> Bool {
-        let (first, second) = isDescending ? (other, self) : (self, other)
-        switch (first.place, second.place) {
-        case (.name(let left), .name(let right)) where !left.text.utf8.elementsEqual(right.text.utf8):
-            return left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
-        case (.size(let left), .size(let right)) where left != right: return left < right
-        case (.created(let left), .created(let right)) where left != right: return left < right
-        default: return first.id < second.id
-        }
-    }
-}
-
 // MARK: Tokens and numbers
+
+extension InMemoryCatalog.Rows {
+    fileprivate func usage(of subject: Subject) -> Usage {
+        let uploads = uploads.values.map(\.upload).filter { $0.owner == subject }
+        let open = uploads.filter { $0.state == .open }
+        let files = files.values.filter { $0.owner == subject }
+        let held = uploads.map { upload -> Int64 in
+            switch upload.state {
+            case .open: 0
+            case .completed: Charge.rows
+            case .failed: Charge.of(upload.offset)
+            }
+        }
+        let dying = blobs.values.filter { $0.letGoBy == subject }
+        return Usage(
+            charge: (files.map(\.size) + open.map(\.offset)).map(Charge.of).reduce(0, +),
+            letGo: (held + dying.map { Charge.of($0.size) }).reduce(0, +), openUploads: Int64(open.count)
+        )
+    }
+
+    /// - Throws: when what was added is more than the quota has room for.
+    fileprivate func hold(_ quota: Int64?, of owner: Subject) throws(BlobError) {
+        guard let quota else { return }
+        guard usage(of: owner).room(within: quota) >= 0 else { throw BlobError(.quotaUsedUp) }
+    }
+}
 
 extension InMemoryCatalog {
     public func createToken(_ token: AccessToken, secretDigest: BlobDigest) throws(BlobError) {
@@ -360,14 +369,7 @@ extension InMemoryCatalog {
     }
 
     public func usage(of subject: Subject) throws(BlobError) -> Usage {
-        try transaction { rows, _ in
-            let files = rows.files.values.filter { $0.owner == subject }
-            let uploads = rows.openUploads.filter { $0.owner == subject }
-            return Usage(
-                bytes: files.map(\.size).reduce(0, +) + uploads.map(\.offset).reduce(0, +),
-                openUploads: Int64(uploads.count)
-            )
-        }
+        try transaction { rows, _ in rows.usage(of: subject) }
     }
 
     public func statistics() throws(BlobError) -> Statistics {

@@ -132,10 +132,10 @@ extension CatalogTrial {
         let fourth = Upload(
             id: UploadID(), owner: .ann, name: nil, isTemporary: false, expires: clock.time(in: .seconds(60))
         )
-        await expectError(.tooManyUploads(open: 3)) { try await catalog.create(fourth, openUploadLimit: 3) }
+        await expectError(.tooManyUploads(open: 3)) { try await catalog.create(fourth, openUploadLimit: 3, quota: nil) }
         #expect(try await catalog.upload(fourth.id) == nil)
-        #expect(try await catalog.usage(of: .ann) == Usage(openUploads: 3))
-        try await catalog.create(fourth, openUploadLimit: 4)
+        #expect(try await catalog.usage(of: .ann).openUploads == 3)
+        try await catalog.create(fourth, openUploadLimit: 4, quota: nil)
         #expect(try await row(fourth) == fourth)
     }
 
@@ -143,7 +143,7 @@ extension CatalogTrial {
         let upload = Upload(
             id: UploadID(), owner: owner, name: nil, isTemporary: false, expires: clock.time(in: .seconds(60))
         )
-        try await catalog.create(upload, openUploadLimit: limit)
+        try await catalog.create(upload, openUploadLimit: limit, quota: nil)
     }
 
     fileprivate func limitIsPerOwner() async throws {

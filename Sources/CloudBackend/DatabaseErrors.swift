@@ -16,6 +16,8 @@ extension PostgresError {
 struct DatabaseErrors: Sendable {
     /// The state that `adopt_content` raises.
     static let contentGoneState = "BD001"
+    /// The state that `end_adding` raises.
+    static let quotaUsedUpState = "BD002"
 
     let logger: Logger
 
@@ -36,6 +38,7 @@ struct DatabaseErrors: Sendable {
             logger.critical("A row of the database cannot be read", metadata: ["error": "\(error)"])
             return BlobError(.unavailable(.databaseDamaged))
         case .rejected where error.sqlState == Self.contentGoneState: return BlobError(.unavailable(.contentGone))
+        case .rejected where error.sqlState == Self.quotaUsedUpState: return BlobError(.quotaUsedUp)
         case .rejected, .invalidURL:
             logger.error("The database refused a statement", metadata: ["error": "\(error)"])
             return BlobError(.unavailable(.databaseUnreachable))

@@ -19,13 +19,14 @@ enum Schema {
 
     private static let steps = [
         PackageResources.tables_1_sql, PackageResources.tables_2_sql, PackageResources.tables_3_sql,
+        PackageResources.tables_4_sql,
     ]
 
     /// A function comes after those that it calls in its own language.
     private static let functions = [
         PackageResources.times_sql, PackageResources.segments_sql, PackageResources.contents_sql,
-        PackageResources.composing_sql, PackageResources.sweeping_sql, PackageResources.uploads_sql,
-        PackageResources.files_sql, PackageResources.importing_sql,
+        PackageResources.composing_sql, PackageResources.sweeping_sql, PackageResources.quotas_sql,
+        PackageResources.uploads_sql, PackageResources.files_sql, PackageResources.importing_sql,
     ]
 
     /// The script that brings a database of a version, 0 for an empty one, to the newest.

@@ -23,7 +23,8 @@ enum UploadRows {
     static let create = """
         SELECT create_upload(
             p_id => $1, p_owner => $2, p_name => $3, p_temporary => $4, p_expires => $5, p_epoch => $6, p_offset => $7,
-            p_announced => $8, p_digest_state => $9, p_limit => $10, p_path => $11
+            p_announced => $8, p_digest_state => $9, p_limit => $10, p_path => $11,
+            p_quota => $12
         )
         """
     /// The function is called for a row of the owner's alone.
@@ -36,7 +37,7 @@ enum UploadRows {
     static let advance = """
         SELECT refusal, told_offset FROM advance_upload(
             p_id => $1, p_epoch => $2, p_offset => $3, p_new_offset => $4, p_digest_state => $5, p_expires => $6,
-            p_announcing => $7, p_now => $8
+            p_announcing => $7, p_now => $8, p_owner => $9, p_quota => $10
         )
         """
     static let announce = "UPDATE uploads SET announced = $2 WHERE id = $1 AND announced < $2"
@@ -46,7 +47,7 @@ enum UploadRows {
     static let complete = """
         SELECT refusal, new_file_id, completed FROM complete_upload(
             p_id => $1, p_epoch => $2, p_offset => $3, p_size => $4, p_digest_state => $5, p_digest => $6,
-            p_expires => $7, p_file_expires => $8, p_now => $9
+            p_expires => $7, p_file_expires => $8, p_now => $9, p_owner => $10, p_quota => $11
         )
         """
     static let delete = """
@@ -65,14 +66,14 @@ enum UploadRows {
 }
 
 extension CloudCatalog {
-    public func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError) {
+    public func create(_ upload: Upload, openUploadLimit limit: Int, quota: Int64?) async throws(BlobError) {
         let open = try await database.only(
             UploadRows.create,
             [
                 .uuid(upload.id.uuid), .text(upload.owner.name), .text(upload.name?.text), .flag(upload.isTemporary),
                 .time(upload.expires), .integer(0), .integer(upload.offset), .integer(upload.announced),
                 .bytes(upload.digest.encoded), limit == .max ? .integer(nil) : .limit(limit),
-                .text(upload.path?.text),
+                .text(upload.path?.text), .integer(quota),
             ],
             isRepeatable: true
         ) { row throws(PostgresError) in try row.optionalInteger(0) }
@@ -102,13 +103,14 @@ extension CloudCatalog {
     }
 
     public func advance(
-        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool, quota: Int64?
     ) async throws(BlobError) -> Lease {
         let (refusal, announced) = try await database.only(
             UploadRows.advance,
             [
                 .uuid(lease.id.uuid), .integer(lease.epoch), .integer(lease.offset), .integer(digest.count),
                 .bytes(digest.encoded), .time(expires), .flag(announcing), database.now,
+                .text(lease.upload.owner.name), .integer(quota),
             ],
             isRepeatable: false
         ) { row throws(PostgresError) in (try row.optionalText(0), try row.optionalInteger(1)) }
@@ -127,7 +129,7 @@ extension CloudCatalog {
     }
 
     public func complete(
-        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?, quota: Int64?
     ) async throws(BlobError) -> File {
         let (upload, blob) = (lease.upload, digest.digest)
         let result = try await database.only(
@@ -135,6 +137,7 @@ extension CloudCatalog {
             [
                 .uuid(lease.id.uuid), .integer(lease.epoch), .integer(lease.offset), .integer(digest.count),
                 .bytes(digest.encoded), .digest(blob), .time(expires), .time(fileExpires), database.now,
+                .text(upload.owner.name), .integer(quota),
             ],
             isRepeatable: false
         ) { row throws(PostgresError) -> Result<(id: FileID, created: Date), BlobError> in

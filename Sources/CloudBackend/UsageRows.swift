@@ -1,4 +1,4 @@
-// The numbers: the counters, which triggers keep (see FileCounters), and the open uploads, which are counted.
+// The numbers: the counters, which triggers keep, and the open uploads, which are counted.
 
 public import BlobCore
 public import BlobStorage
@@ -7,14 +7,7 @@ import PostgresPool
 enum UsageRows {
     private static let most = "9223372036854775807"
 
-    static let usage = """
-        SELECT least(
-                (SELECT coalesce(sum(file_bytes), 0) FROM usage WHERE owner = $1) + coalesce(sum(byte_offset), 0),
-                \(most)
-            )::BIGINT,
-            count(*)
-            FROM uploads WHERE owner = $1 AND state = \(StoredUploadState.open.rawValue)
-        """
+    static let usage = "SELECT charge, let_go, open_uploads FROM usage_of($1)"
     /// The open uploads come from an index that holds no others: of 100,000 they take some hundredths of a second.
     static let statistics = """
         SELECT (SELECT count(*) FROM uploads WHERE state = \(StoredUploadState.open.rawValue)), sum(blobs)::BIGINT,
@@ -25,12 +18,17 @@ enum UsageRows {
     /// Counters that disagree with the rows that they count, and files and blobs that disagree with each other. One
     /// statement, so that nothing changes while they are compared.
     static let faults = """
-        SELECT 'the counters of ' || owner || ' are wrong' FROM
-            (SELECT owner, sum(files) AS files, sum(file_bytes) AS bytes FROM usage GROUP BY owner) AS counted
-            FULL JOIN (SELECT owner, count(*) AS files, sum(size) AS bytes FROM files GROUP BY owner) AS real
-            USING (owner)
-            WHERE coalesce(counted.files, 0) <> coalesce(real.files, 0)
-                OR coalesce(counted.bytes, 0) <> coalesce(real.bytes, 0)
+        SELECT 'the counters of ' || owner || ' are wrong' FROM (
+            SELECT owner, count(*) AS files, sum(size) AS bytes, sum(charge(size)) AS charge, 0 AS let_go
+                FROM files GROUP BY owner
+            UNION ALL SELECT owner, 0, 0, 0, sum(charge_of_row(state, byte_offset))
+                FROM uploads WHERE state <> \(StoredUploadState.open.rawValue) GROUP BY owner
+            UNION ALL SELECT let_go_by, 0, 0, 0, sum(charge(size)) FROM blobs GROUP BY let_go_by
+            UNION ALL SELECT let_go_by, 0, 0, 0, sum(charge(size) - 512) FROM contents GROUP BY let_go_by
+            UNION ALL SELECT let_go_by, 0, 0, 0, sum(charge(size) - 512) FROM released GROUP BY let_go_by
+            UNION ALL SELECT owner, -sum(files), -sum(file_bytes), -sum(charge), -sum(let_go) FROM usage GROUP BY owner
+        ) AS counted WHERE owner IS NOT NULL GROUP BY owner
+            HAVING sum(files) <> 0 OR sum(bytes) <> 0 OR sum(charge) <> 0 OR sum(let_go) <> 0
         UNION ALL SELECT 'the counters of all owners are wrong'
             WHERE (SELECT sum(files) FROM totals) <> (SELECT count(*) FROM files)
                 OR (SELECT sum(blobs) FROM blob_totals) <> (SELECT count(*) FROM blobs)
@@ -49,7 +47,8 @@ enum UsageRows {
 extension CloudCatalog {
     public func usage(of subject: Subject) async throws(BlobError) -> Usage {
         try await database.only(UsageRows.usage, [.text(subject.name)], isRepeatable: true) {
-            row throws(PostgresError) in Usage(bytes: try row.integer(0), openUploads: try row.integer(1))
+            row throws(PostgresError) in
+            Usage(charge: try row.integer(0), letGo: try row.integer(1), openUploads: try row.integer(2))
         }
     }
 

@@ -75,8 +75,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // That of a stream ends the stream alone, and errors do not say which they are.
         guard gate.hasGivenUp else { return context.fireErrorCaught(error) }
-        // The client has its GOAWAY, or has it soon: closing now, beside bytes of it that were not read, could take that
-        // away. Whatever it sends, and whatever its streams wait for, this is the connection's end.
+        // The client has its GOAWAY soon: closing now, beside bytes of it that were not read, could take that away.
+        // Whatever it sends, and whatever its streams wait for, this is the connection's end.
         isGivenUp = true
         endConnection(in: Self.timeToReadGoAway, context)
     }

@@ -8,11 +8,11 @@ import GRDB
 enum BlobRows {
     static let insert = """
         INSERT INTO blobs (digest, size) VALUES (?, ?)
-            ON CONFLICT (digest) DO UPDATE SET dying_since = NULL, condition = 0
+            ON CONFLICT (digest) DO UPDATE SET dying_since = NULL, let_go_by = NULL, condition = 0
                 WHERE dying_since IS NOT NULL OR condition <> 0
         """
     static let letDie = """
-        UPDATE blobs SET dying_since = ?2
+        UPDATE blobs SET dying_since = ?2, let_go_by = ?3
             WHERE digest = ?1 AND dying_since IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)
         """
     static let recordsAfter = "SELECT \(BlobRecord.columns) FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?"
@@ -35,9 +35,9 @@ enum BlobRows {
         try db.change(insert, [digest.data, size])
     }
 
-    /// Lets a blob begin to die if no file points at it any more.
-    static func letDie(_ digest: BlobDigest, at now: Timestamp, in db: Database) throws {
-        try db.change(letDie, [digest.data, now])
+    /// Lets a blob begin to die if no file points at it any more; the owner of the last one has let go of it.
+    static func letDie(_ digest: BlobDigest, by owner: String, at now: Timestamp, in db: Database) throws {
+        try db.change(letDie, [digest.data, now, owner])
     }
 }
 

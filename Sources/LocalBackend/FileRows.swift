@@ -19,11 +19,12 @@ enum FileRows {
         """
     static let lastExpiry = "SELECT max(expires) FROM files WHERE digest = ? AND expires IS NOT NULL"
     static let delete = """
-        DELETE FROM files WHERE id = :id AND \(isLive) AND (:owner IS NULL OR owner = :owner) RETURNING digest
+        DELETE FROM files WHERE id = :id AND \(isLive) AND (:owner IS NULL OR owner = :owner)
+            RETURNING digest, owner
         """
     static let deleteExpired = """
         DELETE FROM files WHERE id IN (SELECT id FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
-            RETURNING digest
+            RETURNING id, digest, owner
         """
 
     static func insert(_ file: File, in db: Database) throws {
@@ -63,9 +64,11 @@ extension LocalCatalog {
 
     public func destroyFile(_ id: FileID, of owner: Subject?) async throws(BlobError) {
         try await write { db, now in
-            let digest = try db.first(FileRows.delete, [id.value, now, owner?.name]) { try $0.digest(0) }
-            guard let digest else { throw BlobError.fileUnknown }
-            try BlobRows.letDie(digest, at: now, in: db)
+            let file = try db.first(FileRows.delete, [id.value, now, owner?.name]) { row in
+                (digest: try row.digest(0), owner: try row.text(1))
+            }
+            guard let file else { throw BlobError.fileUnknown }
+            try BlobRows.letDie(file.digest, by: file.owner, at: now, in: db)
         }
     }
 
@@ -73,12 +76,17 @@ extension LocalCatalog {
         // SQLite takes a negative limit as none.
         let limit = max(0, limit)
         return try await write { db, now in
-            let digests = try db.all(FileRows.deleteExpired, [now, limit]) { try $0.digest(0) }
-            for digest in Set(digests) { try BlobRows.letDie(digest, at: now, in: db) }
+            let files = try db.all(FileRows.deleteExpired, [now, limit]) { row in
+                (id: try row.integer(0), digest: try row.digest(1), owner: try row.text(2))
+            }
+            // Of several that were the last at the same time, the newest is taken for it.
+            for file in files.sorted(by: { $0.id > $1.id }) {
+                try BlobRows.letDie(file.digest, by: file.owner, at: now, in: db)
+            }
             let uploads = try db.all(UploadRows.deleteExpired, [now, limit]) { row in
                 UploadID(try row.decode(UUID.self, atIndex: 0))
             }
-            return ExpiredRows(uploads: Set(uploads), fileCount: digests.count)
+            return ExpiredRows(uploads: Set(uploads), fileCount: files.count)
         }
     }
 }

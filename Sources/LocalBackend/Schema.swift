@@ -13,7 +13,7 @@ enum Schema {
     /// The newest format that this program knows (`PRAGMA user_version`).
     static var format: Int { steps.count }
 
-    static let steps = [formatOne, formatTwo]
+    static let steps = [formatOne, formatTwo, formatThree]
 
     static func newerFormat(_ found: Int) -> OperatorError {
         OperatorError(
@@ -33,6 +33,34 @@ enum Schema {
         ALTER TABLE tokens ADD COLUMN subject TEXT;  -- NULL: that of the token's name
 
         """
+
+    /// What files, uploads and what their owners let go of cost of a quota (``Charge``). It counts the rows that there
+    /// are, and takes longer for many.
+    private static let formatThree =
+        """
+        ALTER TABLE usage ADD COLUMN charge INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE usage ADD COLUMN let_go INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE blobs ADD COLUMN let_go_by TEXT;  -- the owner of its last file, while it is dying
+        DROP TRIGGER uploads_inserted;
+        DROP TRIGGER uploads_advanced;
+        DROP TRIGGER uploads_closed;
+        DROP TRIGGER uploads_deleted;
+        DROP TRIGGER files_inserted;
+        DROP TRIGGER files_deleted;
+        ALTER TABLE usage DROP COLUMN upload_bytes;
+        ALTER TABLE usage DROP COLUMN file_bytes;
+        UPDATE usage SET charge = usage.charge + counted.charge FROM (
+            SELECT owner, sum(\(charge(of: "size"))) AS charge FROM files GROUP BY owner
+        ) AS counted WHERE usage.owner = counted.owner;
+        UPDATE usage SET charge = usage.charge + counted.charge FROM (
+            SELECT owner, sum(\(charge(of: "offset"))) AS charge FROM uploads WHERE state = 0 GROUP BY owner
+        ) AS counted WHERE usage.owner = counted.owner;
+        UPDATE usage SET let_go = counted.charge FROM (
+            SELECT owner, sum(iif(state = 1, 512, \(charge(of: "offset")))) AS charge
+                FROM uploads WHERE state <> 0 GROUP BY owner
+        ) AS counted WHERE usage.owner = counted.owner;
+
+        """ + uploadCharges + fileCharges
 
     private static let tables = """
         -- Bytes under a name, such as the key of the keyed hashes.
@@ -152,6 +180,65 @@ enum Schema {
         CREATE TRIGGER files_deleted AFTER DELETE ON files BEGIN
             UPDATE usage SET files = files - 1, file_bytes = file_bytes - OLD.size WHERE owner = OLD.owner;
             UPDATE totals SET files = files - 1;
+        END;
+
+        """
+
+    /// What as many bytes as a column says cost: ``Charge``, as it is in the rows that there are.
+    static func charge(of column: String) -> String { "((\(column) + 4095) / 4096 * 4096 + 512)" }
+
+    private static let uploadCharges = """
+        CREATE TRIGGER uploads_inserted AFTER INSERT ON uploads WHEN NEW.state = 0 BEGIN
+            INSERT INTO usage (owner, open_uploads, charge)
+                VALUES (NEW.owner, 1, \(charge(of: "NEW.offset")))
+                ON CONFLICT (owner) DO UPDATE SET
+                    open_uploads = open_uploads + 1, charge = charge + \(charge(of: "NEW.offset"));
+            UPDATE totals SET open_uploads = open_uploads + 1;
+        END;
+        CREATE TRIGGER uploads_advanced AFTER UPDATE OF offset ON uploads
+            WHEN OLD.state = 0 AND NEW.state = 0 AND (NEW.offset + 4095) / 4096 <> (OLD.offset + 4095) / 4096 BEGIN
+            UPDATE usage SET charge = charge + ((NEW.offset + 4095) / 4096 - (OLD.offset + 4095) / 4096) * 4096
+                WHERE owner = OLD.owner;
+        END;
+        -- A completed upload is held for its rows alone: its bytes are its file's.
+        CREATE TRIGGER uploads_closed AFTER UPDATE OF state ON uploads WHEN OLD.state = 0 AND NEW.state <> 0 BEGIN
+            UPDATE usage SET open_uploads = open_uploads - 1,
+                charge = charge - \(charge(of: "OLD.offset")),
+                let_go = let_go + iif(NEW.state = 1, 512, \(charge(of: "NEW.offset")))
+                WHERE owner = OLD.owner;
+            UPDATE totals SET open_uploads = open_uploads - 1;
+        END;
+        CREATE TRIGGER uploads_deleted AFTER DELETE ON uploads WHEN OLD.state = 0 BEGIN
+            UPDATE usage SET open_uploads = open_uploads - 1,
+                charge = charge - \(charge(of: "OLD.offset")) WHERE owner = OLD.owner;
+            UPDATE totals SET open_uploads = open_uploads - 1;
+        END;
+        CREATE TRIGGER closed_uploads_deleted AFTER DELETE ON uploads WHEN OLD.state <> 0 BEGIN
+            UPDATE usage SET let_go = let_go - iif(OLD.state = 1, 512, \(charge(of: "OLD.offset")))
+                WHERE owner = OLD.owner;
+        END;
+
+        """
+
+    private static let fileCharges = """
+        CREATE TRIGGER files_inserted AFTER INSERT ON files BEGIN
+            INSERT INTO usage (owner, files, charge) VALUES (NEW.owner, 1, \(charge(of: "NEW.size")))
+                ON CONFLICT (owner) DO UPDATE SET
+                    files = files + 1, charge = charge + \(charge(of: "NEW.size"));
+            UPDATE totals SET files = files + 1, last_file_id = NEW.id;
+        END;
+        CREATE TRIGGER files_deleted AFTER DELETE ON files BEGIN
+            UPDATE usage SET files = files - 1, charge = charge - \(charge(of: "OLD.size"))
+                WHERE owner = OLD.owner;
+            UPDATE totals SET files = files - 1;
+        END;
+        -- Whoever lets go of a blob had a file of it, and so a row here.
+        CREATE TRIGGER blobs_let_go AFTER UPDATE OF let_go_by ON blobs WHEN NEW.let_go_by IS NOT OLD.let_go_by BEGIN
+            UPDATE usage SET let_go = let_go - \(charge(of: "OLD.size")) WHERE owner = OLD.let_go_by;
+            UPDATE usage SET let_go = let_go + \(charge(of: "NEW.size")) WHERE owner = NEW.let_go_by;
+        END;
+        CREATE TRIGGER dying_blobs_deleted AFTER DELETE ON blobs WHEN OLD.let_go_by IS NOT NULL BEGIN
+            UPDATE usage SET let_go = let_go - \(charge(of: "OLD.size")) WHERE owner = OLD.let_go_by;
         END;
 
         """

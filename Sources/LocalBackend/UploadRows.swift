@@ -57,7 +57,7 @@ enum UploadRows {
 }
 
 extension LocalCatalog {
-    public func create(_ upload: Upload, openUploadLimit limit: Int) async throws(BlobError) {
+    public func create(_ upload: Upload, openUploadLimit limit: Int, quota: Int64?) async throws(BlobError) {
         try await write { db, _ in
             let open = try UsageRows.usage(of: upload.owner, in: db).openUploads
             guard open < limit else { throw BlobError(.tooManyUploads(open: open)) }
@@ -68,6 +68,7 @@ extension LocalCatalog {
                     upload.offset, upload.announced, Data(upload.digest.encoded), upload.path?.text,
                 ]
             )
+            try UsageRows.hold(quota, of: upload.owner, in: db)
         }
     }
 
@@ -92,7 +93,7 @@ extension LocalCatalog {
     }
 
     public func advance(
-        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool
+        _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool, quota: Int64?
     ) async throws(BlobError) -> Lease {
         try await write { db, now in
             let expires = Timestamp(expires)
@@ -105,6 +106,7 @@ extension LocalCatalog {
                 as: { try $0.integer(0) }
             )
             guard let announced else { throw try UploadRows.refusal(of: lease, at: now, in: db) }
+            if lease.isCheaper(than: digest) { try UsageRows.hold(quota, of: lease.upload.owner, in: db) }
             return lease.advanced(to: digest, expires: expires.date, announced: announced)
         }
     }
@@ -118,7 +120,7 @@ extension LocalCatalog {
     }
 
     public func complete(
-        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?
+        _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?, quota: Int64?
     ) async throws(BlobError) -> File {
         let (upload, blob) = (lease.upload, digest.digest)
         return try await write { db, now in
@@ -137,6 +139,7 @@ extension LocalCatalog {
             guard isCompleted else { throw try UploadRows.refusal(of: lease, at: now, in: db) }
             try BlobRows.makeLive(blob, size: file.size, in: db)
             try FileRows.insert(file, in: db)
+            if lease.isCheaper(than: digest) { try UsageRows.hold(quota, of: upload.owner, in: db) }
             return file
         }
     }

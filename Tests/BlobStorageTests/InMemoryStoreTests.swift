@@ -23,11 +23,11 @@ import Testing
     @Test func restartedCatalogHasTheRowsAndIsApart() throws {
         let old = InMemoryCatalog(clock: clock)
         let (before, after) = (newUpload(), newUpload())
-        try old.create(before, openUploadLimit: 10)
+        try old.create(before, openUploadLimit: 10, quota: nil)
         let new = old.restarted()
         #expect(try new.upload(before.id) == before)
         #expect(try new.secret() == old.secret())
-        try old.create(after, openUploadLimit: 10)
+        try old.create(after, openUploadLimit: 10, quota: nil)
         #expect(try new.upload(after.id) == nil)
     }
 

@@ -14,6 +14,7 @@ struct ModelServer {
     let bytes: InMemoryByteStore
     let blobs: BlobLife
     let uploads: UploadService
+    let files: FileService
     let reclaimer: Reclaimer
     let verifier: Verifier
 
@@ -34,6 +35,7 @@ struct ModelServer {
             ),
             clock: clock, silenceLimit: silenceLimit
         )
+        files = FileService(catalog: catalog, blobs: blobs)
         reclaimer = Reclaimer(backend: backend, blobs: blobs, grace: grace, logger: logger)
         verifier = Verifier(catalog: catalog, blobs: blobs, logger: logger)
     }

@@ -129,14 +129,105 @@ import Testing
     }
 
     @Test func theQuotaCountsFilesAndOpenUploads() async throws {
-        let server = ModelServer(quota: 10)
+        let quota = 2 * Charge.of(1)
+        let server = ModelServer(quota: quota)
         let first = try await server.start()
         try await server.append("123456", to: first)
         _ = try await server.uploads.complete(first, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
-        let second = try await server.start()
-        await expect(.quotaExceeded(quota: 10, left: 4)) { try await server.append("12345", to: second) }
-        #expect(try await server.append("1234", to: second) == 4)
-        await expect(.quotaExceeded(quota: 10, left: 0)) { _ = try await server.start() }
+        let (second, block) = (try await server.start(), String(repeating: "x", count: 4096))
+        await expect(.quotaExceeded(quota: quota, left: 4096)) { try await server.append(block + "y", to: second) }
+        #expect(try await server.append(block, to: second) == 4096)
+        await expect(.quotaExceeded(quota: quota, left: 0)) { try await server.append("y", to: second) }
+        await expect(.quotaExceeded(quota: quota, left: 0)) { _ = try await server.start() }
+        // Of bytes that nobody announced, those are kept that there is room for.
+        await expect(.quotaUsedUp, offset: 4096) {
+            _ = try await server.uploads.append(
+                ModelServer.body("y", announced: false), to: second, of: ModelServer.owner, guarded: nil)
+        }
+        _ = try await server.uploads.complete(second, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
+    }
+
+    @Test func whatWasLetGoOfIsToldWhenItIsInTheWay() async throws {
+        let quota = 4 * Charge.of(1)
+        let server = ModelServer(quota: quota)
+        for text in ["a", "b", "c", "d", "e"] {
+            let file = try await server.complete(text)
+            try await server.files.destroy(file.id, for: Caller(subject: ModelServer.owner, scopes: [.delete]))
+        }
+        let letGo = 5 * (Charge.of(1) + Charge.rows)
+        let id = try await server.start()
+        let long = String(repeating: "x", count: 3 * 4096)
+        await expect(.quotaHeld(quota: quota, left: 2 * 4096, letGo: letGo)) { try await server.append(long, to: id) }
+        server.clock.advance(by: .seconds(10))
+        try await server.reclaimer.reclaim()
+        #expect(try await server.append(long, to: id) == 3 * 4096)
+    }
+
+    /// Room that was there when an append began, and that another one took before its bytes were recorded.
+    @Test(arguments: [0, 4] as [Int64], [false, true])
+    func whatOthersLeftNoRoomForIsNotKept(offset: Int64, isCompletion: Bool) async throws {
+        let server = ModelServer(quota: 3 * Charge.of(4096) - 1)
+        let (id, other) = (try await server.start(), try await server.start())
+        if offset > 0 { try await server.append(String(repeating: "o", count: Int(offset)), to: id) }
+        let late = String(repeating: "l", count: 4097)
+        let source = LateBytes(late) { try await server.append(String(repeating: "t", count: 2 * 4096), to: other) }
+        let body = IncomingBody(length: Int64(late.utf8.count)) { try await source.next() }
+        await expect(.quotaUsedUp, offset: offset) {
+            if isCompletion {
+                _ = try await server.uploads.complete(id, of: ModelServer.owner, with: body, guarded: nil, digest: nil)
+            } else {
+                _ = try await server.uploads.append(body, to: id, of: ModelServer.owner, guarded: nil)
+            }
+        }
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == offset)
+        #expect(server.bytes.heldByteCount(of: id) ?? 0 == offset)
+        #expect(server.bytes.heldBlobs(beginningWith: BlobDigest(of: late.utf8).bytes[0]).isEmpty)
+        #expect(try server.catalog.usage(of: ModelServer.owner).room(within: 3 * Charge.of(4096) - 1) >= 0)
+        try await server.uploads.destroy(other, of: ModelServer.owner)
+        #expect(try await server.append("on", to: id, guarded: .offset(offset)) == offset + 2)
+    }
+
+    /// Bytes that come after something else was done.
+    private actor LateBytes {
+        private var text: String?
+        private let before: @Sendable () async throws -> Void
+
+        init(_ text: String, after before: @escaping @Sendable () async throws -> Void) {
+            self.text = text
+            self.before = before
+        }
+
+        func next() async throws -> [ByteBuffer]? {
+            guard let text else { return nil }
+            self.text = nil
+            try await before()
+            return [ByteBuffer(string: text)]
+        }
+    }
+
+    /// A caller whose token is revoked while the body is on its way.
+    @Test(arguments: [false, true])
+    func whoMayNotGoOnCompletesNothing(isCompletion: Bool) async throws {
+        let server = ModelServer()
+        let secret = "secret"
+        let token = AccessToken(
+            name: "phone", subject: ModelServer.owner, scopes: [.upload], created: server.clock.now, expires: nil)
+        try server.catalog.createToken(token, secretDigest: BlobDigest(of: secret.utf8))
+        let caller = try await Authenticator(catalog: server.catalog, clock: server.clock).caller(secret: secret)
+        let id = try await server.start()
+        // A checkpoint comes with the 32nd MiB.
+        let text = isCompletion ? "text" : String(repeating: "x", count: 32 << 20)
+        let source = LateBytes(text) { _ = try server.catalog.revokeToken(named: "phone") }
+        let body = IncomingBody(length: nil) { try await source.next() }
+        await expect(.tokenInvalid, offset: nil) {
+            if isCompletion {
+                _ = try await server.uploads.complete(id, of: caller, with: body, guarded: nil, digest: nil)
+            } else {
+                _ = try await server.uploads.append(body, to: id, of: caller, guarded: nil)
+            }
+        }
+        #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == text.utf8.count)
+        #expect(try server.catalog.statistics().files == 0)
     }
 
     @Test func aFullStoreKeepsWhatItHas() async throws {

@@ -97,13 +97,13 @@ import Testing
                 try await writer.write([ByteBuffer(bytes: bytes[position..<position + size])])
                 let durable = try await writer.flush().digest
                 lease = try await catalog.advance(
-                    lease, to: durable, expires: lease.upload.expires, announcing: true)
+                    lease, to: durable, expires: lease.upload.expires, announcing: true, quota: nil)
                 position += size
             }
             let digest = BlobDigest(of: bytes)
             try await writer.publish(as: digest)
             let file = try await catalog.complete(
-                lease, with: await writer.taken(), expires: lease.upload.expires, fileExpires: nil
+                lease, with: await writer.taken(), expires: lease.upload.expires, fileExpires: nil, quota: nil
             )
             #expect(FileID(at: file.created, after: nil) <= file.id)
             try await store.discard(lease.id)
@@ -205,7 +205,7 @@ import Testing
         let taken = await writer.taken()
         try await writer.publish(as: taken.digest)
         return try await catalog.complete(
-            lease, with: taken, expires: lease.upload.expires, fileExpires: nil
+            lease, with: taken, expires: lease.upload.expires, fileExpires: nil, quota: nil
         ).digest
     }
 

@@ -37,7 +37,8 @@ import Testing
                 )
                 let error = await #expect(throws: BlobError.self) {
                     _ = try await catalog.complete(
-                        lease, with: RunningDigest(of: "text".utf8), expires: lease.upload.expires, fileExpires: nil
+                        lease, with: RunningDigest(of: "text".utf8), expires: lease.upload.expires, fileExpires: nil,
+                        quota: nil
                     )
                 }
                 #expect(error?.reason == reason)
@@ -68,6 +69,7 @@ import Testing
     /// Rows that somebody changed behind the triggers' back.
     @Test(arguments: [
         "UPDATE totals SET files = files + 1 WHERE slot = 3", "UPDATE usage SET file_bytes = 0",
+        "UPDATE usage SET charge = 0", "UPDATE usage SET let_go = let_go + 1 WHERE slot = counter_slot()",
         "UPDATE blob_totals SET blobs = 0", "UPDATE blobs SET dying_since = 1", "UPDATE blobs SET size = size + 1",
     ])
     func faultsAreFound(damage: String) async throws {

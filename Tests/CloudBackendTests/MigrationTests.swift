@@ -60,6 +60,8 @@ import Testing
             #expect(try await catalog.token(secretDigest: digest)?.subject == Subject("phone"))
             #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil])
             #expect(try await catalog.faults() == [])
+            let expected = Usage(charge: Charge.of(4) + Charge.of(0), letGo: Charge.rows, openUploads: 1)
+            #expect(try await catalog.usage(of: Subject("ann")) == expected)
 
             // Uploads that the one began, the other completes.
             #expect(try await catalog.lease(of: try #require(try await catalog.upload(open))).upload.path == nil)
@@ -67,15 +69,19 @@ import Testing
             let upload = Upload(
                 id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, path: path,
                 expires: Date(timeIntervalSince1970: 4_000_000_000))
-            try await catalog.create(upload, openUploadLimit: 10)
+            try await catalog.create(upload, openUploadLimit: 10, quota: nil)
             // An answer that was lost on the way is asked for again.
-            try await catalog.create(upload, openUploadLimit: 10)
+            try await catalog.create(upload, openUploadLimit: 10, quota: nil)
             #expect(try await catalog.upload(upload.id)?.path == path)
             let late = UploadID()
             try await old.create(late)
             try await old.complete(late, as: BlobDigest(of: "more".utf8))
             try await old.complete(upload.id, as: BlobDigest(of: "text".utf8))
             #expect(try await catalog.files(FileQuery()).items.map(\.path) == [nil, nil, path])
+            // What older nodes change counts, too.
+            #expect(try await catalog.faults() == [])
+            let later = Usage(charge: 3 * Charge.of(4) + Charge.of(0), letGo: 3 * Charge.rows, openUploads: 1)
+            #expect(try await catalog.usage(of: Subject("ann")) == later)
             await pool.close()
         }
     }

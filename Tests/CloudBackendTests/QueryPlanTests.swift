@@ -162,6 +162,7 @@ import Testing
                     [
                         .uuid(id.uuid), .text("ann"), .text(nil), .flag(false), .integer(1 << 50), .integer(0),
                         .integer(0), .integer(0), .bytes(state), .integer(100), .text("a/b"),
+                        .integer(1 << 30),
                     ]
                 ),
                 (UploadRows.claim, [.uuid(id.uuid), .integer(nil), .text("ann")]),
@@ -169,14 +170,14 @@ import Testing
                     UploadRows.advance,
                     [
                         .uuid(id.uuid), .integer(1), .integer(0), .integer(0), .bytes(state), .integer(1 << 50),
-                        .flag(true), .integer(nil),
+                        .flag(true), .integer(nil), .text("ann"), .integer(1 << 30),
                     ]
                 ),
                 (
                     UploadRows.complete,
                     [
                         .uuid(id.uuid), .integer(1), .integer(0), .integer(0), .bytes(state), .digest(digest),
-                        .integer(1 << 50), .integer(nil), .integer(nil),
+                        .integer(1 << 50), .integer(nil), .integer(nil), .text("ann"), .integer(1 << 30),
                     ]
                 ),
                 (FileRows.destroy, [.integer(1), .text(nil), .integer(7)]),

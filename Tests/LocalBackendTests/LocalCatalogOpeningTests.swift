@@ -40,7 +40,7 @@ import Testing
         let upload = try await first.start()
         let advanced = try await first.advance(
             try await first.lease(of: upload), to: RunningDigest(of: "text".utf8),
-            expires: clock.time(in: .seconds(60)), announcing: true
+            expires: clock.time(in: .seconds(60)), announcing: true, quota: nil
         )
         let file = try await first.add("more text", expires: clock.time(in: .seconds(60)))
         let token = AccessToken(name: "token", scopes: [.read, .upload], created: clock.now, expires: nil)
@@ -123,6 +123,7 @@ import Testing
 
     @Test func firstFormatIsBroughtUpToDate() async throws {
         try makeFormatOne()
+        let expected = Usage(charge: Charge.of(4) + Charge.of(0), openUploads: 1)
         for _ in 0..<2 {
             let catalog = try open()
             #expect(try await catalog.run("PRAGMA user_version") == ["\(Schema.format)"])
@@ -133,6 +134,7 @@ import Testing
             #expect(token.name == "phone" && token.subject == Subject("phone") && token.scopes == [.read])
             #expect(try await catalog.tokens() == [token])
             #expect(try await catalog.faults() == [])
+            #expect(try await catalog.usage(of: Subject("ann")) == expected)
             // Uploads that were begun before go on.
             let upload = try await catalog.lease(of: try #require(try await catalog.upload(Self.oldUpload))).upload
             #expect(upload.path == nil && upload.owner == Subject("ann"))
@@ -143,7 +145,7 @@ import Testing
         let upload = Upload(
             id: UploadID(), owner: Subject("ann"), name: nil, isTemporary: false, path: path,
             expires: Date(timeIntervalSince1970: 4_000_000_000))
-        try await catalog.create(upload, openUploadLimit: 10)
+        try await catalog.create(upload, openUploadLimit: 10, quota: nil)
         #expect(try await catalog.upload(upload.id)?.path == path)
     }
 

@@ -27,8 +27,8 @@ AGE = """
 COUNTS = {name: f"SELECT count(*) FROM {name}" for name in
           ("uploads", "segments", "contents", "pieces", "released", "files", "blobs")}
 COUNTS |= {f"{column} in {table}": f"SELECT coalesce(sum({column}), 0) FROM {table}" for table, column in (
-    ("usage", "files"), ("usage", "file_bytes"), ("totals", "files"), ("blob_totals", "blobs"),
-    ("blob_totals", "blob_bytes"))}
+    ("usage", "files"), ("usage", "file_bytes"), ("usage", "charge"), ("usage", "let_go"), ("totals", "files"),
+    ("blob_totals", "blobs"), ("blob_totals", "blob_bytes"))}
 
 
 class Audit:

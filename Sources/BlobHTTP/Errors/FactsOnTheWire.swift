@@ -27,7 +27,7 @@ extension BlobError {
         case .fileUnknown: .fileUnknown
         case .nameInvalid, .pathInvalid, .tokenTaken: .validationFailed
         case .tokenInvalid: .unauthorized
-        case .quotaExceeded, .quotaUsedUp: .quotaExceeded
+        case .quotaExceeded, .quotaHeld, .quotaUsedUp: .quotaExceeded
         case .tooManyUploads: .tooManyUploads
         case .insufficientStorage: .insufficientStorage
         case .unavailable: .unavailable
@@ -77,7 +77,12 @@ extension BlobError {
         case .tokenTaken: "There is a token of this name already."
         case .quotaExceeded(let quota, let left):
             "The quota of \(quota) bytes has \(left) left. Delete files, or ask for a larger quota."
-        case .quotaUsedUp: "The quota is used up. What had arrived was kept: delete files, then go on."
+        case .quotaHeld(let quota, let left, let letGo):
+            """
+            The quota of \(quota) bytes has \(left) left while \(letGo) bytes of what was deleted are still held. Try \
+            again later, or ask for a larger quota.
+            """
+        case .quotaUsedUp: "The quota is used up. The upload keeps \(offset) bytes: delete files, then go on."
         case .tooManyUploads(let open): "The owner has \(open) open uploads already."
         case .insufficientStorage(let shortage):
             "\(shortage.words). What was acknowledged is safe; try again later."

@@ -25,7 +25,7 @@ extension PortSIPBlobs {
             try requireToken(of: id, in: request)
             return (guarded: try request.appendGuard(), body: try request.incomingBody())
         }
-        let upload = try await uploads.append(asked.body, to: id, of: caller.subject, guarded: asked.guarded)
+        let upload = try await uploads.append(asked.body, to: id, of: caller, guarded: asked.guarded)
         var fields = progressFields(upload)
         fields[.cacheControl] = "no-store"
         return Response(.nonAuthoritativeInformation, fields: fields)
@@ -46,7 +46,7 @@ extension PortSIPBlobs {
             return (guarded: guarded, digest: digest, body: try request.incomingBody())
         }
         let file = try await uploads.complete(
-            id, of: caller.subject, with: asked.body, guarded: asked.guarded, digest: asked.digest)
+            id, of: caller, with: asked.body, guarded: asked.guarded, digest: asked.digest)
         let item = FileItem(file)
         request.record.note(file)
         return Response(

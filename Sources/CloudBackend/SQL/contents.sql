@@ -47,7 +47,8 @@ $$;
 
 -- Makes what an upload published the live content of its digest, in the transaction that completes the upload and
 -- holds the lock of the blob's row. What was live goes, sound or not: the fresh bytes were received and compared just
--- now, and nobody knows what became of the others since they were.
+-- now, and nobody knows what became of the others since they were. It is held for a while: whoever sent the same again
+-- pays for that.
 CREATE OR REPLACE FUNCTION adopt_content(p_upload UUID, p_epoch BIGINT, p_digest BYTEA)
 RETURNS void LANGUAGE plpgsql AS $$ DECLARE
     v_content BIGINT := (SELECT content FROM uploads WHERE id = p_upload);
@@ -58,7 +59,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'what was published is gone' USING ERRCODE = 'BD001';
     END IF;
-    UPDATE contents SET state = {removed}, removed = now_ms() WHERE digest = p_digest AND state = {live};
+    UPDATE contents SET state = {removed}, removed = now_ms(),
+        let_go_by = (SELECT owner FROM uploads WHERE id = p_upload) WHERE digest = p_digest AND state = {live};
     UPDATE contents SET state = {live} WHERE id = v_content;
 END $$;
 
@@ -82,9 +84,11 @@ RETURNS BOOLEAN LANGUAGE plpgsql AS $$ BEGIN
     RETURN true;
 END $$;
 
--- Lets a blob's content go, in the transaction that removes the blob's row.
-CREATE OR REPLACE FUNCTION release_content(p_digest BYTEA) RETURNS void LANGUAGE sql AS $$
-    UPDATE contents SET state = {removed}, removed = now_ms() WHERE digest = p_digest AND state = {live}
+-- Lets a blob's content go, in the transaction that removes the blob's row; who pays for it until it is deleted is NULL for
+-- nobody.
+CREATE OR REPLACE FUNCTION release_content(p_digest BYTEA, p_owner TEXT) RETURNS void LANGUAGE sql AS $$
+    UPDATE contents SET state = {removed}, removed = now_ms(), let_go_by = p_owner
+        WHERE digest = p_digest AND state = {live}
 $$;
 
 -- Removes what is published of a digest and belongs to no blob, unless an open upload is about to be completed

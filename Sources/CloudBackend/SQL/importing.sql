@@ -34,8 +34,9 @@ LANGUAGE plpgsql AS $$ BEGIN
     PERFORM FROM blobs WHERE digest = p_digest FOR NO KEY UPDATE;
     PERFORM adopt_content(p_upload, p_epoch, p_digest);
     UPDATE blobs SET condition = {sound} WHERE digest = p_digest AND condition <> {sound};
-    DELETE FROM uploads WHERE id = p_upload;
+    -- In this order, nobody pays for what the migration itself has left.
     PERFORM discard_upload(p_upload);
+    DELETE FROM uploads WHERE id = p_upload;
     RETURN NULL;
 END $$;
 
@@ -65,7 +66,7 @@ CREATE OR REPLACE FUNCTION import_files(
             ON CONFLICT (id) DO NOTHING RETURNING id
     )
     INSERT INTO imported_files SELECT id FROM brought ON CONFLICT (id) DO NOTHING;
-    UPDATE blobs SET dying_since = NULL WHERE digest = ANY (p_digests) AND dying_since IS NOT NULL
+    UPDATE blobs SET dying_since = NULL, let_go_by = NULL WHERE digest = ANY (p_digests) AND dying_since IS NOT NULL
         AND EXISTS (SELECT FROM files WHERE files.digest = blobs.digest);
     RETURN (SELECT count(*) FROM files WHERE id = ANY (p_ids));
 END $$;
@@ -76,8 +77,8 @@ CREATE OR REPLACE FUNCTION import_upload(
     p_digest_state BYTEA, p_state BIGINT, p_file_id BIGINT, p_file_digest BYTEA, p_file_created BIGINT,
     p_file_expires BIGINT, p_path TEXT
 ) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-    DELETE FROM uploads WHERE id = p_id;
     PERFORM discard_upload(p_id);
+    DELETE FROM uploads WHERE id = p_id;
     INSERT INTO uploads (
         id, owner, name, temporary, expires, epoch, byte_offset, announced, digest_state, state, file_id,
         file_digest, file_created, file_expires, path
@@ -90,14 +91,13 @@ END $$;
 -- Removes the uploads whose ids are in a stretch and not in a list.
 CREATE OR REPLACE FUNCTION keep_uploads(p_after UUID, p_through UUID, p_ids UUID[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_id UUID;
+    v_ids UUID[] := ARRAY(
+        SELECT id FROM uploads WHERE (p_after IS NULL OR id > p_after) AND (p_through IS NULL OR id <= p_through)
+            AND NOT id = ANY (p_ids) FOR UPDATE
+    );
 BEGIN
-    FOR v_id IN
-        DELETE FROM uploads WHERE (p_after IS NULL OR id > p_after) AND (p_through IS NULL OR id <= p_through)
-            AND NOT id = ANY (p_ids) RETURNING id
-    LOOP
-        PERFORM discard_upload(v_id);
-    END LOOP;
+    PERFORM discard_upload(id) FROM unnest(v_ids) AS gone (id);
+    DELETE FROM uploads WHERE id = ANY (v_ids);
 END $$;
 
 -- Makes the tokens those of a list.

@@ -7,13 +7,15 @@ CREATE OR REPLACE FUNCTION missing_segments(p_upload UUID, p_epoch BIGINT) RETUR
         THEN 'superseded' ELSE 'lost' END
 $$;
 
--- Gets an upload ready to go on at its offset. Tells what is wrong, when it holds less than that.
+-- Gets an upload ready to go on at its offset. What it holds beyond nobody was told of: its owner pays for that until it is
+-- deleted. Tells what is wrong, when it holds less than that.
 CREATE OR REPLACE FUNCTION open_upload(p_upload UUID, p_epoch BIGINT, p_offset BIGINT) RETURNS TEXT
 LANGUAGE plpgsql AS $$ BEGIN
     WITH gone AS (
-        DELETE FROM segments WHERE upload = p_upload AND start >= p_offset AND epoch <= p_epoch RETURNING name
+        DELETE FROM segments WHERE upload = p_upload AND start >= p_offset AND epoch <= p_epoch RETURNING name, size
     )
-    INSERT INTO released (upload, name, since) SELECT p_upload, name, now_ms() FROM gone
+    INSERT INTO released (upload, name, since, let_go_by, size)
+        SELECT p_upload, name, now_ms(), (SELECT owner FROM uploads WHERE id = p_upload), size FROM gone
         ON CONFLICT (upload, name) DO UPDATE SET since = excluded.since;
     IF p_offset = 0 OR EXISTS (
         SELECT FROM segments WHERE upload = p_upload AND start < p_offset AND start + size = p_offset
@@ -38,10 +40,19 @@ CREATE OR REPLACE FUNCTION record_segments(
     SELECT record_segments(p_upload, p_epoch, p_starts, p_sizes, p_names, '{}')
 $$;
 
-CREATE OR REPLACE FUNCTION discard_upload(p_upload UUID) RETURNS void LANGUAGE sql AS $$
-    WITH gone AS (DELETE FROM segments WHERE upload = p_upload RETURNING name)
-    INSERT INTO released (upload, name, since) SELECT p_upload, name, now_ms() FROM gone
+-- Lets go of what an upload consists of; who pays for it until it is deleted is NULL for nobody. What is a part of a
+-- content is paid for with that.
+CREATE OR REPLACE FUNCTION discard_upload(p_upload UUID, p_owner TEXT) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (DELETE FROM segments WHERE upload = p_upload RETURNING name, size)
+    INSERT INTO released (upload, name, since, let_go_by, size)
+        SELECT p_upload, gone.name, now_ms(), CASE WHEN NOT EXISTS (
+            SELECT FROM contents JOIN pieces ON content = id WHERE upload = p_upload AND pieces.name = gone.name
+        ) THEN p_owner END, gone.size FROM gone
         ON CONFLICT (upload, name) DO UPDATE SET since = excluded.since
+$$;
+
+CREATE OR REPLACE FUNCTION discard_upload(p_upload UUID) RETURNS void LANGUAGE sql AS $$
+    SELECT discard_upload(p_upload, NULL)
 $$;
 
 -- Uploads that have segments, and no row that needs them. Goes from one upload to the next in the index.

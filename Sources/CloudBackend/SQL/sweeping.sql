@@ -14,7 +14,7 @@ $$;
 CREATE OR REPLACE FUNCTION sweep_contents(p_window BIGINT, p_limit BIGINT) RETURNS BIGINT
 LANGUAGE plpgsql AS $$ DECLARE
     v_content RECORD;
-    v_count BIGINT := 0;
+    v_ids BIGINT[] := ARRAY[]::BIGINT[];
 BEGIN
     UPDATE contents SET state = {removed}, removed = now_ms() WHERE id IN (
         SELECT id FROM contents c WHERE state = {published} AND created < now_ms() - 86400000
@@ -30,10 +30,11 @@ BEGIN
             -- Waits for whoever is about to find that these pieces need it, and to take its row away.
             ON CONFLICT (upload, name) DO UPDATE SET since = released.since;
         DELETE FROM pieces WHERE content = v_content.id;
-        DELETE FROM contents WHERE id = v_content.id;
-        v_count := v_count + 1;
+        v_ids := v_ids || v_content.id;
     END LOOP;
-    RETURN v_count;
+    -- At once, since this changes counters.
+    DELETE FROM contents WHERE id = ANY (v_ids);
+    RETURN cardinality(v_ids);
 END $$;
 
 -- Objects that were released so long ago, for this caller to delete within the lease. An object that is needed

@@ -57,7 +57,7 @@ struct Copying {
             if let shortfall = durable.shortfall { throw shortfall }
             guard durable.digest == original.digest else { return false }
             _ = try await target.catalog.advance(
-                lease, to: durable.digest, expires: original.expires, announcing: false
+                lease, to: durable.digest, expires: original.expires, announcing: false, quota: nil
             )
             try await target.catalog.announce(original.announced, of: lease.id)
             return true
@@ -102,7 +102,7 @@ struct Copying {
             if let shortfall = durable.shortfall { throw shortfall }
             if durable.digest.count > lease.offset {
                 lease = try await target.catalog.advance(
-                    lease, to: durable.digest, expires: original.expires, announcing: false
+                    lease, to: durable.digest, expires: original.expires, announcing: false, quota: nil
                 )
             }
         }
@@ -121,7 +121,7 @@ struct Copying {
                 id: original.id, owner: original.owner, name: original.name, isTemporary: original.isTemporary,
                 path: original.path, expires: original.expires
             )
-            try await target.catalog.create(new, openUploadLimit: .max)
+            try await target.catalog.create(new, openUploadLimit: .max, quota: nil)
         }
         // Another run may have completed it since.
         guard case .open(let lease) = try await target.catalog.claim(original.id, of: original.owner) else {
