@@ -82,16 +82,11 @@ func visitCatalog<Value: Sendable>(
 ) async throws -> Value {
     let logger = Logger(label: "blobd")
     let pool = try PostgresPool(settings, logger: logger)
-    do {
+    return try await whileOpen(closing: { await pool.close() }) {
         try await CloudCatalog.prepare(pool, by: preparation, logger: logger)
         let catalog = CloudCatalog(pool: pool, logger: logger)
         try await catalog.checkImportIsOver()
-        let value = try await body(catalog)
-        await pool.close()
-        return value
-    } catch {
-        await pool.close()
-        throw error
+        return try await body(catalog)
     }
 }
 

@@ -42,17 +42,24 @@ struct Storage {
     /// Does something with the data; then lets pending work finish and releases everything, also after an error: a
     /// client of the bucket that was forgotten open ends a debug build.
     func whileOpen<Value>(_ body: () async throws -> Value) async throws -> Value {
-        let value: Value
-        do {
-            value = try await body()
-        } catch {
-            // The first error is the one to tell.
-            try? await closing()
-            throw error
-        }
-        try await closing()
-        return value
+        try await blobd.whileOpen(closing: closing, body)
     }
+}
+
+/// Does something with what was opened, then closes it, also after an error.
+func whileOpen<Value>(
+    closing close: () async throws -> Void, _ body: () async throws -> Value
+) async throws -> Value {
+    let value: Value
+    do {
+        value = try await body()
+    } catch {
+        // The first error is the one to tell.
+        try? await close()
+        throw error
+    }
+    try await close()
+    return value
 }
 
 extension Storage {
@@ -136,12 +143,5 @@ func visitCatalog<Value: Sendable>(
     try DirectoryContents.requireStore(FilePath(data))
     let path = DataDirectory.catalog(in: FilePath(data)).string
     let catalog = try LocalCatalog(path: path, role: .visitor, clock: SystemClock())
-    do {
-        let value = try await body(catalog)
-        await catalog.close()
-        return value
-    } catch {
-        await catalog.close()
-        throw error
-    }
+    return try await whileOpen(closing: { await catalog.close() }) { try await body(catalog) }
 }

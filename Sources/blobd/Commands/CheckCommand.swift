@@ -85,15 +85,16 @@ struct CheckCommand: AsyncParsableCommand {
         try DirectoryContents.requireStore(FilePath(data))
         if let server = try server(of: data) {
             let visited = try VisitedStorage(at: data, logger: logger)
-            let check = check(visited.backend, jobs: jobs ?? 1, report)
-            let isWell = try await check.run(examining: check.suspect)
-            // When this ends, the server serves none of the damaged blobs.
-            if !isWell { wake(server) }
-            while try await check.isWaitingForTheServer(), try blobd.server(of: data) != nil {
-                try await Task.sleep(for: .milliseconds(200))
+            return try await whileOpen(closing: { await visited.close() }) {
+                let check = check(visited.backend, jobs: jobs ?? 1, report)
+                let isWell = try await check.run(examining: check.suspect)
+                // When this ends, the server serves none of the damaged blobs.
+                if !isWell { wake(server) }
+                while try await check.isWaitingForTheServer(), try blobd.server(of: data) != nil {
+                    try await Task.sleep(for: .milliseconds(200))
+                }
+                return isWell
             }
-            await visited.close()
-            return isWell
         }
         return try await run(
             on: try Storage.local(

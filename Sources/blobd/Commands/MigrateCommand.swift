@@ -58,21 +58,17 @@ struct MigrateCommand: AsyncParsableCommand {
         try DirectoryContents.requireStore(FilePath(data))
         let hold = try SourceHold(data)
         let source = try VisitedStorage(at: data, logger: logger)
-        let target = try await CloudStorage(settings, by: .creating, logger: logger)
-        let result: Result<Void, any Error>
-        do {
-            let report = MigrationReport(isTerminal: isatty(STDOUT_FILENO) == 1)
-            let migration = Migration(
-                source: source.backend, target: target.backend, jobs: jobs, report: report, logger: logger)
-            let outcome = try await migration.run()
-            try report.end("brought \(report.summary); \(outcome.files - outcome.missingFiles) files are there")
-            result = .success(try await end(outcome, hold, target, data))
-        } catch {
-            result = .failure(error)
+        try await whileOpen(closing: { await source.close() }) {
+            let target = try await CloudStorage(settings, by: .creating, logger: logger)
+            try await whileOpen(closing: { await target.close() }) {
+                let report = MigrationReport(isTerminal: isatty(STDOUT_FILENO) == 1)
+                let migration = Migration(
+                    source: source.backend, target: target.backend, jobs: jobs, report: report, logger: logger)
+                let outcome = try await migration.run()
+                try report.end("brought \(report.summary); \(outcome.files - outcome.missingFiles) files are there")
+                try await end(outcome, hold, target, data)
+            }
         }
-        await source.close()
-        await target.close()
-        try result.get()
     }
 
     /// Ends the migration when nothing can have been missed.
