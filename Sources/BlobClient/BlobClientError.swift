@@ -12,6 +12,8 @@ public enum BlobClientError: Error, Equatable, Sendable {
     case untrusted(String)
     /// The answer is not that of a server with this API.
     case unexpectedAnswer(String)
+    /// A blob of which the server announces no size has more bytes than are taken then.
+    case endless(limit: Int64)
     case invalidAddress(String)
     /// The file of trusted certificates cannot be used.
     case certificates(String)
@@ -67,6 +69,7 @@ extension BlobClientError: CustomStringConvertible {
         case .connection(let problem): problem
         case .untrusted(let problem): "the server's certificate is not trusted: \(problem)"
         case .unexpectedAnswer(let problem): "the server's answer makes no sense: \(problem)"
+        case .endless(let limit): "the server announces no size, and sends more than \(limit) bytes"
         case .invalidAddress(let address): "'\(address)' is no server's address; one is https://files.example.com:8887"
         case .certificates(let problem): "the certificates to trust cannot be used: \(problem)"
         case .file(let path, let problem): "\(path): \(problem)"
@@ -86,7 +89,7 @@ extension BlobClientError: CustomStringConvertible {
         switch self {
         case .connection, .untrusted, .invalidAddress, .certificates: true
         case .refused(let refusal): [401, 403, 429, 502, 503, 504, 507].contains(refusal.status)
-        case .unexpectedAnswer, .file, .fileChanged, .streamLost, .wrongDigest: false
+        case .unexpectedAnswer, .endless, .file, .fileChanged, .streamLost, .wrongDigest: false
         }
     }
 }

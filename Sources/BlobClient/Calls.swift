@@ -137,26 +137,25 @@ struct Calls: Sendable {
         case 200:
             let length = response.headers.first(name: "Content-Length").flatMap { Int64($0) }
             let name = IncomingBlob.name(in: response.headers.first(name: "Content-Disposition"))
-            return IncomingBlob(start: 0, size: length, body: response.body, name: name)
+            return IncomingBlob(start: 0, end: length, size: length, body: response.body, name: name)
         case 206:
             let told = response.headers.first(name: "Content-Range").flatMap { ContentRange(parsing: $0) }
-            guard let range = told, range.first == offset else {
+            guard let range = told, range.first == offset, range.last < .max else {
                 throw BlobClientError.unexpectedAnswer("its Content-Range is not what was asked for")
             }
-            return IncomingBlob(start: offset, size: range.size, body: response.body, isPart: true)
+            return IncomingBlob(
+                start: offset, end: range.last + 1, size: range.size, body: response.body, isPart: true)
         case 416 where offset > 0 || end != nil:
             // Everything was here already; only an empty rest is not satisfiable.
-            return IncomingBlob(start: offset, size: offset, body: nil)
+            return IncomingBlob(start: offset, end: offset, size: offset, body: nil)
         default:
-            let body = try await Transport.mappingErrors { try await response.body.collect(upTo: 1 << 20) }
+            let answer = try await Transport.whole(response)
             // Its refusals are not the server's: an address that it gave may have expired, and the next is another.
             if let stranger = followed.stranger {
                 throw BlobClientError.connection(
                     "\(stranger), where the server sends downloads, answered \(response.status.code)")
             }
-            throw BlobClientError.refused(
-                ServerRefusal(
-                    ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)))
+            throw BlobClientError.refused(ServerRefusal(answer))
         }
     }
 
@@ -176,6 +175,8 @@ struct Calls: Sendable {
 struct IncomingBlob: Sendable {
     /// Where the first of them belongs.
     var start: Int64
+    /// Where the last of them ends, where the server tells: what comes after it is not taken.
+    var end: Int64?
     /// Of the whole blob, where the server tells.
     var size: Int64?
     /// `nil` when nothing is missing.
@@ -187,7 +188,8 @@ struct IncomingBlob: Sendable {
 }
 
 extension IncomingBlob {
-    /// RFC 6266: `filename*` (RFC 8187) comes before `filename`. Whatever the server says, it names no other directory.
+    /// RFC 6266: `filename*` (RFC 8187) comes before `filename`. Whatever the server says, it names no other directory, and
+    /// holds nothing that nobody would see.
     fileprivate static func name(in disposition: String?) -> String? {
         guard let disposition else { return nil }
         let extended = disposition.end(of: "filename*=UTF-8''").map { start in
@@ -198,7 +200,7 @@ extension IncomingBlob {
             return value.first == "\"" ? unquoted(value.dropFirst()) : String(value.prefix { $0 != ";" })
         }
         guard let text = extended ?? plain else { return nil }
-        return (try? FileName(parsing: text))?.text
+        return (try? FileName(parsing: HiddenCharacter.replaced(in: text) { _ in "_" }))?.text
     }
 
     /// RFC 9110, §5.6.4.

@@ -19,8 +19,14 @@ struct DownloadRun {
     private let write: @Sendable (ByteBuffer) async throws -> Void
     /// Drops the bytes that are here; `nil` where they cannot be dropped.
     private let clear: (@Sendable () async throws -> Void)?
+    /// Checks that there is room for so many more bytes.
+    private let requireRoom: (@Sendable (Int64) async throws -> Void)?
     private let streams: Int
+    private let unannouncedByteLimit: Int64
     private var attempts: Attempts
+    /// The size of the blob as the first answer announced it. It never changes: another one is a server's way to send
+    /// more and more.
+    private var announced: Int64?
     /// Whether all the bytes here came in this run.
     private var isFresh: Bool
 
@@ -32,11 +38,12 @@ struct DownloadRun {
     init(
         calls: Calls, digest: BlobDigest, part: Range<Int64>? = nil, configuration: BlobServiceClient.Configuration,
         received: CountingDigest, tell: @escaping @Sendable (TransferEvent) -> Void,
-        write: @escaping @Sendable (ByteBuffer) async throws -> Void, clear: (@Sendable () async throws -> Void)?
+        write: @escaping @Sendable (ByteBuffer) async throws -> Void, clear: (@Sendable () async throws -> Void)?,
+        requireRoom: (@Sendable (Int64) async throws -> Void)? = nil
     ) {
         (self.calls, self.digest, self.part, self.received) = (calls, digest, part, received)
-        (self.tell, self.write, self.clear) = (tell, write, clear)
-        streams = configuration.downloadStreams
+        (self.tell, self.write, self.clear, self.requireRoom) = (tell, write, clear, requireRoom)
+        (streams, unannouncedByteLimit) = (configuration.downloadStreams, configuration.unannouncedByteLimit)
         attempts = Attempts(configuration.retries)
         isFresh = received.count == 0
     }
@@ -60,12 +67,13 @@ struct DownloadRun {
         let asked = [part?.upperBound, segmentEnd].compactMap { $0 }.min()
         let blob = try await calls.download(digest, from: position, to: asked)
         guard part == nil || blob.body != nil else { throw BlobClientError.unexpectedAnswer("it has no bytes there") }
+        try await check(blob)
         let end = [part?.upperBound, blob.size].compactMap { $0 }.min()
         tell(.began(at: received.count, size: end.map { $0 - (part?.lowerBound ?? 0) }))
         if blob.isPart, let asked, let end, asked < end {
             try await take(blob, to: asked, andThenTo: end)
         } else {
-            try await take(blob, to: end)
+            try await take(blob, to: [end, blob.end].compactMap { $0 }.min())
         }
         if let end, position < end { throw BlobClientError.connection("the connection broke") }
         if part != nil || received.digest == digest { return true }
@@ -73,12 +81,22 @@ struct DownloadRun {
         // What an earlier run has left may have been damaged here.
         guard !isFresh, let clear else { throw wrong }
         try await clear()
-        (received, isFresh) = (CountingDigest(), true)
+        (received, isFresh, announced) = (CountingDigest(), true, nil)
         tell(.startingOver(.wrongDigest))
         return false
     }
 
-    /// Takes the bytes of an answer, up to an offset.
+    /// Refuses more bytes than a blob can have, before the first of them is taken.
+    private mutating func check(_ blob: IncomingBlob) async throws {
+        guard let size = blob.size, blob.body != nil else { return }
+        guard announced ?? size == size else {
+            throw BlobClientError.unexpectedAnswer("it announces \(size) bytes, and announced \(announced ?? 0) before")
+        }
+        announced = size
+        try await requireRoom?(min(part?.upperBound ?? size, size) - position)
+    }
+
+    /// Takes the bytes of an answer, up to an offset. Without one, they have to end by themselves.
     private mutating func take(_ blob: IncomingBlob, to end: Int64?) async throws {
         guard let body = blob.body else { return }
         // A server without ranges sends all of it.
@@ -103,6 +121,10 @@ struct DownloadRun {
                 step.writeBuffer(&wanted)
             }
             if step.readableBytes >= Self.stepByteCount { try await keep(&step) }
+            guard end != nil || position + Int64(step.readableBytes) <= unannouncedByteLimit else {
+                if isFresh { try await clear?() }
+                throw BlobClientError.endless(limit: unannouncedByteLimit)
+            }
         }
         try await keep(&step)
     }

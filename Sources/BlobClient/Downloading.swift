@@ -26,7 +26,8 @@ extension BlobServiceClient {
         let target = try await NIOThreadPool.singleton.runIfActive { try PartialFile(of: digest, for: path) }
         var run = DownloadRun(
             calls: calls, digest: digest, configuration: configuration, received: target.digest, tell: progress,
-            write: { try await target.write($0) }, clear: { try await target.clear() })
+            write: { try await target.write($0) }, clear: { try await target.clear() },
+            requireRoom: { try await target.requireRoom(for: $0) })
         do {
             try await run.run()
         } catch {
@@ -139,6 +140,20 @@ private final class PartialFile: Sendable {
                     })
             }
         }
+    }
+
+    /// - Throws: ``BlobClientError/file(path:problem:)`` where the disk has less room than that left.
+    func requireRoom(for count: Int64) async throws {
+        let left = try await NIOThreadPool.singleton.runIfActive { [descriptor] () -> Int64? in
+            var disk = statvfs()
+            // Some file systems that are no disks tell nothing.
+            guard fstatvfs(descriptor, &disk) == 0, disk.f_blocks > 0 else { return nil }
+            let (bytes, isMore) = UInt64(disk.f_bavail).multipliedReportingOverflow(by: UInt64(disk.f_frsize))
+            return isMore ? nil : Int64(clamping: bytes)
+        }
+        guard let left, count > left else { return }
+        throw BlobClientError.file(
+            path: target.string, problem: "needs \(count) more bytes, and its disk has \(left) left: make room")
     }
 
     /// Drops everything that is here.

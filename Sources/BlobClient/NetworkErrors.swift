@@ -18,6 +18,8 @@ extension BlobClientError {
         case let error as NIOSSLExtraError where error == .failedToValidateHostname:
             self = .untrusted("it is for another host")
         case let error as HTTPClientError: self = .connection(Self.text(of: error))
+        case is NIOTooManyBytesError: self = .unexpectedAnswer("it is longer than any of this API")
+        case HTTPParserError.headerOverflow: self = .unexpectedAnswer("its headers are longer than those of this API")
         case HTTPParserError.invalidEOFState: self = .broken
         case is HTTPParserError:
             self = .connection("what answers speaks no HTTP; if it speaks TLS, its address begins with https://")

@@ -1,10 +1,10 @@
 // The name of a file, or of a folder on its way, as a server can hold it.
 
-import BlobCore
+public import BlobCore
 public import SystemPackage
 
-/// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without control characters
-/// and without `\`, before which it would drop everything.
+/// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without characters that nobody
+/// would see (`HiddenCharacter`), and without `\`, before which it would drop everything.
 ///
 /// A name that a server can hold stays as it is. In any other, each byte that does not fit becomes `%XX`, with two
 /// hexadecimal digits in upper case (RFC 3986, §2.1), and so does each `%`: decoding the percent signs gives the bytes
@@ -17,6 +17,8 @@ public struct RemoteName: Equatable, Sendable {
     public let text: String
     /// Whether it is another than the one on the disk.
     public let isChanged: Bool
+    /// The first character of the one on the disk that nobody would see.
+    public let hidden: HiddenCharacter?
 
     private static let digestDigitCount = 16
 
@@ -26,6 +28,8 @@ public struct RemoteName: Equatable, Sendable {
 
     init(bytes: [UInt8]) {
         let text = Self.encoded(bytes)
+        let scalars = Self.scalars(bytes)
+        hidden = HiddenCharacter.places(in: scalars).first.flatMap { scalars[$0] }.map(HiddenCharacter.init(scalar:))
         self.text = text.utf8.count <= FileName.maximumByteCount ? text : Self.cut(text, bytes)
         isChanged = !self.text.utf8.elementsEqual(bytes)
     }
@@ -41,15 +45,22 @@ public struct RemoteName: Equatable, Sendable {
 
     /// A scalar for each that fits, and `nil` for each byte that does not.
     private static func pieces(_ bytes: [UInt8]) -> [Unicode.Scalar?] {
-        var (pieces, rest, parser) = ([Unicode.Scalar?](), bytes.makeIterator(), UTF8.ForwardParser())
+        let scalars = scalars(bytes)
+        let hidden = Set(HiddenCharacter.places(in: scalars))
+        return scalars.enumerated().flatMap { place, scalar -> [Unicode.Scalar?] in
+            guard let scalar, scalar == "\\" || hidden.contains(place) else { return [scalar] }
+            return Array(repeating: nil, count: UTF8.width(scalar))
+        }
+    }
+
+    /// The characters, and `nil` for each byte that belongs to none.
+    private static func scalars(_ bytes: [UInt8]) -> [Unicode.Scalar?] {
+        var (scalars, rest, parser) = ([Unicode.Scalar?](), bytes.makeIterator(), UTF8.ForwardParser())
         while true {
             switch parser.parseScalar(from: &rest) {
-            case .emptyInput: return pieces
-            case .error(let length): pieces += Array(repeating: nil, count: length)
-            case .valid(let units):
-                let scalar = UTF8.decode(units)
-                let fits = scalar != "\\" && scalar.properties.generalCategory != .control
-                pieces += fits ? [scalar] : Array(repeating: nil, count: units.count)
+            case .emptyInput: return scalars
+            case .error(let length): scalars += Array(repeating: nil, count: length)
+            case .valid(let units): scalars.append(UTF8.decode(units))
             }
         }
     }
@@ -100,6 +111,8 @@ public struct RemoteName: Equatable, Sendable {
         }
         // A code of which a part was cut off would read as another name's text.
         if let percent = start.suffix(2).lastIndex(of: "%") { start = start[..<percent] }
+        // Nor does what is left of an emoji or a word end with a character that shows nothing there.
+        while HiddenCharacter.first(in: String(Substring(start)) + "~") != nil { start.removeLast() }
         return String(Substring(start)) + "~" + digits
     }
 }
@@ -110,6 +123,8 @@ public struct RemotePath: Equatable, Sendable {
     public let text: String?
     /// Whether one of its names is another than the one on the disk.
     public let isChanged: Bool
+    /// The first character of one of those on the disk that nobody would see.
+    public let hidden: HiddenCharacter?
 
     /// - Parameter path: relative, without `.` and `..`.
     public init(_ path: FilePath) {
@@ -117,5 +132,6 @@ public struct RemotePath: Equatable, Sendable {
         let text = names.map(\.text).joined(separator: "/")
         self.text = text.utf8.count <= RelativePath.maximumByteCount ? text : nil
         isChanged = names.contains(where: \.isChanged)
+        hidden = names.lazy.compactMap(\.hidden).first
     }
 }

@@ -34,7 +34,7 @@ struct Transport: Sendable {
     let pace: Pace?
     private let hasAnswered = AnsweredOnce()
 
-    /// Longer answers than any of this API's are cut off.
+    /// No answer of this API is longer.
     private static let answerLimit = 4 << 20
 
     init(address: String, token: String?, configuration: BlobServiceClient.Configuration) throws(BlobClientError) {
@@ -98,11 +98,17 @@ struct Transport: Sendable {
     ///
     /// - Throws: ``BlobClientError`` also when the answer says no.
     func exchange(_ request: ServerRequest) async throws -> ServerAnswer {
-        let response = try await begin(request)
-        let body = try await Self.mappingErrors { try await response.body.collect(upTo: Self.answerLimit) }
-        let answer = ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)
+        let answer = try await Self.whole(try await begin(request))
         guard (200..<300).contains(answer.status) else { throw BlobClientError.refused(ServerRefusal(answer)) }
         return answer
+    }
+
+    /// An answer with its body.
+    ///
+    /// - Throws: ``BlobClientError/unexpectedAnswer(_:)`` for a body that is longer than any of this API's.
+    static func whole(_ response: HTTPClientResponse) async throws -> ServerAnswer {
+        let body = try await mappingErrors { try await response.body.collect(upTo: answerLimit) }
+        return ServerAnswer(status: Int(response.status.code), headers: response.headers, body: body)
     }
 
     /// The bytes of a piece, at the pace that was asked for.

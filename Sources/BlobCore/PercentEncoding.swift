@@ -28,6 +28,11 @@ public enum PercentEncoding {
     /// - Parameter isForm: whether `+` is a space, as HTML forms and some stores write it.
     /// - Returns: `nil` when a `%` has not two digits behind it, or the bytes are no UTF-8.
     public static func decoded(_ text: Substring, isForm: Bool = false) -> String? {
+        bytes(text, isForm: isForm).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// The same, whatever the bytes are.
+    public static func bytes(_ text: Substring, isForm: Bool = false) -> [UInt8]? {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)
         var rest = text.utf8
@@ -42,7 +47,7 @@ public enum PercentEncoding {
             default: result.append(byte)
             }
         }
-        return String(validating: result, as: UTF8.self)
+        return result
     }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {

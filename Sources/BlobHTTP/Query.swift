@@ -20,10 +20,12 @@ struct Query: Sendable {
             let mark = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
             guard let found = Self.decoded(pair[..<mark]), found == name else { continue }
             let encoded = mark == pair.endIndex ? pair[mark...] : pair[pair.index(after: mark)...]
-            guard let value = Self.decoded(encoded) else {
+            if let value = Self.decoded(encoded) { return value }
+            guard let half = Self.surrogate(in: encoded) else {
                 throw .invalid("The parameter '\(name)' is not percent-encoded UTF-8.")
             }
-            return value
+            throw .invalid(
+                "The parameter '\(name)' holds U+\(half), half of a surrogate pair: encode whole characters as UTF-8.")
         }
         return nil
     }
@@ -42,6 +44,18 @@ struct Query: Sendable {
 
     private static func decoded(_ text: Substring.UTF8View) -> String? {
         PercentEncoding.decoded(Substring(text), isForm: true)
+    }
+
+    /// The first surrogate, as programs send it that hold text in UTF-16 and cut a character in two.
+    private static func surrogate(in text: Substring.UTF8View) -> String? {
+        let bytes = PercentEncoding.bytes(Substring(text), isForm: true) ?? []
+        let start = bytes.indices.dropLast(2).first { start in
+            bytes[start] == 0xED && (0xA0...0xBF).contains(bytes[start + 1]) && (0x80...0xBF).contains(bytes[start + 2])
+        }
+        return start.map { start in
+            String(
+                0xD000 | Int(bytes[start + 1] & 0x3F) << 6 | Int(bytes[start + 2] & 0x3F), radix: 16, uppercase: true)
+        }
     }
 }
 

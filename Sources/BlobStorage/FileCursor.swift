@@ -77,10 +77,7 @@ extension FileCursor: CustomStringConvertible {
         switch order {
         case 1:
             // Only what a file can be called: databases refuse some texts, such as those with a NUL.
-            guard let text = String(validating: bytes, as: UTF8.self), let name = try? FileName(parsing: text),
-                name.text.utf8.elementsEqual(text.utf8)
-            else { return nil }
-            return .name(name)
+            return String(validating: bytes, as: UTF8.self).flatMap(FileName.init(toldBefore:)).map(Place.name)
         case 2: return number(bytes).map(Place.size)
         case 3: return number(bytes).map { .created(Timestamp(milliseconds: $0)) }
         default: return nil

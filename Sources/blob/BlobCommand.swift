@@ -116,5 +116,9 @@ struct UsageProblem: Error, Equatable, CustomStringConvertible {
 struct CancelledTransfers: Error {}
 
 extension Console {
-    static func complain(_ problem: String) { complain(problem, as: "blob") }
+    /// Tells a problem, on lines of its own. Words of a command line or a server may be in them.
+    static func complain(_ problem: String) {
+        let lines = problem.split(separator: "\n", omittingEmptySubsequences: false)
+        complain(lines.map { DisplayText.safe($0) }.joined(separator: "\n"), as: "blob")
+    }
 }

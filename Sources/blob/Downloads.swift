@@ -63,17 +63,19 @@ struct Downloads: Sendable {
     let client: BlobServiceClient
     let target: DownloadTarget
     let replaces: Bool
+    /// Whether names may begin with `.` and `-`.
+    let trustsNames: Bool
     /// The range that goes to standard output, where that is not all.
     let range: ByteRange?
     let reporter: TransferReporter
     private let claims = Claims()
 
     init(
-        from client: BlobServiceClient, to target: DownloadTarget, replaces: Bool, range: ByteRange? = nil,
-        reporter: TransferReporter
+        from client: BlobServiceClient, to target: DownloadTarget, replaces: Bool, trustsNames: Bool,
+        range: ByteRange? = nil, reporter: TransferReporter
     ) {
         (self.client, self.target, self.replaces) = (client, target, replaces)
-        (self.range, self.reporter) = (range, reporter)
+        (self.trustsNames, self.range, self.reporter) = (trustsNames, range, reporter)
     }
 
     // MARK: The meaning of arguments
@@ -101,7 +103,7 @@ struct Downloads: Sendable {
         return try newest.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { _, file in
             var item = try item(file)
             let path = file.path ?? ""
-            (item.label, item.place) = (path, try TreePlace(path, below: folder))
+            (item.label, item.place) = (path, try TreePlace(path, below: folder, trusting: trustsNames))
             return item
         }
     }
@@ -192,7 +194,7 @@ struct Downloads: Sendable {
                 guard let blob = try await client.blob(item.digest) else { throw Self.unknown }
                 proposed = blob.name
             }
-            return folder.appending(LocalName.text(proposed, of: item.digest))
+            return folder.appending(LocalName.text(proposed, of: item.digest, trusting: trustsNames))
         }
     }
 

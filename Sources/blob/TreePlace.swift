@@ -1,29 +1,29 @@
 // Where the files of a folder come back to.
 
 import BlobClient
-import BlobCore
 import Glibc
 import SystemPackage
 
 /// The way to a file from the folder that downloads go to.
 ///
-/// Names stay as they are on the server, also those with a `.` at their beginning: the person's own files had them. The
-/// server may lie, so the way leads only down, and never through a link.
+/// The server may lie, so the way leads only down, never through a link, and each name on it is one that
+/// ``LocalName/safe(_:trusting:)`` makes.
 struct TreePlace: Equatable, Sendable {
     private let names: [String]
 
     /// - Parameters:
     ///   - path: of a file on the server.
     ///   - folder: the beginning of the path, of which the last name alone is kept.
+    ///   - trusting: whether names may begin with `.` and `-`.
     /// - Throws: ``BlobClientError/unexpectedAnswer(_:)`` for a path that leads elsewhere.
-    init(_ path: String, below folder: String) throws(BlobClientError) {
-        guard (try? RelativePath(parsing: path)) != nil else {
+    init(_ path: String, below folder: String, trusting: Bool = false) throws(BlobClientError) {
+        // By scalars: a slash that a mark follows is a character of its own, and still a slash to file systems.
+        let names = path.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        guard names.allSatisfy({ !["", ".", ".."].contains($0) }) else {
             throw .unexpectedAnswer("it tells the path '\(path)', which may lead out of the folder")
         }
-        // By scalars: a slash that a mark follows is a character of its own, and still a slash to file systems.
-        let names = path.unicodeScalars.split(separator: "/").map { String($0) }
         let depth = folder.unicodeScalars.count { $0 == "/" }
-        self.names = Array(names.dropFirst(depth))
+        self.names = names.dropFirst(depth).map { LocalName.safe($0, trusting: trusting) }
     }
 
     func path(in folder: FilePath) -> FilePath {

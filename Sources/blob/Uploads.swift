@@ -93,17 +93,19 @@ struct Uploads: Sendable {
 
     /// - Throws: where names are strict and this one, or that of a folder on the way, is none for the server.
     private func name(_ name: FilePath.Component, of path: FilePath, _ place: FilePath?) throws -> String {
-        let name = RemoteName(name)
-        let isChanged = name.isChanged || place.map { RemotePath($0).isChanged } ?? false
-        guard isChanged else { return name.text }
+        let (name, way) = (RemoteName(name), place.map { RemotePath($0) })
+        guard name.isChanged || way?.isChanged ?? false else { return name.text }
+        let hidden = (name.hidden ?? way?.hidden).map { ": it holds \($0), which nobody would see there" } ?? ""
         if hasStrictNames {
-            let problem = "its name, or that of a folder on its way, is none that the server can hold"
+            let remedy = place == nil ? "give it another with --name" : "rename it"
+            let problem =
+                "its name, or that of a folder on its way, is none that the server can hold\(hidden); \(remedy)"
             throw BlobClientError.file(path: path.string, problem: problem)
         }
         if told.isFirst(.changedName) {
             reporter.warn(
-                "names that the server cannot hold are written with percent signs there, such as '\(name.text)'; "
-                    + "--strict-names refuses them")
+                "names that the server cannot hold are written with percent signs there, such as '\(name.text)'\(hidden); "
+                    + "--name gives a single file another, --strict-names refuses them")
         }
         return name.text
     }

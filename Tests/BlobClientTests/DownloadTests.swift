@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Downloads", .serialized, .timeLimit(.minutes(10)))
 struct DownloadTests {
-    private static func part(_ digest: BlobDigest, _ name: String = "target") -> String {
+    static func part(_ digest: BlobDigest, _ name: String = "target") -> String {
         ".\(name).\(digest.hex.prefix(16)).part"
     }
 

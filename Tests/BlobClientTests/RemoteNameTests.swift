@@ -1,5 +1,6 @@
 // The server's forms of names that it cannot hold.
 
+import BlobCore
 import SystemPackage
 import Testing
 
@@ -10,6 +11,7 @@ struct RemoteNameTests {
         "what a server can hold stays, percent signs too",
         arguments: [
             "report.pdf", "100%", "Caf%C3%A9.txt", "%zz", "تقرير.pdf", ".hidden", "-rf", "👩‍👩‍👧.jpg", "a b", "%0a", "50%25",
+            "می\u{200C}خواهم", "1\u{FE0F}\u{20E3}",
         ])
     func kept(_ name: String) {
         let remote = RemoteName(bytes: Array(name.utf8))
@@ -27,6 +29,17 @@ struct RemoteNameTests {
     func encoded(_ bytes: [UInt8], _ text: String) {
         let remote = RemoteName(bytes: bytes)
         #expect(remote.text == text && remote.isChanged)
+    }
+
+    @Test(
+        "and so has what nobody would see",
+        arguments: [
+            ("\u{202E}gpj.exe", "%E2%80%AEgpj.exe"), ("a\u{200D}b", "a%E2%80%8Db"),
+            ("می\u{200C}\u{200C}خ", "می%E2%80%8C%E2%80%8Cخ"), ("م\u{200C}\\م", "م%E2%80%8C%5Cم"),
+            ("\u{FFFF}", "%EF%BF%BF"),
+        ])
+    func unseen(_ name: String, _ text: String) {
+        #expect(RemoteName(bytes: Array(name.utf8)).text == text)
     }
 
     @Test("no two names become the same, however often they are taken for codes")
@@ -50,6 +63,33 @@ struct RemoteNameTests {
         #expect((250...255).contains(text.utf8.count) || text.utf8.count > 252, "\(text.utf8.count)")
         #expect(parts.count == 2 && parts[0].hasSuffix("%FF") && parts[1].count == 16, "\(text)")
         #expect(other != text && other.split(separator: "~")[0] == parts[0])
+    }
+
+    @Test("a server can hold each, wherever it was cut, and decoding gives the name again")
+    func everyName() throws {
+        let texts = [
+            "a", "م", "%", "\\", "\n", "\u{200C}", "\u{200D}", "\u{FE0F}", "👩", "🏴", "\u{E0067}", "\u{E007F}",
+            "\u{202E}", "%0A",
+        ]
+        let some: [[UInt8]] = texts.map { Array($0.utf8) } + [[0xFF], [0xED, 0xA0, 0x80]]
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<3000 {
+            var name: [UInt8] = []
+            for _ in 0..<Int.random(in: 1...60, using: &generator) {
+                name += some.randomElement(using: &generator) ?? []
+            }
+            let remote = RemoteName(bytes: Array(name.prefix(255)))
+            #expect(try FileName(parsing: remote.text).text == remote.text)
+            guard !remote.text.contains("~"), remote.isChanged else { continue }
+            #expect(PercentEncoding.bytes(remote.text[...]) == Array(name.prefix(255)))
+        }
+    }
+
+    @Test("tells the character that nobody would see, of a name and of a folder on the way")
+    func hidden() {
+        #expect(RemoteName("a\u{202E}").hidden?.description == "U+202E RIGHT-TO-LEFT OVERRIDE")
+        #expect(RemotePath("a\u{200B}/b").hidden?.description == "U+200B ZERO WIDTH SPACE")
+        #expect(RemoteName(#"a\b"#).hidden == nil && RemoteName("a").hidden == nil)
     }
 
     @Test("a path has the same names, and none where it is too long")

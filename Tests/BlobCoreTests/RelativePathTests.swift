@@ -16,7 +16,7 @@ import Testing
     @Test(arguments: [
         "", "/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b",
         String(repeating: "a", count: 1025), "a" + String(repeating: "/ü", count: 341) + "a/b", "a/b\u{0}", "a\n/b",
-        "a/\u{7F}", "a/\u{85}b", "a\r\nb",
+        "a/\u{7F}", "a/\u{85}b", "a\r\nb", "a/\u{202E}b", "a\u{200B}/b", "می\u{200C}/خ",
         // A slash stays one when a combining mark follows it.
         "a//\u{301}b", "a/../\u{301}b",
     ])

@@ -49,6 +49,14 @@ import Testing
     }
 
     @Test(arguments: [
+        ("\u{202E}gpj.exe", #"attachment; filename="_gpj.exe""#),
+        ("ن\u{200B}\u{9B}.exe", #"attachment; filename="___.exe"; filename*=UTF-8''%D9%86__.exe"#),
+    ])
+    func dispositionsOfNamesThatEarlierVersionsTook(_ name: String, _ header: String) {
+        #expect(contentDisposition(FileName(trusted: name)) == header)
+    }
+
+    @Test(arguments: [
         ("*", true, true), (#""t""#, true, true), (#""x", "t""#, true, true), (#"W/"t""#, true, false),
         (#""x""#, false, false), ("t", false, false),
     ])

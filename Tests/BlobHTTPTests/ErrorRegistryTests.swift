@@ -159,10 +159,25 @@ import Testing
         #expect(WireError(fact).message == message)
     }
 
-    @Test func theDoorSaysWhichParameterWasWrong() {
-        let error = #expect(throws: WireError.self) {
-            try Query("filename=a%0Ab").value("filename", parsedBy: FileName.init(parsing:))
+    @Test(
+        arguments: [
+            ("a%0Ab", "holds U+000A LINE FEED, which nobody would see there: leave it out."),
+            ("a%E2%80%AEb", "holds U+202E RIGHT-TO-LEFT OVERRIDE, which nobody would see there: leave it out."),
+            ("a%ED%A0%80b", "holds U+D800, half of a surrogate pair: encode whole characters as UTF-8."),
+            ("%ED%BF%BF", "holds U+DFFF, half of a surrogate pair: encode whole characters as UTF-8."),
+            ("%ED%A0", "is not percent-encoded UTF-8."), ("%FF", "is not percent-encoded UTF-8."),
+            ("%ED%A0%80%", "is not percent-encoded UTF-8."),
+        ])
+    func theDoorSaysWhichParameterWasWrong(value: String, words: String) {
+        for name in ["filename", "path"] {
+            let error = #expect(throws: WireError.self) {
+                if name == "path" {
+                    _ = try Query("path=\(value)").value(name, parsedBy: RelativePath.init(parsing:))
+                } else {
+                    _ = try Query("filename=\(value)").value(name, parsedBy: FileName.init(parsing:))
+                }
+            }
+            #expect(error == .invalid("The parameter '\(name)' \(words)"))
         }
-        #expect(error == .invalid("The parameter 'filename' holds a control character."))
     }
 }

@@ -9,7 +9,9 @@ import Testing
     private static let ids: [Int64] = [0, 1, 700_551_909_773_148_160, .max]
 
     private static let places: [FileCursor.Place] =
-        ["a", " ", "تقرير 100%", "🧾", String(repeating: "x", count: 255)].map { .name(FileName(trusted: $0)) }
+        ["a", " ", "تقرير 100%", "🧾", "\u{202E}gpj.exe", String(repeating: "x", count: 255)].map {
+            .name(FileName(trusted: $0))
+        }
         + [0, 1, -1, .max, .min].flatMap { [.size($0), .created(Timestamp(milliseconds: $0))] }
 
     @Test(arguments: places, [false, true])

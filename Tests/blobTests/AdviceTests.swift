@@ -16,7 +16,7 @@ struct AdviceTests {
         (refusal(429, "TOOMANYREQUESTS"), "blob cancel"), (refusal(413), "larger"), (refusal(502), "r1"),
         (.connection("no connection"), "run the same command again"), (.untrusted("it is for another host"), "--ca"),
         (.unexpectedAnswer("no JSON"), "address is that of a blob server"), (.fileChanged(path: "f"), "again"),
-        (.streamLost, "anew"),
+        (.streamLost, "anew"), (.endless(limit: 1), "--largest"),
     ])
     func advice(_ error: BlobClientError, words: String) {
         #expect(ErrorText(error).advice?.contains(words) == true)

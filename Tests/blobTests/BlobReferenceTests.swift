@@ -45,7 +45,8 @@ struct BlobReferenceTests {
         (".", hex),
         ("a/", hex), ("", hex), ("a\nb\u{0}c", "a_b_c"), ("...", "_..."), (String(repeating: "x", count: 256), hex),
         (String(repeating: "x", count: 255), String(repeating: "x", count: 255)),
-        ("." + String(repeating: "x", count: 254), hex), (nil, hex),
+        ("." + String(repeating: "x", count: 254), "_" + String(repeating: "x", count: 254)), (nil, hex),
+        ("\u{202E}gpj.exe", "_gpj.exe"), (".\u{9B}x\u{200B}", "_._x_"), ("می\u{200C}خواهم", "می\u{200C}خواهم"),
     ])
     func localNames(proposed: String?, name: String) throws {
         #expect(LocalName.text(proposed, of: try BlobDigest(parsing: Self.hex)) == name)

@@ -2,15 +2,17 @@
 
 import BlobClient
 import BlobCore
+import Foundation
 import Testing
 
 @testable import blob
 
 struct DisplayTests {
     @Test(arguments: [
-        ("report.pdf", "report.pdf"), ("a\u{1B}[31mb\n", "a\u{FFFD}[31mb\u{FFFD}"),
-        ("\u{202E}txt.exe", "\u{FFFD}txt.exe"),
-        ("a\u{9B}b\u{7F}", "a\u{FFFD}b\u{FFFD}"), ("عقد.pdf", "عقد.pdf"), ("a\u{2028}b", "a\u{FFFD}b"),
+        ("report.pdf", "report.pdf"), ("a\u{1B}[31mb\n", #"a\u{1b}[31mb\n"#),
+        ("\u{202E}txt.exe", #"\u{202e}txt.exe"#), ("\r\t\u{0}", #"\r\t\u{0}"#), ("می\u{200C}خواهم", "می\u{200C}خواهم"),
+        ("a\u{9B}b\u{7F}", #"a\u{9b}b\u{7f}"#), ("عقد.pdf", "عقد.pdf"), ("a\u{2028}b", #"a\u{2028}b"#),
+        ("a\u{200B}\u{E0041}", #"a\u{200b}\u{e0041}"#),
     ])
     func safeText(text: String, shown: String) {
         #expect(DisplayText.safe(text) == shown)
@@ -32,6 +34,32 @@ struct DisplayTests {
         let fitted = DisplayText.fitted(text, to: columns)
         #expect(DisplayText.width(fitted) == columns)
         #expect(fitted.filter { $0 != " " } == shown.filter { $0 != " " })
+    }
+
+    @Test func jsonOnATerminal() throws {
+        let name = "\u{202E}a\u{9B}\u{7F}\u{1B}\u{E0041}\u{2028}عقد می\u{200C}خواهم"
+        let line = JSONLines.text(["name": name])
+        #expect(
+            line == #"{"name":"\u202ea\u009b\u007f\u001b\udb40\udc41\u2028عقد می"# + "\u{200C}" + #"خواهم"}"#, "\(line)"
+        )
+        #expect(try JSONDecoder().decode([String: String].self, from: Data(line.utf8)) == ["name": name])
+    }
+
+    @Test("whatever a server tells of a file, its line is one line")
+    func fileLines() throws {
+        let evil = "\u{1B}]0;x\u{7}\n\u{202E}\u{9B}"
+        var file = StoredFile(id: evil, digest: BlobDigest(of: []))
+        (file.digest, file.name, file.path, file.owner, file.mediaType, file.url) = (evil, evil, evil, evil, evil, evil)
+        let lines = [FileLine.short(file, owner: evil), FileLine.long(file)] + InfoCommand.rows(file).flatMap { $0 }
+        for line in lines { #expect(HiddenCharacter.first(in: line) == nil, "\(line.debugDescription)") }
+    }
+
+    /// Any size may be announced.
+    @Test func sizesWithoutSense() {
+        for (size, rate) in [(Int64.max, 1e-9), (.max, 1e9), (.min, 1)] {
+            let line = ProgressLine(label: "a", offset: 0, size: size, rate: rate)
+            #expect(line.text(columns: 100).count == 100 && line.left != nil)
+        }
     }
 
     @Test func rightToLeftNames() {

@@ -58,15 +58,15 @@ struct ReporterTests {
     @Test func plainLines() {
         let trial = Trial()
         Self.play(trial.reporter(.plain), trial)
-        #expect(trial.results == "d1  http://s/d1  a\u{FFFD}b\n")
+        #expect(trial.results == "d1  http://s/d1  a\\u{1b}b\n")
         let lines = trial.messages.split(separator: "\n").map(String.init)
         #expect(
             lines == [
-                "a\u{FFFD}b: goes on at 1.0 KiB of 2.0 KiB",
-                "a\u{FFFD}b: tries again in 1.5 s: the connection broke",
-                "a\u{FFFD}b: begins anew: the server no longer has what it received",
-                "a\u{FFFD}b: 0 bytes of 2.0 KiB",
-                "a\u{FFFD}b: done, 2.0 KiB in 11.0 s",
+                "a\\u{1b}b: goes on at 1.0 KiB of 2.0 KiB",
+                "a\\u{1b}b: tries again in 1.5 s: the connection broke",
+                "a\\u{1b}b: begins anew: the server no longer has what it received",
+                "a\\u{1b}b: 0 bytes of 2.0 KiB",
+                "a\\u{1b}b: done, 2.0 KiB in 11.0 s",
                 "blob: b: the server answered 401 UNAUTHORIZED: No such token.",
                 "      the token is missing, mistyped or expired: give BLOB_TOKEN, or store one with 'blob login'",
                 "c: passed over, it is a symbolic link",
@@ -77,7 +77,7 @@ struct ReporterTests {
     @Test func quiet() {
         let trial = Trial()
         Self.play(trial.reporter(.quiet), trial)
-        #expect(trial.results == "d1  http://s/d1  a\u{FFFD}b\n")
+        #expect(trial.results == "d1  http://s/d1  a\\u{1b}b\n")
         #expect(trial.messages.hasPrefix("blob: b: the server answered 401") && !trial.messages.contains("done"))
     }
 
@@ -119,7 +119,7 @@ struct ReporterTests {
         arguments: [
             ("call.wav", 80, "call.wav"), ("a-long-folder/call.wav", 80, "a-long-…ll.wav"),
             ("a-long-folder/call.wav", 100, "a-long-folder/call.wav"), ("عقد إيجار طويل جدا.pdf", 80, nil),
-            ("a-long-folder/call.wav", 20, "a-long-…ll.wav"), ("a\u{1B}b", 80, "a\u{FFFD}b"),
+            ("a-long-folder/call.wav", 20, "a-long-…ll.wav"), ("a\u{1B}b", 80, "a\\u{1b}b"),
         ])
     func resultOnATerminal(path: String, columns: Int, shown: String?) {
         let trial = Trial()

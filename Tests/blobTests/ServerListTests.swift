@@ -54,6 +54,23 @@ struct ServerListTests {
         #expect(ServerAddress.normalized(address) == normalized)
     }
 
+    @Test(
+        arguments: [
+            ("http://files.example", nil, true), ("HTTP://10.0.0.1:8887", nil, true),
+            ("http://[2001:db8::1]", nil, true),
+            ("http://128.0.0.1", nil, true), ("http://127.0.0.1.example", nil, true),
+            ("https://files.example", nil, false),
+            ("http://127.0.0.1:8887", nil, false), ("http://127.1.2.3", nil, false), ("http://LOCALHOST", nil, false),
+            ("http://blob.localhost:1", nil, false), ("http://[::1]:1", nil, false),
+            ("http://[::ffff:127.0.0.1]", nil, false),
+            ("http://[::2]", nil, true), ("http://127.0.0.1", "proxy.example", true),
+            ("http://files.example", "127.0.0.1", false),
+        ] as [(String, String?, Bool)])
+    func openWays(address: String, proxy: String?, isOpen: Bool) {
+        let proxy = proxy.map { BlobServiceClient.Configuration.Proxy(host: $0, port: 3128) }
+        #expect(ServerAddress.isOpen(address, through: proxy) == isOpen)
+    }
+
     struct Choosing {
         var flag: String?
         var environment: [String: String] = [:]

@@ -10,16 +10,25 @@ import Testing
 struct TreePlaceTests {
     @Test(arguments: [
         ("photos/a.jpg", "photos", "out/photos/a.jpg"), ("2026/may/x/a", "2026/may", "out/may/x/a"),
-        ("a.txt", "a.txt", "out/a.txt"), ("d/.hidden/-f", "d", "out/d/.hidden/-f"),
+        ("a.txt", "a.txt", "out/a.txt"), ("d/.hidden/-f", "d", "out/d/_.hidden/_-f"), (".d/...", ".d", "out/_.d/_..."),
+        ("d/\u{202E}a\n", "d", "out/d/_a_"),
+        ("d/." + String(repeating: "x", count: 254), "d", "out/d/_" + String(repeating: "x", count: 254)),
         ("d/\u{301}x/\u{301}y", "d", "out/d/\u{301}x/\u{301}y"),
     ])
     func path(_ path: String, _ folder: String, _ target: String) throws {
         #expect(try TreePlace(path, below: folder).path(in: "out").string.utf8.elementsEqual(target.utf8))
     }
 
-    @Test(arguments: ["d/../../etc/passwd", "/etc/passwd", "d//x", "d/.", "d/\n", ""])
+    @Test(arguments: ["d/../../etc/passwd", "/etc/passwd", "d//x", "d/.", "d/..", "", "d/", "a/../\u{301}b"])
     func refused(_ path: String) {
         #expect(throws: BlobClientError.self) { try TreePlace(path, below: "d") }
+    }
+
+    @Test("names that are trusted keep their beginnings, and nothing that nobody would see")
+    func trusted() throws {
+        let place = try TreePlace(".d/-f\u{202E}", below: ".d", trusting: true)
+        #expect(place.path(in: "out") == "out/.d/-f_")
+        #expect(throws: BlobClientError.self) { try TreePlace("d/../x", below: "d", trusting: true) }
     }
 
     @Test("folders are made below the target alone: never through a link, nor in the place of a file")

@@ -95,7 +95,7 @@ extension FileName.Fault {
     fileprivate var words: String {
         switch self {
         case .tooLong: "is longer than \(FileName.maximumByteCount) bytes of UTF-8"
-        case .controlCharacter: "holds a control character"
+        case .hidden(let character): character.words
         case .namesNothing: "names no file: give a name such as 'report.pdf', or leave it out"
         }
     }
@@ -105,10 +105,14 @@ extension RelativePath.Fault {
     fileprivate var words: String {
         switch self {
         case .tooLong: "is longer than \(RelativePath.maximumByteCount) bytes of UTF-8"
-        case .controlCharacter: "holds a control character"
+        case .hidden(let character): character.words
         case .segment: "has an empty, '.' or '..' segment: give a path such as '2026/may/call.wav'"
         }
     }
+}
+
+extension HiddenCharacter {
+    fileprivate var words: String { "holds \(self), which nobody would see there: leave it out" }
 }
 
 extension BlobError.Shortage {

@@ -188,18 +188,20 @@ enum ByteRange: Equatable {
     }
 }
 
-/// `attachment` with the name: plain where ASCII allows (RFC 6266), and encoded beside it where not (RFC 8187).
+/// `attachment` with the name: plain where ASCII allows (RFC 6266), and encoded beside it where not (RFC 8187). What
+/// nobody would see of a name that an earlier version took becomes `_`.
 func contentDisposition(_ name: FileName) -> String {
+    let name = HiddenCharacter.replaced(in: name.text) { _ in "_" }
     var plain = ""
-    for scalar in name.text.unicodeScalars {
+    for scalar in name.unicodeScalars {
         switch scalar {
         case "\"", "\\": plain.append("\\\(scalar)")
         case " "..."~": plain.unicodeScalars.append(scalar)
         default: plain.append("_")
         }
     }
-    guard !name.text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) else { return "attachment; filename=\"\(plain)\"" }
-    let encoded = PercentEncoding.encoded(name.text, keeping: attributeCharacters.contains)
+    guard !name.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) else { return "attachment; filename=\"\(plain)\"" }
+    let encoded = PercentEncoding.encoded(name, keeping: attributeCharacters.contains)
     return "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(encoded)"
 }
 

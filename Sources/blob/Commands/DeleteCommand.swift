@@ -98,7 +98,11 @@ struct DeleteCommand: AsyncParsableCommand {
         let hidden = files.count - mostShown
         for file in files.prefix(mostShown) { Output.tell(FileLine.short(file)) }
         if hidden > 0 { Output.tell("… and \(hidden) more, which --dry-run lists") }
-        let bytes = files.reduce(0) { $0 + ($1.size ?? 0) }
+        // A server may tell any sizes.
+        let bytes = files.reduce(Int64(0)) { sum, file in
+            let (more, isTooMany) = sum.addingReportingOverflow(max(0, file.size ?? 0))
+            return isTooMany ? .max : more
+        }
         let count = files.count == 1 ? "this file" : "these \(files.count) files"
         Console.complain("delete \(count), \(sizeText(bytes))? [y/N]")
         let answer = try await StandardInput.line(limit: 16).lowercased()

@@ -22,7 +22,7 @@ struct DownloadCommand: AsyncParsableCommand {
             of its name and theirs, of several with the same path the newest.
 
             In a folder, a file gets the name that it has on the server, without any directory, and with '_' before a \
-            '.' or '-' at its beginning. A file that is there with other bytes is left alone, unless --force is given.
+            '.' or '-' at its beginning; so do the folders of --recursive. --trust-names leaves the '_' out. A file that is there with other bytes is left alone, unless --force is given.
             """
     )
 
@@ -52,6 +52,20 @@ struct DownloadCommand: AsyncParsableCommand {
 
     @Flag(name: .shortAndLong, help: "Replace files that are there with other bytes.")
     var force = false
+
+    @Flag(
+        help: """
+            Let names begin with '.' and '-', as hidden files and options do: for files of your own, on a server that \
+            you trust.
+            """)
+    var trustNames = false
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Bytes to take at most of a blob whose size the server does not announce, such as 20GiB; 1GiB without it.
+            """, valueName: "SIZE"))
+    var largest: ByteCount?
 
     @Option(
         help: ArgumentHelp(
@@ -107,9 +121,10 @@ struct DownloadCommand: AsyncParsableCommand {
         let shares =
             try recursive
             ? [Share(choice: given.choice(), folders: blobs)] : Share.all(blobs, match, given)
-        let (jobs, force, newest, dryRun) = (jobs, force, newest, dryRun)
+        let (jobs, force, trustNames, newest, dryRun) = (jobs, force, trustNames, newest, dryRun)
         var configuration = transferFlags.configuration(connections: 2 * jobs * streams)
         configuration.downloadStreams = streams
+        if let largest { configuration.unannouncedByteLimit = largest.bytes }
         let transport = configuration
         let range = range
         if !dryRun { try target.prepare() }
@@ -120,7 +135,8 @@ struct DownloadCommand: AsyncParsableCommand {
                 for share in shares {
                     try await share.choice.withClient(transport) { client in
                         let downloads = Downloads(
-                            from: client, to: target, replaces: force, range: range, reporter: reporter)
+                            from: client, to: target, replaces: force, trustsNames: trustNames, range: range,
+                            reporter: reporter)
                         let items = await share.items(of: downloads, takesNewest: newest)
                         if dryRun { return try await downloads.show(items, asJSON: reporter.style == .json) }
                         try await downloads.run(items, jobs: jobs)

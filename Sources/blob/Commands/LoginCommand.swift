@@ -58,16 +58,15 @@ struct LoginCommand: AsyncParsableCommand {
         guard let host = URLComponents(string: address)?.host, ServerAddress.isAddress(address) else {
             throw UsageProblem(BlobClientError.invalidAddress(address).description)
         }
-        if ServerAddress.isOpen(address) {
-            Console.complain("warning: without https, the token can be read by everybody on the way to \(host)")
-        }
         let name = name ?? (Self.isName(host) ? host : "server")
         let ca =
             try given.ca.map { FilePath($0).absolute.string } ?? given.stored().servers[name]?.ca
-        let token = try await token(given, for: host)
         let trust: BlobServiceClient.Configuration.Trust =
             given.isInsecure ? .anything : ca.map { .certificates(path: $0) } ?? .system
-        let choice = try given.choice(address, token: token, trust: trust)
+        var choice = try given.choice(address, token: nil, trust: trust)
+        choice.warnOfOpenWay()
+        let token = try await token(given, for: host)
+        choice.token = token
         let scopes = try await choice.withClient(.asking) { try await Self.trying($0) }
 
         // Read again: another login may have been made while the token was typed.

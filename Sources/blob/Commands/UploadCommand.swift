@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import BlobClient
+import BlobCore
+import SystemPackage
 
 struct UploadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,7 +16,8 @@ struct UploadCommand: AsyncParsableCommand {
             A file of a folder keeps its path there, from the folder's own name on. What you have on the server under the \
             same path with the same bytes is not sent again. 'blob download --recursive' brings a folder back.
 
-            A name that the server cannot hold (no UTF-8, control characters, '\\') goes up with '%XX' for each such byte.
+            A name that the server cannot hold (no UTF-8, '\\', characters that nobody sees, such as those that turn the \
+            direction of text) goes up with '%XX' for each such byte; --name gives a single file another.
 
             Each file's line on standard output is 'DIGEST  URL  PATH', in the order in which they are done; on a \
             terminal 'DIGEST  PATH', as much as fits. 'blob info DIGEST' tells the URL.
@@ -59,9 +62,20 @@ struct UploadCommand: AsyncParsableCommand {
         try validateJobs(jobs)
         if paths.count(where: { $0 == "-" }) > 1 { throw ValidationError("Standard input can be uploaded once.") }
         if name != nil && (paths.count > 1 || recursive) { throw ValidationError("--name is for a single file.") }
+        if let name { try Self.validate(name: name) }
         if again && skipExisting { throw ValidationError("--again and --skip-existing exclude each other.") }
         if skipExisting && paths.contains("-") {
             throw ValidationError("--skip-existing needs the digest first, and standard input cannot be read twice.")
+        }
+    }
+
+    /// - Throws: `ValidationError` for a name that every server would refuse.
+    private static func validate(name: String) throws {
+        guard let path = try? PathArgument.path(name), String(validating: path) != nil else {
+            throw ValidationError("--name: the name is no UTF-8: give it in another form.")
+        }
+        if let hidden = HiddenCharacter.first(in: name) {
+            throw ValidationError("--name: the name holds \(hidden), which nobody would see there: leave it out.")
         }
     }
 

@@ -13,6 +13,7 @@ extension BlobClientError {
         case .untrusted:
             "name the certificate of its authority with --ca FILE, and see that this machine's clock is right"
         case .unexpectedAnswer: ServerRefusal.adviceOnAddress
+        case .endless: "if the blob may have that many, take more with --largest SIZE"
         case .fileChanged: "upload it again when nobody writes to it"
         case .streamLost: "make the stream anew"
         case .wrongDigest: "try again; if it stays so, tell the server's operator, who may run 'blobd check'"

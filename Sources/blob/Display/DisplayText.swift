@@ -1,25 +1,19 @@
 // Text for people that takes the room it seems to take, whatever is in a file's name.
 
-/// Text that a terminal can be given: it holds no control characters, and its width is known.
+import BlobCore
+
+/// Text that a terminal can be given: all that is in it shows, and its width is known.
 enum DisplayText {
-    private static let replacement: Unicode.Scalar = "\u{FFFD}"
-
-    /// The text with a mark in the place of everything that would move the cursor, change colours or turn the direction
-    /// of the text after it.
+    /// The text with everything escaped that would move the cursor, change colours, turn the direction of the text
+    /// after it, or not be seen: such as `\u{202e}`, as the server's log writes it.
     static func safe(_ text: some StringProtocol) -> String {
-        guard text.unicodeScalars.contains(where: isUnsafe) else { return String(text) }
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { result.append(isUnsafe(scalar) ? replacement : scalar) }
-        return String(result)
-    }
-
-    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar.value < 0x7F { return scalar.value < 0x20 }
-        switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator: return true
-        // Joiners are a part of words and of emoji; the others steer the direction, or hide.
-        case .format: return scalar.value != 0x200C && scalar.value != 0x200D
-        default: return false
+        HiddenCharacter.replaced(in: text) { hidden in
+            switch hidden.scalar {
+            case "\n": #"\n"#
+            case "\r": #"\r"#
+            case "\t": #"\t"#
+            default: #"\u{"# + String(hidden.scalar.value, radix: 16) + "}"
+            }
         }
     }
 

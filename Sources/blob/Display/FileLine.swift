@@ -25,13 +25,14 @@ enum FileLine {
         columns([
             (file.id ?? "-", 28), (file.digest ?? "-", 64), (file.size.map { "\($0)" } ?? "-", -15),
             (file.createdAt?.formatted(.iso8601) ?? "-", 20), (file.expiresAt?.formatted(.iso8601) ?? "-", 20),
-            (DisplayText.safe(file.mediaType ?? "-"), 24), (DisplayText.safe(file.owner ?? "-"), 12),
+            (file.mediaType ?? "-", 24), (file.owner ?? "-", 12),
         ]) + DisplayText.safe(file.path ?? file.name ?? "-")
     }
 
-    /// A negative width is that of a column whose text stands at its right.
+    /// A server may have told anything. A negative width is that of a column whose text stands at its right.
     private static func columns(_ cells: [(text: String, width: Int)]) -> String {
         cells.map { text, width in
+            let text = DisplayText.safe(text)
             let filling = String(repeating: " ", count: max(0, abs(width) - DisplayText.width(text)))
             return (width < 0 ? filling + text : text + filling) + "  "
         }.joined()

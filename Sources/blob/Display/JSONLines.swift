@@ -1,6 +1,7 @@
 // The output of `--json`: one object on a line, its keys in snake_case.
 
 import BlobClient
+import BlobCore
 import Foundation
 
 enum JSONLines {
@@ -11,7 +12,14 @@ enum JSONLines {
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.dateEncodingStrategy = .iso8601
         // Texts, numbers and dates: there is nothing in them that could not be encoded.
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        let json = (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        return HiddenCharacter.replaced(in: json) { hidden in
+            // The encoder leaves all of them alone that JSON allows, and a terminal may show the line.
+            String(hidden.scalar).utf16.map { unit in
+                let digits = String(unit, radix: 16)
+                return #"\u"# + String(repeating: "0", count: 4 - digits.count) + digits
+            }.joined()
+        }
     }
 
     static func print(_ value: some Encodable) throws {

@@ -35,10 +35,10 @@ enum PlainLine {
     /// A program gets all. A person gets the digest once, without the URL, which names it again, and as much of the
     /// path as the terminal has room for: a line of 80 columns takes 14 columns of it.
     static func result(_ result: TransferResult, columns: Int?) -> String {
-        let rest = result.rest.map { DisplayText.safe($0) }
-        guard let columns, let path = rest.last else { return ([result.digest] + rest).joined(separator: "  ") }
-        let room = max(shortestPath, columns - DisplayText.width(result.digest) - 2)
-        return result.digest + "  " + (DisplayText.width(path) <= room ? path : DisplayText.fitted(path, to: room))
+        let (digest, rest) = (DisplayText.safe(result.digest), result.rest.map { DisplayText.safe($0) })
+        guard let columns, let path = rest.last else { return ([digest] + rest).joined(separator: "  ") }
+        let room = max(shortestPath, columns - DisplayText.width(digest) - 2)
+        return digest + "  " + (DisplayText.width(path) <= room ? path : DisplayText.fitted(path, to: room))
     }
 
     static func ended(_ label: String, _ result: TransferResult, took: Duration?) -> String {

@@ -138,7 +138,8 @@ struct ProgressLine {
     /// The time that is left at this rate.
     var left: Duration? {
         guard let size, let rate, rate > 0 else { return nil }
-        return .seconds(Double(max(0, size - offset)) / rate)
+        // A server may announce any size, and a duration has an end.
+        return .seconds(min(Double(max(0, size - offset)) / rate, 1e9))
     }
 
     private var share: Double? { size.map { $0 > 0 ? min(1, max(0, Double(offset) / Double($0))) : 1 } }

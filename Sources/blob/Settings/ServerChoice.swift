@@ -4,6 +4,7 @@ import ArgumentParser
 import BlobClient
 import Foundation
 import Program
+import Synchronization
 import SystemPackage
 
 /// The settings given to a command, from all three places. A setting that is given is used or is an error; a file that
@@ -123,12 +124,23 @@ struct ServerChoice: Equatable {
     var trust: BlobServiceClient.Configuration.Trust
     var proxy: BlobServiceClient.Configuration.Proxy?
 
+    /// The addresses of which was said that tokens are open on the way there.
+    private static let told = Mutex<Set<String>>([])
+
+    /// Says, once in a run for each server, that others may read a token on its way.
+    func warnOfOpenWay() {
+        guard ServerAddress.isOpen(address, through: proxy) else { return }
+        guard Self.told.withLock({ $0.insert(ServerAddress.normalized(address)).inserted }) else { return }
+        Console.complain("warning: without https, the token can be read by everybody on the way to \(address)")
+    }
+
     /// Runs `body` with the server, and closes its connections.
     ///
     /// - Throws: ``UsageProblem`` for an address or certificates that cannot be used, and what `body` throws.
     func withClient<Value: Sendable>(
         _ configuration: BlobServiceClient.Configuration, _ body: @Sendable (BlobServiceClient) async throws -> Value
     ) async throws -> Value {
+        if token != nil { warnOfOpenWay() }
         var configuration = configuration
         (configuration.trust, configuration.proxy) = (trust, proxy)
         let client: BlobServiceClient

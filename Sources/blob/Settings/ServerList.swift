@@ -98,9 +98,24 @@ enum ServerAddress {
 
     static func isAddress(_ text: String) -> Bool { text.contains("://") }
 
-    /// Whether requests can be read on their way there.
-    static func isOpen(_ address: String) -> Bool {
+    /// Whether requests can be read on their way there: they leave this machine as they are.
+    ///
+    /// - Parameter proxy: to which they go first.
+    static func isOpen(_ address: String, through proxy: BlobServiceClient.Configuration.Proxy? = nil) -> Bool {
         guard let parts = URLComponents(string: address), parts.scheme?.lowercased() == "http" else { return false }
-        return !["127.0.0.1", "localhost", "::1", "[::1]"].contains(parts.host?.lowercased() ?? "")
+        return !isOfThisMachine(proxy?.host ?? parts.host ?? "")
+    }
+
+    /// RFC 1122, §3.2.1.3; RFC 4291, §2.5.3; RFC 6761, §6.3.
+    private static func isOfThisMachine(_ host: String) -> Bool {
+        let name = host.lowercased().trimmingCharacters(in: ["[", "]"])
+        if name == "localhost" || name.hasSuffix(".localhost") { return true }
+        var (four, six) = (in_addr(), in6_addr())
+        if inet_pton(AF_INET, name, &four) == 1 { return UInt32(bigEndian: four.s_addr) >> 24 == 127 }
+        guard inet_pton(AF_INET6, name, &six) == 1 else { return false }
+        return withUnsafeBytes(of: six) { bytes in
+            bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
+                || bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF && bytes[12] == 127
+        }
     }
 }

@@ -34,6 +34,9 @@ enum Fault: Sendable, Equatable {
     case forget
     /// The bytes are elsewhere.
     case redirect(Int, to: String?)
+    /// An answer whose body ends with the connection alone, which the client has to close. It begins with the bytes of
+    /// the blob.
+    case endless(Int, headers: [String: String] = [:])
     /// Another program answers, with this status and this body.
     case strange(Int, String)
 }

@@ -116,6 +116,7 @@ private final class StubConnection: ChannelInboundHandler {
             write(model.answer(request), context)
         case .redirect(let status, let location):
             write(StubAnswer(status: status, headers: location.map { [("Location", $0)] } ?? []), context)
+        case .endless(let status, let headers): writeWithoutEnd(status, headers, model.answer(request).body, context)
         case .strange(let status, let text):
             write(
                 StubAnswer(status: status, headers: [("Content-Type", "text/html")], body: Array(text.utf8)), context)
@@ -149,6 +150,26 @@ private final class StubConnection: ChannelInboundHandler {
             context.flush()
         }
         if limit != nil && closing || hidesLength { context.close(promise: nil) }
+    }
+
+    private func writeWithoutEnd(
+        _ status: Int, _ headers: [String: String], _ beginning: [UInt8], _ context: ChannelHandlerContext
+    ) {
+        let fields = HTTPHeaders(headers.map { ($0.key, $0.value) })
+        let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: fields)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        writeOn(ByteBuffer(bytes: beginning), context)
+    }
+
+    /// Writes the bytes, and more when they have gone.
+    private func writeOn(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        let (loop, bound) = (context.eventLoop, NIOLoopBound((self, context), eventLoop: context.eventLoop))
+        let written = loop.makePromise(of: Void.self)
+        written.futureResult.whenSuccess {
+            let (connection, context) = bound.value
+            connection.writeOn(ByteBuffer(repeating: UInt8(ascii: " "), count: 64 << 10), context)
+        }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: written)
     }
 
     /// The other side has gone within its request.

@@ -84,6 +84,42 @@ struct BlobServerTests {
         }
     }
 
+    @Test("a token that leaves this machine in clear is warned of, once, wherever it comes from and whatever is done")
+    func openWay() async throws {
+        let blob = try await BlobTool.shared()
+        _ = try blob.home.write([1], to: "file")
+        _ = try blob.home.write([1], to: "other")
+        _ = try blob.home.write(Array(blob.token.utf8), to: "token")
+        let digest = String(repeating: "a", count: 64)
+        let upload = "00000000-0000-4000-8000-000000000000"
+        let commands = [
+            "list", "find '*'", "info \(digest)", "delete NzAwNTUxOTA5NzczMTQ4MTYw", "status \(upload)",
+            "cancel \(upload)",
+            "upload --retries 0 file other", "download --retries 0 \(digest) name", "login there",
+        ]
+        // No host has this name (RFC 6761, section 6.4).
+        let warning =
+            "blob: warning: without https, the token can be read by everybody on the way to http://files.invalid\n"
+        for command in commands {
+            let outcome = try await blob.shell("$blob \(command) --server http://files.invalid --token-file token")
+            #expect(outcome.end == .code(1) && outcome.errors.hasPrefix(warning), "\(command): \(outcome)")
+            #expect(outcome.errors.components(separatedBy: "without https").count == 2, "\(command): \(outcome)")
+        }
+        let variable = try await blob.shell("BLOB_SERVER=http://files.invalid $blob list")
+        #expect(variable.errors.hasPrefix(warning), "\(variable)")
+        let servers = #"{"servers":{"there":{"address":"http://files.invalid","token":"t"}},"default":"there"}"#
+        #expect(
+            try await blob.shell("mkdir -p config/blob && echo '\(servers)' >config/blob/servers.json").end == .code(0))
+        let stored = try await blob.run(["list"], without: ["BLOB_SERVER", "BLOB_TOKEN"])
+        #expect(stored.errors.hasPrefix(warning), "\(stored)")
+        for quiet in [
+            "$blob list --server https://files.invalid", "$blob list",
+            "env -u BLOB_TOKEN $blob list --server http://no.invalid",
+        ] {
+            #expect(try await !blob.shell(quiet).errors.contains("without https"), "\(quiet)")
+        }
+    }
+
     @Test("a token that may not list files can be stored too")
     func uploadOnly() async throws {
         let blob = try await BlobTool(.shared, scopes: "upload")

@@ -38,13 +38,16 @@ struct BlobTreeTests {
         let again = try await blob.run(["upload", "--recursive", "--again", "photos", "--json"])
         #expect(try Self.events(again) == ["done": 8], "\(again)")
 
-        let back = try await blob.run(["download", "--recursive", "photos", "-o", "out/"])
+        let back = try await blob.run(["download", "--recursive", "photos", "--trust-names", "-o", "out/"])
         #expect(back.end == .code(0) && back.firstWords.count == 8, "\(back)")
         let difference = try await blob.shell("rmdir photos/empty; diff -r photos out/photos")
         #expect(difference.end == .code(0) && difference.output == "", "\(difference)")
         let part = try await blob.run(["download", "--recursive", "photos/2026/", "-o", "part/"])
         #expect(part.end == .code(0), "\(part)")
         #expect(try await blob.shell("diff -r photos/2026 part/2026").end == .code(0))
+        let safe = try await blob.run(["download", "--recursive", "photos", "-o", "safe/"])
+        #expect(safe.end == .code(0), "\(safe)")
+        #expect(try await blob.shell("diff -r out/photos/.hidden/-f safe/photos/_.hidden/_-f").end == .code(0))
         let none = try await blob.run(["download", "--recursive", "phot", "-o", "part/"])
         #expect(none.end == .code(1) && none.errors.contains("came from a folder"), "\(none)")
     }
@@ -97,6 +100,30 @@ struct BlobTreeTests {
         let strict = try await blob.shell(#"$blob upload -r --again --strict-names $'d\xe9'"#)
         #expect(strict.end == .code(1) && strict.firstWords.isEmpty, "\(strict)")
         #expect(strict.errors.components(separatedBy: "none that the server can hold").count == 7, "\(strict)")
+    }
+
+    @Test("a character that nobody sees is named, and so is what can be done")
+    func hiddenCharacters() async throws {
+        let blob = try await BlobTool.shared()
+        #expect(try await blob.shell(#"mkdir d; for f in . d; do echo x >$f/$'\u202egpj.exe'; done"#).end == .code(0))
+        let name = "U+202E RIGHT-TO-LEFT OVERRIDE, which nobody would see there"
+        let up = try await blob.shell(#"$blob upload $'\u202egpj.exe'"#)
+        #expect(up.end == .code(0) && up.errors.contains("'%E2%80%AEgpj.exe'") && up.errors.contains(name), "\(up)")
+        #expect(up.errors.contains("--name gives") && !(up.output + up.errors).contains("\u{202E}"), "\(up)")
+        let strict = try await blob.shell(#"$blob upload --strict-names $'\u202egpj.exe'"#)
+        #expect(strict.end == .code(1) && strict.errors.contains("\(name); give it another with --name"), "\(strict)")
+        let tree = try await blob.shell("$blob upload -r --strict-names d")
+        #expect(tree.end == .code(1) && tree.errors.contains("\(name); rename it"), "\(tree)")
+        let named = try await blob.shell(#"$blob upload --strict-names --name jpg.exe $'\u202egpj.exe' --quiet"#)
+        #expect(named.end == .code(0), "\(named)")
+        for (flag, words) in [(#"$'a\u200b'"#, "U+200B ZERO WIDTH SPACE"), (#"$'\xed\xa0\x80'"#, "no UTF-8")] {
+            let refused = try await blob.shell("$blob upload --name \(flag) d/*")
+            #expect(
+                refused.end == .code(2) && refused.errors.contains("--name: the name") && refused.errors.contains(words)
+            )
+        }
+        let names = try await blob.run(["list", "--json"]).jsonLines().compactMap { $0["name"]?.string }.sorted()
+        #expect(names == ["%E2%80%AEgpj.exe", "jpg.exe"])
     }
 
     @Test("files are named by their bytes on the command line, too")

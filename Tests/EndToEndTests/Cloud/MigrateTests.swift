@@ -30,6 +30,26 @@ struct MigrateTests {
         }
     }
 
+    @Test("names that an earlier version took arrive as they are")
+    func oldNames() async throws {
+        let cloud = try await CloudData()
+        try await withServer { server in
+            let admin = try server.admin()
+            let file = try await admin.publish([1, 2, 3], filename: "old")
+            _ = try await server.stop()
+            try await server.rename(file.digest, to: "\u{202E}gpj.exe", path: "a\u{200B}/\u{202E}gpj.exe")
+            let outcome = try await migrate(server, to: cloud)
+            #expect(outcome.end == .code(0), "\(outcome)")
+            try await withServer(on: cloud, adminToken: admin.bearer) { node in
+                let told = try await node.admin().send(.file(file.id)).json
+                #expect(told?["name"]?.string == "\u{202E}gpj.exe")
+                #expect(told?["path"]?.string == "a\u{200B}/\u{202E}gpj.exe")
+                let page = try await node.admin().send(.files("orderby=name&top=1")).json
+                #expect(page?["items"]?.array?.count == 1)
+            }
+        }
+    }
+
     @Test("beside a server that goes on, then with one that is read-only: every file, upload and token arrives")
     func online() async throws {
         let cloud = try await CloudData()

@@ -26,6 +26,36 @@ struct NodeTests {
         }
     }
 
+    @Test("with redirect-downloads, blob downloads from the bucket: whole, from where it stopped, a part, in a folder")
+    func redirectedTool() async throws {
+        try await withServer(["--redirect-downloads", "--private-downloads"], on: CloudData()) { node in
+            let blob = try await BlobTool(node)
+            let client = Client(server: node, bearer: blob.token)
+            let bytes = try Sample.bytes(3_000_000)
+            let file = try await client.publish(bytes, filename: "call.wav")
+            // One object: otherwise the node sends the bytes itself.
+            #expect(try await client.send(.download(file.digest)).status == 307)
+
+            let whole = try await blob.run(["download", "call.wav"])
+            #expect(whole.end == .code(0), "\(whole)")
+            #expect(try blob.home.read("call.wav") == bytes)
+
+            _ = try blob.home.write(Array(bytes[..<1_000_000]), to: ".rest.\(file.digest.prefix(16)).part")
+            let rest = try await blob.run(["download", file.digest, "-o", "rest", "--json"])
+            #expect(rest.end == .code(0), "\(rest)")
+            #expect(try rest.jsonLines().first { $0["event"]?.string == "began" }?["offset"]?.integer == 1_000_000)
+            #expect(try blob.home.read("rest") == bytes)
+
+            let streams = try await blob.run(["download", "call.wav", "--streams", "4", "-o", "streams"])
+            #expect(streams.end == .code(0), "\(streams)")
+            #expect(try blob.home.read("streams") == bytes)
+            let part = try await blob.shell("$blob download call.wav -o - --range=10-19 | sha256sum")
+            #expect(part.output == "\(Sample.digest(of: Array(bytes[10..<20])))  -\n", "\(part)")
+            let info = try await blob.run(["info", file.digest, "--json"])
+            #expect(try info.jsonLines().first?["name"]?.string == "call.wav", "\(info)")
+        }
+    }
+
     @Test("while the bucket is away, uploads get 503 and Retry-After at once, and what was acknowledged stays")
     func bucketAway() async throws {
         let cloud = try await CloudData()
