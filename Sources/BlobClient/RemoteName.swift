@@ -3,8 +3,8 @@
 public import BlobCore
 public import SystemPackage
 
-/// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without characters that nobody
-/// would see (`HiddenCharacter`), and without `\`, before which it would drop everything.
+/// Names on disks are bytes without `/`; those on a server are UTF-8 of at most 255 bytes without characters that
+/// nobody would see (`HiddenCharacter`), and without `\`, before which it would drop everything.
 ///
 /// A name that a server can hold stays as it is. In any other, each byte that does not fit becomes `%XX`, with two
 /// hexadecimal digits in upper case (RFC 3986, §2.1), and so does each `%`: decoding the percent signs gives the bytes

