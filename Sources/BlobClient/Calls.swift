@@ -188,8 +188,8 @@ struct IncomingBlob: Sendable {
 }
 
 extension IncomingBlob {
-    /// RFC 6266: `filename*` (RFC 8187) comes before `filename`. Whatever the server says, it names no other directory, and
-    /// holds nothing that nobody would see.
+    /// RFC 6266: `filename*` (RFC 8187) comes before `filename`. Whatever the server says, it names no other directory,
+    /// and holds nothing that nobody would see.
     fileprivate static func name(in disposition: String?) -> String? {
         guard let disposition else { return nil }
         let extended = disposition.end(of: "filename*=UTF-8''").map { start in

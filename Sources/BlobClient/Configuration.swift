@@ -43,8 +43,8 @@ extension BlobServiceClient {
         /// Requests for pieces of 8 MiB of one download at a time, where the server knows ranges: more than one is
         /// faster where each connection is slow, and loses more bytes when connections break.
         public var downloadStreams = 1
-        /// Bytes that are taken at most of a blob whose size the server does not announce: an answer without an end must
-        /// not fill the disk.
+        /// Bytes that are taken at most of a blob whose size the server does not announce: an answer without an end
+        /// must not fill the disk.
         public var unannouncedByteLimit: Int64 = 1 << 30
         /// Connections that are made at most at a time.
         public var connectionLimit = 32
