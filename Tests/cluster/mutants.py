@@ -9,10 +9,12 @@ from cluster import Tools
 
 FAILOVERS = 50  # at most: it ends with the first loss
 SECONDS = 6.0
-# A function is made anew from its own text; where nothing is left out, this test has fallen behind.
+# A function is made anew from its own text; where nothing is left out, this test has fallen behind. Those for older
+# nodes call the others.
 EDIT = """
     DO $$ DECLARE v_old TEXT; v_new TEXT; BEGIN
-        FOR v_old IN SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname IN ({names}) LOOP
+        FOR v_old IN SELECT pg_get_functiondef(oid) FROM pg_proc
+                WHERE proname IN ({names}) AND prosrc !~ 'FROM (advance|complete)_upload' LOOP
             v_new := regexp_replace(v_old, '{pattern}', '{replacement}', 'g');
             IF v_new = v_old THEN RAISE EXCEPTION 'nothing to leave out of %', v_old; END IF;
             EXECUTE v_new;
