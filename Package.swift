@@ -118,7 +118,7 @@ let package = Package(
         .target(
             name: "HTTPServerCore",
             dependencies: [
-                .httpTypes, .logging, .nioCore, .nioExtras, .nioHTTP2, .nioHTTPTypes,
+                "BlobCore", .httpTypes, .logging, .nioCore, .nioExtras, .nioHTTP2, .nioHTTPTypes,
                 .nioHTTPTypesHTTP2, .nioPosix, .nioSSL, .nioTLS, .serviceLifecycle,
             ],
             swiftSettings: swiftSettings

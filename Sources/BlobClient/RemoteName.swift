@@ -27,17 +27,17 @@ public struct RemoteName: Equatable, Sendable {
     }
 
     init(bytes: [UInt8]) {
-        let text = Self.encoded(bytes)
         let scalars = Self.scalars(bytes)
-        hidden = HiddenCharacter.places(in: scalars).first.flatMap { scalars[$0] }.map(HiddenCharacter.init(scalar:))
+        let places = HiddenCharacter.places(in: scalars)
+        hidden = places.first.flatMap { scalars[$0] }.map(HiddenCharacter.init(scalar:))
+        let text = Self.encoded(bytes, Self.pieces(of: scalars, hiddenAt: places))
         self.text = text.utf8.count <= FileName.maximumByteCount ? text : Self.cut(text, bytes)
         isChanged = !self.text.utf8.elementsEqual(bytes)
     }
 
-    private static func encoded(_ bytes: [UInt8]) -> String {
-        let pieces = pieces(bytes)
+    private static func encoded(_ bytes: [UInt8], _ pieces: [Unicode.Scalar?]) -> String {
         if pieces.contains(nil) { return escaped(bytes, pieces) }
-        guard let decoded = decoded(bytes), encoded(decoded).utf8.elementsEqual(bytes) else {
+        guard let decoded = decoded(bytes), encoded(decoded, Self.pieces(decoded)).utf8.elementsEqual(bytes) else {
             return String(decoding: bytes, as: UTF8.self)
         }
         return escaped(bytes, pieces)
@@ -46,7 +46,11 @@ public struct RemoteName: Equatable, Sendable {
     /// A scalar for each that fits, and `nil` for each byte that does not.
     private static func pieces(_ bytes: [UInt8]) -> [Unicode.Scalar?] {
         let scalars = scalars(bytes)
-        let hidden = Set(HiddenCharacter.places(in: scalars))
+        return pieces(of: scalars, hiddenAt: HiddenCharacter.places(in: scalars))
+    }
+
+    private static func pieces(of scalars: [Unicode.Scalar?], hiddenAt places: [Int]) -> [Unicode.Scalar?] {
+        let hidden = Set(places)
         return scalars.enumerated().flatMap { place, scalar -> [Unicode.Scalar?] in
             guard let scalar, scalar == "\\" || hidden.contains(place) else { return [scalar] }
             return Array(repeating: nil, count: UTF8.width(scalar))

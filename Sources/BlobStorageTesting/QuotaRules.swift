@@ -138,26 +138,25 @@ extension CatalogTrial {
         }
     }
 
-    fileprivate func concurrentAdvancesKeepTheQuota() async throws {
-        var leases: [Lease] = []
-        for _ in 0..<24 { leases.append(try await claimNew()) }
-        let (quota, waiting) = (24 * Charge.rows + 5 * 4096, leases)
-        let results = await concurrently(24) { number in
-            _ = try await advance(waiting[number], to: "text", quota: quota)
-        }
-        expectRoom(for: 5, of: results)
+    /// Makes a change of 24 uploads at once, each of which takes a block, where there is room for five.
+    private func expectFiveOfMany(_ change: @escaping @Sendable (Int, Lease, _ quota: Int64) async throws -> Void)
+        async throws
+    {
+        var claimed: [Lease] = []
+        for _ in 0..<24 { claimed.append(try await claimNew()) }
+        let (leases, quota) = (claimed, 24 * Charge.rows + 5 * 4096)
+        expectRoom(for: 5, of: await concurrently(24) { try await change($0, leases[$0], quota) })
         #expect(try await catalog.usage(of: .ann).charge == quota)
     }
 
+    fileprivate func concurrentAdvancesKeepTheQuota() async throws {
+        try await expectFiveOfMany { _, lease, quota in _ = try await advance(lease, to: "text", quota: quota) }
+    }
+
     fileprivate func concurrentCompletionsKeepTheQuota() async throws {
-        var leases: [Lease] = []
-        for _ in 0..<24 { leases.append(try await claimNew()) }
-        let (quota, waiting) = (24 * Charge.rows + 5 * 4096, leases)
-        let results = await concurrently(24) { number in
-            _ = try await complete(waiting[number], with: "text \(number)", quota: quota)
+        try await expectFiveOfMany { number, lease, quota in
+            _ = try await complete(lease, with: "text \(number)", quota: quota)
         }
-        expectRoom(for: 5, of: results)
-        #expect(try await catalog.usage(of: .ann).charge == quota)
         #expect(
             try await catalog.statistics()
                 == Statistics(

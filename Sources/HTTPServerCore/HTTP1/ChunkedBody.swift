@@ -1,5 +1,6 @@
 // The chunked transfer coding.
 
+import BlobCore
 import HTTPTypes
 
 /// A body of chunks on its way in (RFC 9112 §7.1).
@@ -50,7 +51,7 @@ struct ChunkedBody {
     private mutating func step(_ byte: UInt8) throws(Refusal) {
         switch (state, byte) {
         case (.size(let size, let digits), _):
-            if let digit = byte.hexDigit {
+            if let digit = byte.hexDigitValue {
                 guard digits < Self.mostDigits else { throw .malformed("a chunk's size does not fit") }
                 state = .size(size << 4 | Int64(digit), digits: digits + 1)
             } else {
@@ -92,13 +93,5 @@ struct ChunkedBody {
         guard trailerBytes.count > 2 else { return nil }
         var lines = HeadLines()
         return try FieldLines(parsing: trailerBytes.span, &lines).fields
-    }
-}
-
-extension UInt8 {
-    fileprivate var hexDigit: UInt8? {
-        if isDigit { return self - UInt8(ascii: "0") }
-        let letter = lowercased &- UInt8(ascii: "a")
-        return letter < 6 ? letter + 10 : nil
     }
 }
