@@ -93,7 +93,8 @@ let package = Package(
         .target(
             name: "LocalBackend",
             dependencies: [
-                "BlobCore", "BlobStorage", .grdb, .logging, .metrics, .nioCore, .nioPosix, .sqlite, .systemPackage,
+                "BlobCore", "BlobStorage", "Program", .grdb, .logging, .metrics, .nioCore, .nioPosix, .sqlite,
+                .systemPackage,
             ],
             swiftSettings: swiftSettings
         ),

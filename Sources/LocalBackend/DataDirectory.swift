@@ -44,6 +44,7 @@ public final class DataDirectory: Sendable {
         self.path = path
         (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
+        try Self.requireTrust(in: path)
         lock = try Self.lock(path, isReadOnly: isReadOnly)
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
     }

@@ -27,7 +27,7 @@ extension DataDirectory {
         let found =
             directories.compactMap { isThere($0) ? obstacle(to: R_OK | W_OK | X_OK, $0, isDirectory: true) : nil }
             + files.compactMap { isThere($0) ? obstacle(to: R_OK | W_OK, $0, isDirectory: false) : nil }
-        return found + (newerFormat(of: catalog).map { [$0] } ?? [])
+        return found + distrust(of: path) + (newerFormat(of: catalog).map { [$0] } ?? [])
     }
 
     private static func isThere(_ path: FilePath) -> Bool {

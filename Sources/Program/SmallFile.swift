@@ -27,28 +27,59 @@ public func replaceFile(at path: FilePath, with bytes: [UInt8], permissions: Fil
     }
 }
 
+/// Why a small file was not read. Its description is a clause for the caller's sentence.
+public enum SmallFileError: Error, Equatable, CustomStringConvertible {
+    case failed(Errno)
+    /// What it holds may be another's word.
+    case untrusted(String)
+
+    public var description: String {
+        switch self {
+        case .failed(let error): error.description
+        case .untrusted(let objection): objection
+        }
+    }
+}
+
 /// The bytes of a file; `nil` when there is none.
 ///
+/// - Parameter protection: what the file must have to be believed. It is looked at in the file that was opened, so that
+///   nobody can put another in its place in between. `nil` takes it as it is.
 /// - Throws: also when it holds more than `limit` bytes.
-public func readFile(at path: FilePath, limit: Int) throws(Errno) -> [UInt8]? {
+public func readFile(
+    at path: FilePath, limit: Int, protection: Protection?
+) throws(SmallFileError) -> [UInt8]? {
+    let file: FileDescriptor
     do {
-        return try failing {
-            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
-            return try file.closeAfter {
-                var bytes: [UInt8] = []
-                while bytes.count <= limit {
-                    let chunk = try [UInt8](unsafeUninitializedCapacity: limit + 1 - bytes.count) { buffer, count in
-                        count = try file.read(into: UnsafeMutableRawBufferPointer(buffer))
-                    }
-                    if chunk.isEmpty { return bytes }
-                    bytes += chunk
-                }
-                throw Errno.fileTooLarge
-            }
-        }
+        file = try failing { try FileDescriptor.open(path, .readOnly, options: [.closeOnExec]) }
     } catch .noSuchFileOrDirectory {
         return nil
+    } catch {
+        throw .failed(error)
     }
+    defer { try? file.close() }
+    if let protection {
+        var status = stat()
+        guard fstat(file.rawValue, &status) == 0 else { throw .failed(Errno(rawValue: errno)) }
+        if let objection = protection.objection(to: path, status) { throw .untrusted(objection) }
+    }
+    do {
+        return try failing { try readAll(of: file, limit: limit) }
+    } catch {
+        throw .failed(error)
+    }
+}
+
+private func readAll(of file: FileDescriptor, limit: Int) throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count <= limit {
+        let chunk = try [UInt8](unsafeUninitializedCapacity: limit + 1 - bytes.count) { buffer, count in
+            count = try file.read(into: UnsafeMutableRawBufferPointer(buffer))
+        }
+        if chunk.isEmpty { return bytes }
+        bytes += chunk
+    }
+    throw Errno.fileTooLarge
 }
 
 /// Removes a file, so that it stays removed after a crash.

@@ -23,6 +23,7 @@ struct Assembly {
 
     /// Opens the data, serves until SIGTERM or SIGINT, and closes the data again.
     func serve() async throws {
+        if let objection = settings.namedFiles.compactMap(\.objection).first { throw OperatorError(objection) }
         let storage = try await Storage.opened(settings, logger: logger)
         try await storage.whileOpen { try await serve(storage) }
     }

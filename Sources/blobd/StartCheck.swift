@@ -120,6 +120,7 @@ struct StartCheck {
 struct NamedFile {
     let setting: Setting
     let path: String
+    let protection: Protection
 
     /// Why it cannot be read, and whether it is not there at all; `nil` where it can.
     private var error: Errno? {
@@ -132,7 +133,12 @@ struct NamedFile {
         }
     }
 
-    var problem: String? { error.map { sentence($0) } }
+    var problem: String? { error.map { sentence($0) } ?? objection }
+
+    /// Why it may be another's word; `nil` where it is not, or cannot be read.
+    var objection: String? {
+        protection.objection(to: FilePath(path)).map { "\(setting.rawValue): \($0)" }
+    }
 
     /// The same for one that is not there. Permissions are left out: the caller may be another user than the server.
     var absence: String? {
@@ -151,11 +157,12 @@ extension Settings {
         var files: [NamedFile] = []
         if case .tls(let certificate, let key) = transport {
             files += [
-                NamedFile(setting: .tlsCertificate, path: certificate), NamedFile(setting: .tlsKey, path: key),
+                NamedFile(setting: .tlsCertificate, path: certificate, protection: .unchangedByOthers),
+                NamedFile(setting: .tlsKey, path: key, protection: .readByGroup),
             ]
         }
         if case .cloud(let cloud) = storage, let path = cloud.certificateAuthority {
-            files.append(NamedFile(setting: .s3CertificateAuthority, path: path))
+            files.append(NamedFile(setting: .s3CertificateAuthority, path: path, protection: .unchangedByOthers))
         }
         return files
     }

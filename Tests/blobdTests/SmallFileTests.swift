@@ -9,12 +9,12 @@ struct SmallFileTests {
     @Test func replacing() async throws {
         try await withTemporaryDirectory { directory in
             let path = FilePath(directory).appending("file")
-            #expect(try readFile(at: path, limit: 10) == nil)
+            #expect(try readFile(at: path, limit: 10, protection: nil) == nil)
             try replaceFile(at: path, with: [1, 2, 3], permissions: .ownerReadWrite)
-            #expect(try readFile(at: path, limit: 10) == [1, 2, 3])
+            #expect(try readFile(at: path, limit: 10, protection: nil) == [1, 2, 3])
             #expect(try permissions(of: path.string) == 0o600)
             try replaceFile(at: path, with: [], permissions: [.ownerReadWrite, .groupRead, .otherRead])
-            #expect(try readFile(at: path, limit: 10) == [])
+            #expect(try readFile(at: path, limit: 10, protection: nil) == [])
             #expect(try permissions(of: path.string) == 0o644)
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["file"])
             try removeFileDurably(at: path)
@@ -28,9 +28,11 @@ struct SmallFileTests {
             let path = FilePath(directory).appending("file")
             try replaceFile(at: path, with: Array(repeating: 7, count: count), permissions: .ownerReadWrite)
             if isRead {
-                #expect(try readFile(at: path, limit: 10)?.count == count)
+                #expect(try readFile(at: path, limit: 10, protection: nil)?.count == count)
             } else {
-                #expect(throws: Errno.fileTooLarge) { try readFile(at: path, limit: 10) }
+                #expect(throws: SmallFileError.failed(.fileTooLarge)) {
+                    try readFile(at: path, limit: 10, protection: nil)
+                }
             }
         }
     }

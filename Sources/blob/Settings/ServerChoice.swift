@@ -212,11 +212,14 @@ struct ServerFlags: ParsableArguments {
 
     private static func token(in path: String) throws -> String {
         do {
-            guard let bytes = try readFile(at: FilePath(path), limit: byteLimit) else {
+            guard let bytes = try readFile(at: FilePath(path), limit: byteLimit, protection: nil) else {
                 throw UsageProblem("--token-file: there is no \(path)")
             }
+            if let objection = Protection.readByGroup.objection(to: FilePath(path)) {
+                Console.complain("warning: --token-file: \(objection)")
+            }
             return try GivenSettings.checked(String(decoding: bytes, as: UTF8.self), from: "--token-file")
-        } catch let error as Errno {
+        } catch let error as SmallFileError {
             throw UsageProblem("--token-file: \(path) cannot be read: \(error)")
         }
     }

@@ -45,7 +45,9 @@ struct ServerList: Codable, Equatable {
     init(readingFrom path: FilePath) throws {
         let bytes: [UInt8]?
         do {
-            bytes = try readFile(at: path, limit: Self.byteLimit)
+            bytes = try readFile(at: path, limit: Self.byteLimit, protection: .readByOwner)
+        } catch .untrusted(let objection) {
+            throw UsageProblem(objection)
         } catch {
             throw UsageProblem("\(path) cannot be read: \(error)")
         }

@@ -194,13 +194,15 @@ private struct Source {
     private static func read(_ path: String) throws(SettingsError) -> String {
         let reason: String
         do {
-            let bytes = try readFile(at: FilePath(path), limit: 1 << 20)
+            let bytes = try readFile(at: FilePath(path), limit: 1 << 20, protection: .unchangedByOthers)
             if let text = bytes.map({ String(validating: $0, as: UTF8.self) }) {
                 if let text { return text }
                 reason = "it must be text in UTF-8"
             } else {
                 reason = Errno.noSuchFileOrDirectory.description
             }
+        } catch .untrusted(let objection) {
+            throw SettingsError(["config: \(objection)"])
         } catch {
             reason = error.description
         }

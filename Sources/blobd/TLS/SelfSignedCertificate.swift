@@ -104,8 +104,10 @@ extension SelfSignedCertificate {
 
     /// The pair that lies there.
     static func read(_ paths: Paths) throws -> SelfSignedCertificate? {
-        guard let certificate = try readFile(at: FilePath(paths.certificate), limit: 1 << 20),
-            let key = try readFile(at: FilePath(paths.key), limit: 1 << 20)
+        guard
+            let certificate = try readFile(
+                at: FilePath(paths.certificate), limit: 1 << 20, protection: .unchangedByOthers),
+            let key = try readFile(at: FilePath(paths.key), limit: 1 << 20, protection: .readByGroup)
         else { return nil }
         return try SelfSignedCertificate(
             certificate: Certificate(pemEncoded: String(decoding: certificate, as: UTF8.self)),

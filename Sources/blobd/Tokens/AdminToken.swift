@@ -60,7 +60,7 @@ enum AdminToken {
     private static func readSecret(at path: String) throws -> TokenSecret? {
         let bytes: [UInt8]
         do {
-            guard let held = try readFile(at: FilePath(path), limit: 4096) else { return nil }
+            guard let held = try readFile(at: FilePath(path), limit: 4096, protection: .readByGroup) else { return nil }
             bytes = held
         } catch {
             throw OperatorError("cannot read \(path): \(error)")
