@@ -5,16 +5,34 @@ import Foundation
 /// RFC 4648, §5, without padding.
 public enum Base64URL {
     public static func text(_ bytes: some Sequence<UInt8>) -> String {
-        Data(bytes).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        let base64 = Data(bytes).base64EncodedData().lazy.filter { $0 != UInt8(ascii: "=") }
+        return String(decoding: base64.map(withoutEscapes), as: UTF8.self)
     }
 
     /// - Returns: `nil` for anything that ``text(_:)`` would not have written: several texts would stand for the same
     ///   bytes, and only one of them is meant.
     public static func bytes(_ text: some StringProtocol) -> [UInt8]? {
-        let base64 = String(text).replacing("-", with: "+").replacing("_", with: "/")
-        let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        guard let data = Data(base64Encoded: base64 + padding), self.text(data) == text else { return nil }
+        let padding = repeatElement(UInt8(ascii: "="), count: (4 - text.utf8.count % 4) % 4)
+        let base64 = text.utf8.map(plain) + padding
+        guard let data = Data(base64Encoded: Data(base64)), self.text(data).utf8.elementsEqual(text.utf8) else {
+            return nil
+        }
         return Array(data)
+    }
+
+    private static func withoutEscapes(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "+"): UInt8(ascii: "-")
+        case UInt8(ascii: "/"): UInt8(ascii: "_")
+        default: byte
+        }
+    }
+
+    private static func plain(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "-"): UInt8(ascii: "+")
+        case UInt8(ascii: "_"): UInt8(ascii: "/")
+        default: byte
+        }
     }
 }

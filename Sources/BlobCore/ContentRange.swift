@@ -15,16 +15,20 @@ public struct ContentRange: Equatable, Sendable {
 
     /// Reads `bytes first-last/size`, with `*` for a size that is not told; `nil` for anything else.
     public init?(parsing text: some StringProtocol) {
-        guard text.prefix(Self.unit.count).lowercased() == Self.unit, let slash = text.lastIndex(of: "/") else {
-            return nil
-        }
-        let total = text[text.index(after: slash)...]
-        let size = Int64(decimal: total)
-        guard total == "*" || size != nil else { return nil }
-        let range = text[..<slash].dropFirst(Self.unit.count).split(separator: "-", omittingEmptySubsequences: false)
-        guard range.count == 2, let first = Int64(decimal: range[0]), let last = Int64(decimal: range[1]), first <= last
+        self.init(parsing: String(text).utf8.span)
+    }
+
+    private init?(parsing bytes: borrowing Span<UInt8>) {
+        guard bytes.begins(with: Self.unit, 0..<bytes.count),
+            let dash = bytes.firstIndex(of: UInt8(ascii: "-"), in: Self.unit.utf8.count..<bytes.count),
+            let slash = bytes.firstIndex(of: UInt8(ascii: "/"), in: dash..<bytes.count),
+            let first = Int64(decimal: bytes.text(Self.unit.utf8.count..<dash)),
+            let last = Int64(decimal: bytes.text(dash + 1..<slash)), first <= last
         else { return nil }
-        (self.first, self.last, self.size) = (first, last, size)
+        let total = slash + 1..<bytes.count
+        size = Int64(decimal: bytes.text(total))
+        guard size != nil || bytes.equals("*", total) else { return nil }
+        (self.first, self.last) = (first, last)
     }
 
     /// The value that says that no byte which was asked for is among those that there are.
@@ -35,12 +39,4 @@ public struct ContentRange: Equatable, Sendable {
 
 extension ContentRange: CustomStringConvertible {
     public var description: String { "\(Self.unit)\(first)-\(last)/\(size.map(String.init) ?? "*")" }
-}
-
-extension Int64 {
-    /// A number as headers write it, digits only; `nil` for anything else and for what does not fit.
-    public init?(decimal text: some StringProtocol) {
-        guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
-        self.init(text)
-    }
 }

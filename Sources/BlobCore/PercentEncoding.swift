@@ -36,18 +36,33 @@ public enum PercentEncoding {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)
         var rest = text.utf8
-        while let byte = rest.popFirst() {
-            switch byte {
-            case UInt8(ascii: "+") where isForm: result.append(UInt8(ascii: " "))
-            case UInt8(ascii: "%"):
-                guard let high = rest.popFirst()?.hexDigitValue, let low = rest.popFirst()?.hexDigitValue else {
-                    return nil
-                }
-                result.append(high << 4 | low)
-            default: result.append(byte)
-            }
+        while !rest.isEmpty {
+            guard let byte = next(in: &rest, isForm: isForm) else { return nil }
+            result.append(byte)
         }
         return result
+    }
+
+    /// Whether a text, decoded, is another one. No copy of it is made.
+    package static func stands(_ text: Substring.UTF8View, for other: String, isForm: Bool = false) -> Bool {
+        var rest = text
+        for byte in other.utf8 {
+            guard next(in: &rest, isForm: isForm) == byte else { return false }
+        }
+        return rest.isEmpty
+    }
+
+    /// - Returns: `nil` where nothing is left, or no byte.
+    private static func next(in rest: inout Substring.UTF8View, isForm: Bool) -> UInt8? {
+        switch rest.popFirst() {
+        case UInt8(ascii: "+") where isForm: return UInt8(ascii: " ")
+        case UInt8(ascii: "%"):
+            guard let high = rest.popFirst()?.hexDigitValue, let low = rest.popFirst()?.hexDigitValue else {
+                return nil
+            }
+            return high << 4 | low
+        case let byte: return byte
+        }
     }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {

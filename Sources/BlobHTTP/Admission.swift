@@ -36,9 +36,11 @@ struct Admission: Sendable {
     /// - Throws: ``WireError`` when the header is missing or of another form.
     private func bearerToken(_ fields: HTTPFields) throws(WireError) -> String {
         let scheme = "bearer "
-        guard let value = fields[.authorization], value.prefix(scheme.count).lowercased() == scheme else {
+        let value = fields[.authorization] ?? ""
+        let bytes = value.utf8.span
+        guard bytes.begins(with: scheme, 0..<bytes.count) else {
             throw WireError(.unauthorized, "This needs a token: send 'Authorization: Bearer TOKEN'.")
         }
-        return value.dropFirst(scheme.count).trimmingPrefix { $0 == " " }.description
+        return bytes.text(bytes.trimmed(scheme.utf8.count..<bytes.count))
     }
 }

@@ -18,9 +18,9 @@ struct Query: Sendable {
     func value(_ name: String) throws(WireError) -> String? {
         for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
             let mark = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-            guard let found = Self.decoded(pair[..<mark]), found == name else { continue }
+            guard PercentEncoding.stands(pair[..<mark], for: name, isForm: true) else { continue }
             let encoded = mark == pair.endIndex ? pair[mark...] : pair[pair.index(after: mark)...]
-            if let value = Self.decoded(encoded) { return value }
+            if let value = PercentEncoding.decoded(Substring(encoded), isForm: true) { return value }
             guard let half = Self.surrogate(in: encoded) else {
                 throw .invalid("The parameter '\(name)' is not percent-encoded UTF-8.")
             }
@@ -40,10 +40,6 @@ struct Query: Sendable {
         } catch {
             throw WireError(error, in: "The parameter '\(name)'")
         }
-    }
-
-    private static func decoded(_ text: Substring.UTF8View) -> String? {
-        PercentEncoding.decoded(Substring(text), isForm: true)
     }
 
     /// The first surrogate, as programs send it that hold text in UTF-16 and cut a character in two.

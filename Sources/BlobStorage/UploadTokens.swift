@@ -7,6 +7,8 @@ import Foundation
 /// Derives an upload's token from its identity, so that it is the same for the upload's whole life and never stored.
 public struct UploadTokens: Sendable {
     private let key: SymmetricKey
+    /// Of a token, in bytes.
+    private static let length = (SHA256.byteCount * 8 + 5) / 6
 
     /// - Parameter secret: the catalog's key, shared by all nodes that serve it.
     public init(secret: [UInt8]) {
@@ -20,7 +22,7 @@ public struct UploadTokens: Sendable {
 
     /// Whether this is the upload's token. Takes the same time whatever differs.
     public func isToken(_ text: String, of id: UploadID) -> Bool {
-        guard let code = Base64URL.bytes(text) else { return false }
+        guard text.utf8.count == Self.length, let code = Base64URL.bytes(text) else { return false }
         return HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: message(id), using: key)
     }
 

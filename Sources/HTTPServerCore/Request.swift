@@ -1,5 +1,6 @@
 // A request as endpoints see it.
 
+import BlobCore
 public import HTTPTypes
 public import NIOCore
 import Synchronization
@@ -77,7 +78,7 @@ private final class RequestNumbers: Sendable {
 extension HTTPRequest {
     /// The announced length in bytes. One that does not fit is longer than any blob, whatever it is.
     var contentLength: Int64? {
-        headerFields[.contentLength].map { UInt64($0).flatMap(Int64.init(exactly:)) ?? .max }
+        headerFields[.contentLength].map { Int64(decimal: $0) ?? .max }
     }
 
     /// Whether a body is sure to follow.
@@ -86,7 +87,7 @@ extension HTTPRequest {
         return headerFields[.transferEncoding] != nil
     }
 
-    var expectsContinue: Bool { headerFields[.expect]?.lowercased() == "100-continue" }
+    var expectsContinue: Bool { headerFields[.expect]?.isWord("100-continue") ?? false }
 
     var closesConnection: Bool { hasConnectionOption("close") }
 

@@ -45,6 +45,17 @@ public final class RequestBody: Sendable {
             }
         }
 
+        /// Adds to the last buffer what is small: a thousand buffers of one byte would hold 2 MiB, and be written as a
+        /// thousand.
+        mutating func append(_ buffer: ByteBuffer, _ chunkByteCount: Int) {
+            heldByteCount += buffer.readableBytes
+            let room = min(chunkByteCount, RequestBody.joinedByteCount) - buffer.readableBytes
+            guard let last = buffers.indices.last, buffers[last].readableBytes <= room else {
+                return buffers.append(buffer)
+            }
+            buffers[last].writeImmutableBuffer(buffer)
+        }
+
         /// The waiting consumer and its bytes, when there are both.
         mutating func wake(
             _ chunkByteCount: Int
@@ -54,6 +65,9 @@ public final class RequestBody: Sendable {
             return (waiting, taken)
         }
     }
+
+    /// Up to this size, copying bytes costs less than handing them on by themselves.
+    private static let joinedByteCount = 16 * 1024
 
     /// The number of bytes, where the client announced it.
     public let length: Int64?
@@ -135,8 +149,7 @@ public final class RequestBody: Sendable {
     func receive(_ buffer: ByteBuffer) -> Bool {
         let (isChunk, waits) = state.withLock { state in
             guard state.end == nil else { return (false, false) }
-            state.buffers.append(buffer)
-            state.heldByteCount += buffer.readableBytes
+            state.append(buffer, chunkByteCount)
             backlog?.add(buffer.readableBytes)
             return (state.heldByteCount >= chunkByteCount, state.consumer != nil)
         }

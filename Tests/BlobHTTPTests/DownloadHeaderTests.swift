@@ -58,7 +58,14 @@ import Testing
 
     @Test(arguments: [
         ("*", true, true), (#""t""#, true, true), (#""x", "t""#, true, true), (#"W/"t""#, true, false),
-        (#""x""#, false, false), ("t", false, false),
+        (#""x""#, false, false), ("t", false, false), (#" * "#, true, true), (#""T""#, false, false),
+        ("", false, false),
+        (#"w/"t""#, false, false), (#"W/ "t""#, false, false), (#""t"#, false, false), (#""x","#, false, false),
+        // A comma is one, whatever stands before or behind it, but for that of a tag.
+        ("\u{601},\"t\"", true, true), (",,\"\u{601}\",\u{301},\t\"t\"", true, true), (#""a,"t"#, false, false),
+        (#""a, b","t""#, true, true), (#""a,"t","t""#, false, false), (#"t,"t""#, true, true),
+        (String(repeating: ",", count: 8 * 1024 - 3) + #""t""#, true, true),
+        (String(repeating: ",", count: 8 * 1024 - 2) + #""t""#, false, false),
     ])
     func entityTags(_ condition: String, _ weakly: Bool, _ strongly: Bool) {
         #expect(EntityTags.match(condition, #""t""#, weakly: true) == weakly)

@@ -68,7 +68,7 @@ import Testing
         #expect(body.receive(ByteBuffer(string: "a")))
         #expect(body.wantsMore)
         #expect(!body.receive(ByteBuffer(string: "bc")))
-        #expect(try await first == [ByteBuffer(string: "a"), ByteBuffer(string: "bc")])
+        #expect(try await first == [ByteBuffer(string: "abc")])
         async let second = body.next()
         while demands.count.withLock({ $0 }) == 1 { await Task.yield() }
         #expect(body.receive(ByteBuffer(string: "d")))
@@ -80,9 +80,22 @@ import Testing
         let body = RequestBody(length: nil, chunkByteCount: 3) {}
         for text in ["a", "b", "cde", "f", "g"] { _ = body.receive(ByteBuffer(string: text)) }
         body.finish()
-        #expect(try await body.next()?.map { String(buffer: $0) } == ["a", "b", "cde"])
-        #expect(try await body.next()?.map { String(buffer: $0) } == ["f", "g"])
+        #expect(try await body.next()?.map { String(buffer: $0) } == ["ab", "cde"])
+        #expect(try await body.next()?.map { String(buffer: $0) } == ["fg"])
         #expect(try await body.next() == nil)
+    }
+
+    @Test("single bytes do not come as buffers of their own, and what is large is not copied")
+    func joining() async throws {
+        let body = RequestBody(length: nil, chunkByteCount: 256 * 1024) {}
+        let large = ByteBuffer(repeating: 1, count: 64 * 1024)
+        for _ in 0..<50_000 { _ = body.receive(ByteBuffer(integer: UInt8(0))) }
+        _ = body.receive(large)
+        for _ in 0..<10 { _ = body.receive(ByteBuffer(integer: UInt8(2))) }
+        body.finish()
+        let buffers = try #require(try await body.next())
+        #expect(buffers.map(\.readableBytes) == [16_384, 16_384, 16_384, 848, 65_536, 10])
+        #expect(buffers.reduce(0) { $0 + $1.storageCapacity } <= 256 * 1024)
     }
 
     @Test func cancellationEndsTheWaiting() async {

@@ -107,6 +107,11 @@ import Testing
             ("GET / HTTP/1.1\r\nHost:\r\n\r\n", true), ("GET / HTTP/1.1\r\nHost: a:99999999\r\n\r\n", false),
             ("GET / HTTP/1.1\r\nHost: a:8a\r\n\r\n", false), ("GET / HTTP/1.1\r\nhost: [::1]:80\r\n\r\n", true),
             ("GET / HTTP/1.1\r\nHOST:\t a.b-c_d:80 \r\n\r\n", true), ("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nHost: a:65535\r\n\r\n", true), ("GET / HTTP/1.1\r\nHost: a:\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", false), ("GET / HTTP/1.1\r\nHost: a:000080\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nHost: []\r\n\r\n", false), ("GET / HTTP/1.1\r\nHost: []:80\r\n\r\n", false),
+            ("GET http://[]/ HTTP/1.1\r\nHost: a\r\n\r\n", false),
+            ("GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n", false),
         ])
     func host(_ bytes: String, _ isTaken: Bool) throws {
         #expect(try outcome(of: bytes).heads.count == (isTaken ? 1 : 0))
@@ -114,7 +119,10 @@ import Testing
 
     @Test(
         "a transfer coding that is not known is told apart",
-        arguments: ["gzip, chunked", "identity", "identity, chunked", "chunked;a=b", "gzip chunked", "xchunked"])
+        arguments: [
+            "gzip, chunked", "GZIP ,\t,X-Compress,,Chunked,", "identity", "identity, chunked", "chunked;a=b",
+            "gzip chunked", "xchunked",
+        ])
     func unknownCoding(_ coding: String) throws {
         let outcome = try outcome(of: "POST / HTTP/1.1\r\nTransfer-Encoding: \(coding)\r\n" + Self.head)
         #expect(outcome.refusal == .unknownTransferCoding)
@@ -143,7 +151,8 @@ import Testing
     @Test(
         "chunks that are none are refused, and what came before them counts",
         arguments: [
-            "zz\r\n", "\r\n", "-1\r\n", "5;\u{0}\r\nhello\r\n", "5 x\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello!\r\n",
+            "zz\r\n", "\r\n", "-1\r\n", "5;\u{0}\r\nhello\r\n", "5 x\r\nhello\r\n", "5 \r\nhello\r\n",
+            "5\t\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello!\r\n",
             "5\r\nhello\n", "0000000000000005\r\nhello\r\n", "FFFFFFFFFFFFFFFF\r\n", "0x5\r\nhello\r\n",
             "0\r\nX\r\n\r\n",
             "0\r\nX: y\n\r\n", "5;\(String(repeating: "a", count: 1024))\r\nhello\r\n",

@@ -159,16 +159,14 @@ extension Query {
 
     private func fileOrder() throws(WireError) -> (FileQuery.Order, isDescending: Bool) {
         guard let text = try value("orderby") else { return (.created, false) }
-        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
-        let direction = parts.count == 2 ? parts[1] : "asc"
-        guard (1...2).contains(parts.count), let order = FileQuery.Order(rawValue: String(parts[0])),
-            direction == "asc" || direction == "desc"
-        else {
-            throw .invalid(
-                "The parameter 'orderby' is 'name', 'size' or 'created_at', with ' asc' or ' desc' after it or not."
-            )
+        for order in FileQuery.Order.allCases {
+            for (direction, isDescending) in [("", false), (" asc", false), (" desc", true)]
+            where text.utf8.elementsEqual((order.rawValue + direction).utf8) {
+                return (order, isDescending)
+            }
         }
-        return (order, direction == "desc")
+        throw .invalid(
+            "The parameter 'orderby' is 'name', 'size' or 'created_at', with ' asc' or ' desc' after it or not.")
     }
 
     private func fileSkip() throws(WireError) -> Int64? {

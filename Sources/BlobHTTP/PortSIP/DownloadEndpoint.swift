@@ -112,7 +112,7 @@ extension DownloadPolicy {
         // RFC 9110 §14.2: a range is for GET only.
         let range =
             request.method == .get ? request.fields[.range].flatMap { ByteRange(parsing: $0, size: blob.size) } : nil
-        let applies = request.fields[.ifRange].map { $0 == tag } ?? true
+        let applies = request.fields[.ifRange].map { $0.utf8.elementsEqual(tag.utf8) } ?? true
         switch applies ? range : nil {
         case nil:
             fields.append(HTTPField(name: .contentLength, value: String(blob.size)))
@@ -148,11 +148,19 @@ extension DownloadPolicy {
 
 /// Lists of entity tags in conditions (RFC 9110 §13.1).
 enum EntityTags {
+    /// The bytes of a condition that may match: those of more than a hundred tags of this server.
+    private static let longest = 8 * 1024
+
+    /// - Parameter tag: with its quotes.
     static func match(_ condition: String, _ tag: String, weakly: Bool) -> Bool {
-        condition.split(separator: ",").contains { candidate in
-            let candidate = candidate.trimmingCharacters(in: .whitespaces)
-            return candidate == "*" || candidate == tag || weakly && candidate == "W/\(tag)"
+        let (bytes, weakTag) = (condition.utf8.span, "W/" + tag)
+        guard bytes.count <= longest else { return false }
+        var members = ListMembers()
+        while let member = members.next(in: bytes) {
+            if bytes.isExactly(tag, member) || weakly && bytes.isExactly(weakTag, member) { return true }
+            if bytes.isExactly("*", member) { return true }
         }
+        return false
     }
 }
 
@@ -163,16 +171,13 @@ enum ByteRange: Equatable {
 
     /// `nil` when the header is to be ignored: several ranges, another unit, or no range at all.
     init?(parsing text: String, size: Int64) {
-        let unit = "bytes="
-        guard text.prefix(unit.count).lowercased() == unit else { return nil }
-        let spec = text.dropFirst(unit.count).trimmingCharacters(in: .whitespaces)
-        guard !spec.contains(",") else { return nil }
-        let parts = spec.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy(Self.hasOnlyDigits) else { return nil }
-        // A number that does not fit lies beyond any blob.
-        let first = parts[0].isEmpty ? nil : Int64(parts[0]) ?? .max
-        let last = parts[1].isEmpty ? nil : Int64(parts[1]) ?? .max
-        switch (first, last) {
+        let (bytes, unit) = (text.utf8.span, "bytes=")
+        guard bytes.begins(with: unit, 0..<bytes.count) else { return nil }
+        let range = bytes.trimmed(unit.utf8.count..<bytes.count)
+        guard let dash = bytes.firstIndex(of: UInt8(ascii: "-"), in: range),
+            bytes.areDigits(range.lowerBound..<dash), bytes.areDigits(dash + 1..<range.upperBound)
+        else { return nil }
+        switch (bytes.position(range.lowerBound..<dash), bytes.position(dash + 1..<range.upperBound)) {
         case (nil, nil): return nil
         case (nil, let count?):
             self = count == 0 || size == 0 ? .unsatisfiable : .satisfiable(max(0, size - count)..<size)
@@ -183,8 +188,12 @@ enum ByteRange: Equatable {
         }
     }
 
-    private static func hasOnlyDigits(_ text: Substring) -> Bool {
-        text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+}
+
+extension Span<UInt8> {
+    /// The number that these digits are; `nil` where there are none. One that does not fit lies beyond any blob.
+    fileprivate func position(_ digits: Range<Int>) -> Int64? {
+        digits.isEmpty ? nil : Int64(decimal: text(digits)) ?? .max
     }
 }
 

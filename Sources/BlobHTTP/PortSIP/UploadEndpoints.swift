@@ -133,8 +133,9 @@ extension Request {
     fileprivate func incomingBody() throws(WireError) -> IncomingBody {
         // Some clients name a type for no bytes at all.
         if body.length != 0, let type = fields[.contentType] {
-            let essence = type.prefix { $0 != ";" }.trimmingCharacters(in: .whitespaces).lowercased()
-            guard essence == "application/octet-stream" else {
+            let bytes = type.utf8.span
+            let end = bytes.firstIndex(of: UInt8(ascii: ";"), in: 0..<bytes.count) ?? bytes.count
+            guard bytes.equals("application/octet-stream", bytes.trimmed(0..<end)) else {
                 throw WireError(
                     .unsupportedMediaType, "The body's Content-Type is 'application/octet-stream', or is left out."
                 )
@@ -156,7 +157,7 @@ extension Request {
         }
         guard let text = fields[.contentRange] else { return nil }
         // `A-B` alone is the form of this API's lineage.
-        let form = text.contains("/") ? text : "bytes \(text)/*"
+        let form = text.utf8.contains(UInt8(ascii: "/")) ? text : "bytes \(text)/*"
         guard let range = ContentRange(parsing: form) else {
             throw .invalid(
                 "The header 'Content-Range' is 'bytes A-B/TOTAL', 'bytes A-B/*' or 'A-B', A not greater than B."

@@ -9,14 +9,21 @@ import HTTPTypes
 struct ChunkedBody {
     private enum State {
         case size(Int64, digits: Int)
-        /// What follows the size, to the end of its line: blanks, and extensions.
-        case afterSize(Int64, inExtension: Bool)
+        /// What follows the size, to the end of its line.
+        case afterSize(Int64, Trailing)
         case lineFeedAfterSize(Int64)
         case data(left: Int64)
         case carriageReturnAfterData
         case lineFeedAfterData
         case trailers
         case complete
+    }
+
+    private enum Trailing {
+        case nothing
+        /// Blanks, which belong to an extension that has to follow.
+        case blanks
+        case extensions
     }
 
     private static let mostExtensionBytes = 1024
@@ -56,26 +63,31 @@ struct ChunkedBody {
                 state = .size(size << 4 | Int64(digit), digits: digits + 1)
             } else {
                 guard digits > 0 else { throw .malformed("a chunk does not begin with its size") }
-                state = .afterSize(size, inExtension: false)
+                state = .afterSize(size, .nothing)
                 try step(byte)
             }
-        case (.afterSize(let size, _), .carriageReturn): state = .lineFeedAfterSize(size)
-        case (.afterSize(let size, let inExtension), _):
-            extensionBytes += 1
-            guard extensionBytes <= Self.mostExtensionBytes else {
-                throw .malformed("its chunk extensions are longer than \(Self.mostExtensionBytes) bytes")
-            }
-            let begins = byte == UInt8(ascii: ";")
-            guard inExtension ? byte.isInFieldValue : byte.isBlank || begins else {
-                throw .malformed("a chunk's size is not followed by the end of its line")
-            }
-            state = .afterSize(size, inExtension: inExtension || begins)
+        case (.afterSize(let size, let trailing), .carriageReturn) where trailing != .blanks:
+            state = .lineFeedAfterSize(size)
+        case (.afterSize(let size, let trailing), _):
+            state = .afterSize(size, try self.trailing(byte, behind: trailing))
         case (.lineFeedAfterSize(let size), .lineFeed): state = size > 0 ? .data(left: size) : .trailers
         case (.carriageReturnAfterData, .carriageReturn): state = .lineFeedAfterData
         case (.lineFeedAfterData, .lineFeed): state = .size(0, digits: 0)
         case (.trailers, _): try addTrailer(byte)
         default: throw .malformed("a chunk does not end where its size says")
         }
+    }
+
+    private mutating func trailing(_ byte: UInt8, behind before: Trailing) throws(Refusal) -> Trailing {
+        extensionBytes += 1
+        guard extensionBytes <= Self.mostExtensionBytes else {
+            throw .malformed("its chunk extensions are longer than \(Self.mostExtensionBytes) bytes")
+        }
+        if before == .extensions ? byte.isInFieldValue : byte == UInt8(ascii: ";") { return .extensions }
+        guard before != .extensions, byte.isBlank else {
+            throw .malformed("a chunk's size is not followed by the end of its line")
+        }
+        return .blanks
     }
 
     private mutating func addTrailer(_ byte: UInt8) throws(Refusal) {

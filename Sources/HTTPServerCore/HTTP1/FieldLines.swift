@@ -1,5 +1,6 @@
 // The field lines of a head or of a trailer section, and what they say of the message's framing.
 
+import BlobCore
 import HTTPTypes
 
 /// Fields as they came (RFC 9112 §5), but for `Host`.
@@ -17,9 +18,7 @@ struct FieldLines: Equatable {
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":"), in: line),
             let name = HTTPField.Name(bytes.text(line.lowerBound..<colon))
         else { throw .malformed("a header line is not 'Name: value'") }
-        var value = colon + 1..<line.upperBound
-        while let first = value.first, bytes[first].isBlank { value.removeFirst() }
-        while let last = value.last, bytes[last].isBlank { value.removeLast() }
+        let value = bytes.trimmed(colon + 1..<line.upperBound)
         for index in value where !bytes[index].isInFieldValue {
             throw .malformed("the header '\(name.rawName)' holds a control character")
         }
@@ -45,25 +44,38 @@ struct FieldLines: Equatable {
         guard !fields.contains(.contentLength) else {
             throw .malformed("it has both 'Content-Length' and 'Transfer-Encoding'")
         }
-        let codings = fields[values: .transferEncoding].flatMap(\.listMembers)
-        guard codings.allSatisfy({ Self.codings.contains($0) }) else { throw .unknownTransferCoding }
-        guard codings.last == "chunked", codings.count(where: { $0 == "chunked" }) == 1 else {
+        var (others, chunked, endsChunked) = (0, 0, false)
+        for value in fields[values: .transferEncoding] {
+            let bytes = value.utf8.span
+            var members = ListMembers()
+            while let member = members.next(in: bytes) {
+                endsChunked = bytes.equals("chunked", member)
+                if endsChunked { chunked += 1 } else { others += 1 }
+                guard endsChunked || Self.isOtherCoding(bytes, member) else { throw .unknownTransferCoding }
+            }
+        }
+        guard endsChunked, chunked == 1 else {
             throw .malformed("its 'Transfer-Encoding' does not end with one 'chunked'")
         }
-        guard codings.count == 1 else { throw .unknownTransferCoding }
+        guard others == 0 else { throw .unknownTransferCoding }
         return .chunked
     }
 
-    /// All that have a name of their own (RFC 9112 §7).
-    private static let codings: Set<String> = ["chunked", "compress", "x-compress", "deflate", "gzip", "x-gzip"]
+    /// Whether it has a name of its own (RFC 9112 §7).
+    private static func isOtherCoding(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Bool {
+        for coding in ["gzip", "x-gzip", "deflate", "compress", "x-compress"] where bytes.equals(coding, range) {
+            return true
+        }
+        return false
+    }
 
     private func announcedLength() throws(Refusal) -> RequestHead.Body {
         let lengths = fields[fields: .contentLength]
         guard let text = lengths.first?.value else { return .none }
-        guard lengths.count == 1, !text.isEmpty, text.utf8.allSatisfy(\.isDigit) else {
+        guard lengths.count == 1, !text.isEmpty, text.utf8.span.areDigits(0..<text.utf8.count) else {
             throw .malformed("its 'Content-Length' is not one number")
         }
-        let length = Int64(text) ?? .max
+        let length = Int64(decimal: text) ?? .max
         return length == 0 ? .none : .length(length)
     }
 
@@ -88,15 +100,13 @@ extension HTTPField.Name {
 }
 
 extension String {
-    /// The members of a comma-separated list (RFC 9110 §5.6.1), in lower case.
-    fileprivate var listMembers: [String] {
-        utf8.split(separator: UInt8(ascii: ",")).map { member in
-            var text = member.drop(while: \.isBlank)
-            while let last = text.last, last.isBlank { text.removeLast() }
-            return String(decoding: text.map(\.lowercased), as: UTF8.self)
-        }.filter { !$0.isEmpty }
-    }
-
     /// Whether a word, in lower case, is a member of a comma-separated list (RFC 9110 §5.6.1).
-    func hasListMember(_ word: String) -> Bool { listMembers.contains(word) }
+    func hasListMember(_ word: String) -> Bool {
+        let bytes = utf8.span
+        var members = ListMembers()
+        while let member = members.next(in: bytes) {
+            if bytes.equals(word, member) { return true }
+        }
+        return false
+    }
 }

@@ -1,5 +1,6 @@
 // HTTP/1.1 on a connection: bytes to the parts of requests, and the parts of answers to bytes.
 
+import BlobCore
 import HTTPTypes
 import NIOCore
 import NIOHTTPTypes

@@ -1,5 +1,6 @@
 // The head of a request of HTTP/1.1, from its bytes.
 
+import BlobCore
 import HTTPTypes
 
 /// What stands before a request's body, and where that body ends.
