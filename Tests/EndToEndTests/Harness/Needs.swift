@@ -7,6 +7,9 @@ enum Needs {
     /// The `openssl` command.
     static let openSSL = inCI || FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")
 
+    /// `sslscan`, which looks at what a port offers by TLS.
+    static let scanner = inCI || FileManager.default.isExecutableFile(atPath: "/usr/bin/sslscan")
+
     /// The right to mount a disk (CAP_SYS_ADMIN), which root has outside of a container.
     static let mounting: Bool = {
         let status = (try? FileHandle(forReadingAtPath: "/proc/self/status")?.readToEnd()) ?? Data()

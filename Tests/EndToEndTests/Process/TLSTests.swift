@@ -174,37 +174,45 @@ struct CertificateTests {
     }
 
     /// With a key of RSA, the suites without forward secrecy would be possible, too.
-    @Test("forward secrecy and authenticated encryption alone", arguments: ["ec", "rsa:2048"])
-    func suites(key: String) async throws {
+    @Test(
+        "a scanner finds forward secrecy and authenticated encryption alone, and TLS 1.3 first",
+        .enabled(if: Needs.scanner),
+        arguments: [("ec", "ECDSA"), ("rsa:2048", "RSA")])
+    func scan(key: String, signature: String) async throws {
         let folder = try TemporaryFolder()
         try await makeCertificate("used", key: key == "ec" ? Self.curve : [key], in: folder)
         let flags = ["--tls-certificate", folder.path + "/used.pem", "--tls-key", folder.path + "/used.key"]
-        let listed = try await ChildProcess.run(["openssl", "ciphers", "-tls1_2", "ALL:@SECLEVEL=0"], in: folder.path)
-        let suites = listed.output.trimmingCharacters(in: .whitespacesAndNewlines).split(separator: ":").map(
-            String.init)
-        #expect(suites.contains("AES128-SHA") && suites.contains("ECDHE-RSA-AES128-SHA"))
         try await withServer(flags) { server in
-            var taken: Set<String> = []
-            for suite in suites where !suite.hasPrefix("TLS_") {
-                let command = [
-                    "openssl", "s_client", "-tls1_2", "-cipher", "\(suite):@SECLEVEL=0", "-connect",
-                    "127.0.0.1:\(server.port)",
-                ]
-                if try await ChildProcess.run(command, in: folder.path).end == .code(0) { taken.insert(suite) }
+            let scan = try await ChildProcess.run(
+                ["sslscan", "--no-colour", "--xml=scan.xml", "127.0.0.1:\(server.port)"], in: folder.path)
+            #expect(scan.end == .code(0), "\(scan)")
+            let report = Report(String(decoding: try folder.read("scan.xml"), as: UTF8.self))
+            let newest = ["AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"].map { "TLS_" + $0 }
+            let older = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"].map {
+                "ECDHE-\(signature)-\($0)"
             }
-            let name = key == "ec" ? "ECDSA" : "RSA"
-            let good = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"].map { "ECDHE-\(name)-\($0)" }
-            #expect(taken == Set(good))
-            let newest = try await ChildProcess.run(
-                ["openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)"], in: folder.path)
-            #expect(newest.end == .code(0))
-            let oldest = try await ChildProcess.run(
-                [
-                    "openssl", "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect",
-                    "127.0.0.1:\(server.port)",
-                ],
-                in: folder.path)
-            #expect(oldest.end != .code(0))
+            #expect(report.values(of: "cipher", in: "cipher").sorted() == (newest + older).sorted())
+            #expect(report.values(of: "version", in: "protocol", where: ("enabled", "1")) == ["1.2", "1.3"])
+            #expect(report.values(of: "sslversion", in: "cipher").first == "TLSv1.3")
+            #expect(report.values(of: "vulnerable", in: "heartbleed").allSatisfy { $0 == "0" })
+            #expect(report.values(of: "supported", in: "renegotiation") == ["0"])
+        }
+    }
+
+    /// What `sslscan` writes: one element to a line.
+    private struct Report {
+        private let lines: [String]
+
+        init(_ text: String) { lines = text.split(separator: "\n").map(String.init) }
+
+        func values(of name: String, in element: String, where condition: (String, String)? = nil) -> [String] {
+            lines.filter { $0.contains("<\(element) ") }
+                .filter { line in condition.map { Self.value(of: $0, in: line) == $1 } ?? true }
+                .compactMap { Self.value(of: name, in: $0) }
+        }
+
+        private static func value(of name: String, in line: String) -> String? {
+            line.firstRange(of: " \(name)=\"").map { String(line[$0.upperBound...].prefix { $0 != "\"" }) }
         }
     }
 }
