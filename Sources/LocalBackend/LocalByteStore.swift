@@ -17,6 +17,7 @@ public final class LocalByteStore: ByteStore {
     let directory: DataDirectory
     let threads: NIOThreadPool
     let disk: Disk
+    let replacedFiles: ReplacedFiles
     private let freeSpaceFloor: Int64
 
     /// - Parameters:
@@ -30,6 +31,7 @@ public final class LocalByteStore: ByteStore {
         self.directory = directory
         disk = Disk(logger: logger)
         self.threads = threads
+        replacedFiles = ReplacedFiles(threads: threads)
         self.freeSpaceFloor = freeSpaceFloor
     }
 

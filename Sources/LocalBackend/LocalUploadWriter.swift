@@ -36,7 +36,8 @@ actor LocalUploadWriter: UploadWriter {
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
         let file = file
-        try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
+        let replaced = try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
+        if let replaced { store.replacedFiles.closeLater(replaced) }
     }
 
     /// Bytes that are hashed and then written at a time: so few that they are in the core's cache when they are copied,

@@ -133,8 +133,8 @@ final class UploadFile: Sendable {
             if state.name == .durable { return }
             try directory.uploadNames.change(disk) { () throws(BlobError) in
                 guard state.name == .none else { return }
-                // A name that is there was left by a crash or an error before any of its bytes was acknowledged.
-                try name(&state, path)
+                try add(path, to: state)
+                try keepUnnamed(state, now: path)
                 state.name = .given
             }
             state.name = .durable
@@ -146,14 +146,24 @@ final class UploadFile: Sendable {
     /// name under `uploads/`, where it has that, stays until the upload is discarded, so that a crash between here and
     /// the commit leaves the upload as it was.
     ///
+    /// - Returns: a descriptor of the file that had the name, if one had. Its blocks are freed when it is closed, which
+    ///   takes longer than all else here: not before the client has its answer (decision 35).
     /// - Throws: as ``flush()``.
-    func publish(as digest: BlobDigest) throws(BlobError) {
-        try trusting { state throws(BlobError) in
-            try sync(&state)
-            try directory.blobNames(beside: digest).change(disk) { () throws(BlobError) in
-                try name(&state, directory.path(of: digest))
+    func publish(as digest: BlobDigest) throws(BlobError) -> CInt? {
+        let target = directory.path(of: digest)
+        let replaced = Glibc.open(target.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        do throws(BlobError) {
+            try trusting { state throws(BlobError) in
+                try sync(&state)
+                try directory.blobNames(beside: digest).change(disk) { () throws(BlobError) in
+                    try place(&state, at: target)
+                }
             }
+        } catch {
+            if replaced >= 0 { _ = close(replaced) }
+            throw error
         }
+        return replaced >= 0 ? replaced : nil
     }
 
     /// Runs a step towards durability, unless one has failed.
@@ -175,26 +185,37 @@ final class UploadFile: Sendable {
         state.isSynced = true
     }
 
-    /// Gives the file another name, which it takes from whatever has it.
-    private func name(_ state: inout State, _ target: FilePath) throws(BlobError) {
-        var code = directory.link(state.descriptor, at: path, to: target)
-        if code == EEXIST {
-            let own = try disk.status(of: state.descriptor, at: path)
-            if isFile(own, at: target) {
-                // A name that it was given before a crash, and that may not be on the disk whatever the kernel says:
-                // given anew, it will be. Another one, under `uploads/`, holds the file meanwhile; without that, it was
-                // given the name by this very writer.
-                if own.st_nlink > 1 { try disk.unlink(target) }
-                code = own.st_nlink > 1 ? directory.link(state.descriptor, at: path, to: target) : 0
-            } else {
-                try disk.unlink(temporary)
-                code = directory.link(state.descriptor, at: path, to: temporary)
-                if code == 0 { try disk.rename(temporary, to: target) }
-            }
+    /// Gives the file its blob's name, by the same steps whether a blob has that already or not: who may upload and not
+    /// download must not learn from the time that they take what is here (decision 35).
+    private func place(_ state: inout State, at target: FilePath) throws(BlobError) {
+        let own = try disk.status(of: state.descriptor, at: path)
+        let isThere = state.isShared && isFile(own, at: target)
+        // A name that it was given before a crash, and that may not be on the disk whatever the kernel says: given
+        // anew, it will be. Another one, under `uploads/`, holds the file meanwhile; without that, it was given the
+        // name by this very writer. A rename would do nothing between two names of one file.
+        if isThere, own.st_nlink > 1 { try disk.unlink(target) }
+        if !isThere || own.st_nlink > 1 {
+            try add(temporary, to: state)
+            try disk.rename(temporary, to: target)
+            state.isShared = true
         }
-        guard code == 0 else { throw disk.writing(code, target) }
-        // A file system may take a file without names for deleted after a power loss, whatever its directory says.
-        if state.name == .none { try disk.syncFile(state.descriptor, of: target) }
+        try keepUnnamed(state, now: target)
+    }
+
+    /// Gives the file a name that is this upload's alone. A name that is there was left by a crash or an error, and
+    /// nothing behind it was acknowledged.
+    private func add(_ name: FilePath, to state: State) throws(BlobError) {
+        var code = directory.link(state.descriptor, at: path, to: name)
+        if code == EEXIST {
+            try disk.unlink(name)
+            code = directory.link(state.descriptor, at: path, to: name)
+        }
+        guard code == 0 else { throw disk.writing(code, name) }
+    }
+
+    /// A file system may take a file without names for deleted after a power loss, whatever its directory says.
+    private func keepUnnamed(_ state: State, now name: FilePath) throws(BlobError) {
+        if state.name == .none { try disk.syncFile(state.descriptor, of: name) }
     }
 
     private func isFile(_ file: stat, at target: FilePath) -> Bool {

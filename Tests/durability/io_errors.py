@@ -34,7 +34,7 @@ RECOVERY_LIMIT = 5.0  # seconds in which the server must serve again after the d
 CALLS = (
     (Kind.OPEN, Place.UPLOAD), (Kind.OPEN, Place.UPLOADS), (Kind.OPEN, Place.BLOB_DIRECTORY), (Kind.WRITE, Place.UPLOAD),
     (Kind.TRUNCATE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
-    (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
+    (Kind.SYNC, Place.UPLOADS), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
     (Kind.UNLINK, Place.BLOB), (Kind.CLOSE, Place.UPLOAD), (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL),
     (Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE),
     (Kind.RENAME, Place.UPLOAD),

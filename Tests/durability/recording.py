@@ -44,7 +44,7 @@ SCENARIOS = (
     Scenario("stopped", 8, stops=True),
     Scenario("reclaimed", 10, reclaims=True),
     Scenario("again", 8, kills=1, clients=2, stops=True),
-    Scenario("killed publishing", 6, kills=4, clients=2, step=(Kind.LINK, Place.BLOB), whole=True),
+    Scenario("killed publishing", 6, kills=4, clients=2, step=(Kind.RENAME, Place.BLOB), whole=True),
 )
 LARGE = Scenario("large", 4, large=1, clients=2)
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <string.h>
 #include <unistd.h>
 
 // MARK: Bytes
@@ -210,8 +211,10 @@ int linkat(int from, const char *path, int to, const char *target, int flags) {
     if (result == 0) {
         uint64_t inode = inode_at(to, target, AT_SYMLINK_NOFOLLOW);
         note(LINK, &file, inode, 0, NULL, NULL, 0);
-        if (file.place == UPLOAD) snprintf(upload_of(inode)->name, sizeof uploads->name, "%.127s", file.path);
-        if (file.place == BLOB && control->mutations & PUBLISH_BY_RENAME) unlink_upload(inode);
+        bool is_temporary = strstr(file.path, ".new") != NULL;
+        if (file.place == UPLOAD && !is_temporary) {
+            snprintf(upload_of(inode)->name, sizeof uploads->name, "%.127s", file.path);
+        }
     }
     return settle(verdict, result);
 }
@@ -227,7 +230,10 @@ int renameat2(int from, const char *path, int to, const char *target, unsigned f
     if (verdict.is_over) return settle(verdict, verdict.result);
     uint64_t inode = inode_at(from, path, AT_SYMLINK_NOFOLLOW);
     int result = syscall(SYS_renameat2, from, path, to, target, flags);
-    if (result == 0) note(RENAME, &file, inode, 0, place.path, NULL, 0);
+    if (result == 0) {
+        note(RENAME, &file, inode, 0, place.path, NULL, 0);
+        if (file.place == BLOB && control->mutations & PUBLISH_BY_RENAME) unlink_upload(inode);
+    }
     return settle(verdict, result);
 }
 int renameat(int from, const char *path, int to, const char *target) { return renameat2(from, path, to, target, 0); }
