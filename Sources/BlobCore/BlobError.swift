@@ -67,7 +67,7 @@ public struct BlobError: Error, Equatable, Sendable {
     /// Where there is no room.
     public enum Shortage: Equatable, Sendable {
         case disk
-        /// The disk has room, but would have less than is to stay free.
+        /// The disk has room, but less than is to stay free, or would have.
         case freeSpace
         case catalog
         case database

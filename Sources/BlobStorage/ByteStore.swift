@@ -79,6 +79,9 @@ public protocol ByteStore<Place>: Sendable {
 
     /// Bytes that are free, where the store can tell.
     func availableBytes() async throws(BlobError) -> Int64?
+
+    /// Why nothing may be added now, neither bytes nor rows; `nil` when something may. What only removes is not asked.
+    func shortage() async throws(BlobError) -> BlobError.Shortage?
 }
 
 extension ByteStore {
@@ -97,6 +100,13 @@ extension ByteStore {
     }
 
     public func sweep() async throws(BlobError) -> Int { 0 }
+
+    public func shortage() async throws(BlobError) -> BlobError.Shortage? { nil }
+
+    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)`` when nothing may be added now.
+    func requireRoom() async throws(BlobError) {
+        if let shortage = try await shortage() { throw BlobError(.insufficientStorage(shortage)) }
+    }
 }
 
 /// The size and digest of bytes that were read.

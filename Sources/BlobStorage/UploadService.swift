@@ -50,13 +50,14 @@ public final class UploadService: Sendable {
     ///
     /// - Parameter path: where the file lies in the folder that it comes from; kept for its readers.
     /// - Throws: ``BlobError/Reason/tooManyUploads(open:)``, ``BlobError/Reason/quotaExceeded(quota:left:)``,
-    ///   ``BlobError/Reason/quotaHeld(quota:left:letGo:)``.
+    ///   ``BlobError/Reason/quotaHeld(quota:left:letGo:)``, ``BlobError/Reason/insufficientStorage(_:)``.
     public func initiate(
         owner: Subject, name: FileName?, isTemporary: Bool, path: RelativePath? = nil
     ) async throws(BlobError) -> Upload {
         let upload = Upload(
             id: UploadID(), owner: owner, name: name, isTemporary: isTemporary, path: path, expires: limits.expiry
         )
+        try await bytes.requireRoom()
         do throws(BlobError) {
             try await catalog.create(
                 upload, openUploadLimit: limits.settings.maximumOpenUploads, quota: limits.settings.quota
@@ -170,6 +171,8 @@ public final class UploadService: Sendable {
     ) async throws(BlobError) -> Reception {
         let expected = body.length ?? guarded?.length
         if let expected { try limits.checkSize(lease.offset, adding: expected) }
+        // A completion without a body adds rows.
+        if expected == 0 { try await bytes.requireRoom() }
         let largestSize = expected == 0 ? nil : try await limits.largestSize(of: lease.upload, adding: expected ?? 0)
         let writer = try await losses.recording(of: lease) { () throws(BlobError) in
             try await bytes.writer(for: lease, expecting: expected)

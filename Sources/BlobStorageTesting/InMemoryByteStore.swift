@@ -25,6 +25,7 @@ public final class InMemoryByteStore: ByteStore {
         var publications = 0
         /// Looks at blobs to come that find nothing.
         var missingLooks = 0
+        var shortage: BlobError.Shortage?
 
         var byteCount: Int {
             uploads.values.map(\.bytes.count).reduce(0, +) + blobs.values.map(\.bytes.count).reduce(0, +)
@@ -68,6 +69,7 @@ public final class InMemoryByteStore: ByteStore {
             held.bytes.removeLast(held.bytes.count - offset)
             held.durableCount = min(held.durableCount, offset)
             state.uploads[lease.id] = held
+            if expecting != 0, let shortage = state.shortage { throw BlobError(.insufficientStorage(shortage)) }
             if let expecting, let capacity, expecting > Int64(capacity - state.byteCount) { throw .full }
         }
         return InMemoryUploadWriter(lease.upload, store: self)
@@ -134,6 +136,13 @@ public final class InMemoryByteStore: ByteStore {
     }
 
     public func checkReadiness() {}
+
+    public func shortage() -> BlobError.Shortage? { state.withLock { $0.shortage } }
+
+    /// Lets the store refuse whatever adds to it from now on; `nil`: nothing any more.
+    public func runShort(of shortage: BlobError.Shortage?) {
+        state.withLock { $0.shortage = shortage }
+    }
 
     public func availableBytes() -> Int64? {
         capacity.map { capacity in Int64(max(0, capacity - state.withLock { $0.byteCount })) }

@@ -18,27 +18,27 @@ public final class LocalByteStore: ByteStore {
     let threads: NIOThreadPool
     let disk: Disk
     let replacedFiles: ReplacedFiles
-    private let freeSpaceFloor: Int64
+    let room: DiskRoom
 
     /// - Parameters:
     ///   - directory: locked by this process.
     ///   - threads: a running pool; its size bounds the calls to the disk at one time.
-    ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
+    ///   - room: of the directory's disk.
     public init(
-        directory: DataDirectory, threads: NIOThreadPool, freeSpaceFloor: Int64,
+        directory: DataDirectory, threads: NIOThreadPool, room: DiskRoom,
         logger: Logger = Logger(label: "blobd.storage")
     ) {
         self.directory = directory
         disk = Disk(logger: logger)
         self.threads = threads
         replacedFiles = ReplacedFiles(threads: threads)
-        self.freeSpaceFloor = freeSpaceFloor
+        self.room = room
     }
 
     public func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
         try await onThread { () throws(BlobError) in
-            // To complete an upload takes no room, and may make some.
-            if expecting != 0 { try self.checkFreeSpace(expecting: expecting ?? 0) }
+            // To cut an upload takes no room, and makes some.
+            if expecting != 0 { try self.room.require(expecting ?? 0) }
             let file = try UploadFile(lease.upload, in: self.directory, disk: self.disk)
             return LocalUploadWriter(file: file, upload: lease.upload, store: self)
         }
@@ -116,26 +116,14 @@ public final class LocalByteStore: ByteStore {
     }
 
     public func availableBytes() async throws(BlobError) -> Int64? {
-        try await onThread { () throws(BlobError) in try self.freeBytes() }
+        try await onThread { () throws(BlobError) in try self.room.free().bytes }
+    }
+
+    public func shortage() async throws(BlobError) -> BlobError.Shortage? {
+        try await onThread { () throws(BlobError) in try self.room.shortage() }
     }
 
     // MARK: For the writer
-
-    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)`` when `count` more bytes would not leave the floor free.
-    func checkFreeSpace(expecting count: Int64) throws(BlobError) {
-        guard freeSpaceFloor > 0 || count > 0 else { return }
-        let (left, overflow) = try freeBytes().subtractingReportingOverflow(count)
-        guard !overflow, left >= freeSpaceFloor else {
-            throw BlobError(.insufficientStorage(.freeSpace))
-        }
-    }
-
-    private func freeBytes() throws(BlobError) -> Int64 {
-        var status = statvfs()
-        guard statvfs(directory.uploads.string, &status) == 0 else { throw disk.reading(errno, directory.uploads) }
-        let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-        return overflow ? .max : Int64(clamping: bytes)
-    }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are
     /// kept, even when nobody waits for them any more.

@@ -19,7 +19,7 @@ actor LocalUploadWriter: UploadWriter {
     func write(_ buffers: [ByteBuffer]) async throws(BlobError) {
         let (file, store, start) = (file, store, current)
         let (digest, error) = try await store.onThread { () throws(BlobError) in
-            try store.checkFreeSpace(expecting: buffers.reduce(0) { $0 + Int64($1.readableBytes) })
+            try store.room.require(buffers.reduce(0) { $0 + Int64($1.readableBytes) })
             return Self.write(buffers, to: file, from: start)
         }
         current = digest

@@ -94,7 +94,8 @@ extension Storage {
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
         let bytes = LocalByteStore(
-            directory: directory, threads: threads, freeSpaceFloor: freeSpaceFloor, logger: logger
+            directory: directory, threads: threads,
+            room: DiskRoom(on: directory, floor: freeSpaceFloor, logger: logger), logger: logger
         )
         let backend = DiskBackend(catalog: catalog, bytes: bytes)
         return Storage(backend: backend, clock: clock, threads: threads, grace: grace, logger: logger) {
@@ -114,8 +115,10 @@ struct VisitedStorage {
         let catalog = try LocalCatalog(
             path: DataDirectory.catalog(in: FilePath(path)).string, role: .visitor, clock: SystemClock(), logger: logger
         )
+        let directory = DataDirectory(visiting: FilePath(path))
         let bytes = LocalByteStore(
-            directory: DataDirectory(visiting: FilePath(path)), threads: .singleton, freeSpaceFloor: 0, logger: logger
+            directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0, logger: logger),
+            logger: logger
         )
         backend = DiskBackend(catalog: catalog, bytes: bytes)
     }

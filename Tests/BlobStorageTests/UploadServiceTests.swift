@@ -238,6 +238,35 @@ import Testing
         #expect(try await server.uploads.status(id, of: ModelServer.owner).offset == 4)
     }
 
+    @Test("where nothing may be added, what only removes goes on, and so does what was told before")
+    func shortOfRoom() async throws {
+        let server = ModelServer()
+        let file = try await server.complete("file")
+        let (done, begun, whole) = (try await server.start(), try await server.start(), try await server.start())
+        let kept = try await server.uploads.complete(
+            done, of: ModelServer.owner, with: .empty, guarded: nil, digest: nil)
+        try await server.append("12", to: begun)
+        try await server.append("whole", to: whole)
+        func complete(_ id: UploadID, _ body: IncomingBody = .empty) async throws -> File {
+            try await server.uploads.complete(id, of: ModelServer.owner, with: body, guarded: nil, digest: nil)
+        }
+
+        server.bytes.runShort(of: .freeSpace)
+        let refusal = BlobError.Reason.insufficientStorage(.freeSpace)
+        await expect(refusal) { _ = try await server.start() }
+        await expect(refusal) { try await server.append("34", to: begun) }
+        await expect(refusal) { _ = try await complete(whole) }
+        await expect(refusal) { _ = try await complete(begun, ModelServer.body("34")) }
+        #expect(try server.catalog.statistics().files == 2)
+        #expect(try await server.append("", to: begun) == 2)
+        #expect(try await complete(done) == kept)
+        try await server.uploads.destroy(begun, of: ModelServer.owner)
+        try await server.files.destroy(file.id, for: Caller(subject: ModelServer.owner, scopes: [.delete]))
+
+        server.bytes.runShort(of: nil)
+        #expect(try await complete(whole).size == 5)
+    }
+
     @Test func oneSubjectHasOnlySoManyOpenUploads() async throws {
         let server = ModelServer(openUploads: 2)
         let first = try await server.start()

@@ -6,6 +6,7 @@ import BlobStorageTesting
 import Foundation
 import NIOCore
 import NIOPosix
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -21,14 +22,16 @@ import Testing
     @Test(arguments: ByteStoreConformance.allCases, [true, false])
     func conformance(rule: ByteStoreConformance, unnamedFiles: Bool) async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path), unnamedFiles: unnamedFiles)
-        try await rule.check { LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0) }
+        try await rule.check {
+            LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
+        }
     }
 
     @Test(arguments: 1...20 as ClosedRange<UInt64>, [true, false])
     func randomOperations(seed: UInt64, unnamedFiles: Bool) async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path), unnamedFiles: unnamedFiles)
         try await RandomOperations(seed: seed, steps: 200).run(againstByteStore: {
-            LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+            LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         })
     }
 
@@ -36,7 +39,7 @@ import Testing
     @Test func anUploadInOnePieceHasNoName() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
         try #require(directory.holdsUnnamedFiles, "the file system of \(directory.path) has no O_TMPFILE")
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         let upload = Lease.sample()
         let names = { try FileManager.default.contentsOfDirectory(atPath: directory.uploads.string) }
         let writer = try await store.writer(for: upload, expecting: 5)
@@ -53,7 +56,7 @@ import Testing
     /// A completion that was published but not recorded is repeated without copying the bytes.
     @Test func publishingAgainCopiesNothing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         var upload = Lease.sample()
         let writer = try await store.writer(for: upload, expecting: 5)
         try await writer.write([ByteBuffer(string: "hello")])
@@ -69,7 +72,7 @@ import Testing
     /// A publication that was killed before its name took the place of an older one leaves a second name of the upload.
     @Test func aNameThatACrashLeftCostsNoBytes() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         var upload = Lease.sample()
         for text in ["hello ", "world"] {
             let writer = try await store.writer(for: upload, expecting: nil)
@@ -88,7 +91,7 @@ import Testing
     /// Without its directory a blob may be on a disk that is away: a verification must not call it damaged then.
     @Test func aBlobWhoseDirectoryIsAwayIsNotMissing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         let digest = BlobDigest(of: [1, 2, 3])
         #expect(try await store.place(of: digest) == nil)
         let blobs = directory.blobs.string
@@ -99,7 +102,7 @@ import Testing
 
     @Test func quarantineDeletesNothing() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
         for _ in 0..<3 {
             let upload = Lease.sample()
             let writer = try await store.writer(for: upload, expecting: 5)
@@ -127,14 +130,39 @@ import Testing
 
     @Test func theFloorIsLeftFree() async throws {
         let directory = try DataDirectory(serving: FilePath(scratch.path))
-        let store = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: .max)
+        let free = Mutex(FreeSpace(bytes: 1000))
+        let room = DiskRoom(on: directory, floor: 100) { _ in free.withLock { $0 } }
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: room)
         let upload = Lease.sample()
-        await #expect {
-            _ = try await store.writer(for: upload, expecting: nil)
-        } throws: { error in
-            (error as? BlobError)?.reason == .insufficientStorage(.freeSpace)
+        let writer = try await store.writer(for: upload, expecting: 900)
+        #expect(try await store.shortage() == nil)
+        await expect(.freeSpace) { _ = try await store.writer(for: upload, expecting: 901) }
+        for bytes in [Int64(99), 1, -1] {
+            free.withLock { $0.bytes = bytes }
+            let shortage = bytes > 0 ? BlobError.Shortage.freeSpace : .disk
+            #expect(try await store.shortage() == shortage)
+            await expect(shortage) { _ = try await store.writer(for: upload, expecting: nil) }
+            await expect(shortage) { try await writer.write([ByteBuffer(bytes: [1])]) }
+            // What is too much of it can be cut.
+            _ = try await store.writer(for: upload, expecting: 0)
         }
-        // The bytes that are there can be completed: that takes no room.
-        try await store.writer(for: upload, expecting: 0).publish(as: upload.upload.digest.digest)
+    }
+
+    @Test("without a floor, a disk is full when it has no byte or no file left", arguments: [0, 1] as [Int64])
+    func fullDisk(left: Int64) async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        for free in [FreeSpace(bytes: left), FreeSpace(bytes: 1 << 40, files: left)] {
+            let room = DiskRoom(on: directory, floor: 0) { _ in free }
+            let store = LocalByteStore(directory: directory, threads: .singleton, room: room)
+            #expect(try await store.shortage() == (left == 0 ? .disk : nil))
+        }
+    }
+
+    private func expect(_ shortage: BlobError.Shortage, _ body: () async throws -> Void) async {
+        await #expect {
+            try await body()
+        } throws: { error in
+            (error as? BlobError)?.reason == .insufficientStorage(shortage)
+        }
     }
 }

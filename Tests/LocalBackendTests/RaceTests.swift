@@ -34,7 +34,7 @@ import Testing
             scratch = try ScratchDirectory()
             catalog = try LocalCatalog(path: scratch.catalog, clock: clock)
             let directory = try DataDirectory(serving: FilePath(scratch.path + "/bytes"))
-            bytes = LocalByteStore(directory: directory, threads: .singleton, freeSpaceFloor: 0)
+            bytes = LocalByteStore(directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0))
             let backend = DiskBackend(catalog: catalog, bytes: bytes)
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             blobs = BlobLife(of: backend, capacity: 16, logger: logger)

@@ -119,7 +119,7 @@ extension BlobError.Shortage {
     fileprivate var words: String {
         switch self {
         case .disk: "The disk is full"
-        case .freeSpace: "The disk is too full for these bytes"
+        case .freeSpace: "The disk is too full to take more"
         case .catalog: "The disk is too full to record this"
         case .database: "The database has no room to record this"
         case .bucket: "The storage has no room for these bytes"

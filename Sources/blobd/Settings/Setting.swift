@@ -75,7 +75,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .maxBlobSize: Row(ByteCount.self, "1TiB", least: "1", "Largest blob that is taken.")
         case .maxOpenUploads: Row(Int.self, "1000", least: "1", "Open uploads that one subject may have.")
         case .quota: Row(ByteLimit.self, "none", "Bytes that one subject may take up.")
-        case .minFreeSpace: Row(ByteCount.self, "1GiB", "Disk space that uploads leave free.")
+        case .minFreeSpace:
+            Row(ByteCount.self, "1GiB", "Disk space that is left free: with less of it, nothing is added.")
         case .uploadExpiry: Row(Duration.self, "7d", least: "1s", "Life of an unfinished upload after its last byte.")
         case .temporaryExpiry: Row(Duration.self, "30d", least: "1s", "Life of a temporary file.")
         case .reclaimInterval: Row(Duration.self, "5m", least: "1s", "Time between two rounds of the reclaimer.")

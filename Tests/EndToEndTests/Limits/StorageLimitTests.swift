@@ -166,18 +166,21 @@ struct FreeSpaceTests {
             let published = try await client.publish(bytes)
             let rest = try Sample.bytes(2000)
             let upload = try await client.upload(holding: Array(rest[..<500]))
+            let (unwanted, removed) = (try await client.initiate(), try await client.publish([1, 2, 3]))
 
             try await server.restart(["--min-free-space", "1000000GiB"])
             let body = Array(rest[500...])
             for request in [
-                Request.append(to: upload, body), .append(to: upload, .chunked([body])),
-                .complete(upload, .bytes(body)),
+                Request.initiate(), .append(to: upload, body), .append(to: upload, .chunked([body])),
+                .complete(upload), .complete(upload, .bytes(body)),
             ] {
                 expect(try await client.send(request), is: .insufficientStorage)
                 expect(try await client.send(.status(of: upload)), tellsOffset: 500)
             }
             #expect(try await client.send(.download(published.digest)).body == bytes)
             #expect(try await client.send(.files()).status == 200)
+            #expect(try await client.send(.destroy(unwanted)).status == 204)
+            #expect(try await client.send(.destroyFile(removed.id)).status == 204)
 
             try await server.restart()
             try await client.finish(upload, with: rest)
