@@ -53,7 +53,7 @@ class Connection:
         head = f"{method} {path} HTTP/1.1\r\n{self._fields}{fields}{length}\r\n".encode()
         try:
             if not self._socket:
-                self._socket = socket.create_connection(("127.0.0.1", self._port), self._timeout)
+                self._socket = self._opened()
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._answers = self._socket.makefile("rb")
             self._socket.sendall(head)
@@ -68,6 +68,9 @@ class Connection:
         if answer.headers.get("connection") == "close":
             self.close()
         return answer
+
+    def _opened(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self._port), self._timeout)
 
     def _read(self) -> Answer:
         version, status, _ = self._line().split(" ", 2)

@@ -20,10 +20,11 @@ def settings(**values: int) -> bytes:
     return frame(SETTINGS, 0, b"".join(struct.pack(">HI", names[name], value) for name, value in values.items()))
 
 
-def literal(name: str, value: str) -> bytes:
+def literal(name: str | bytes, value: str | bytes) -> bytes:
     """A field that no table holds (RFC 7541 §6.2.2)."""
-    def text(word: str) -> bytes:
-        encoded, count = word.encode(), len(word.encode())
+    def text(word: str | bytes) -> bytes:
+        encoded = word.encode() if isinstance(word, str) else word
+        count = len(encoded)
         if count < 127:
             return bytes([count]) + encoded
         rest, digits = count - 127, [127]
