@@ -93,6 +93,8 @@ public struct BlobError: Error, Equatable, Sendable {
         case bucketBusy
         /// The bytes were taken away between their publication and its record.
         case contentGone
+        /// What is done could not be recorded.
+        case auditUnwritable
     }
 
     public var isUnavailable: Bool {

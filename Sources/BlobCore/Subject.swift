@@ -41,14 +41,18 @@ public enum Scope: String, CaseIterable, Sendable {
 public struct Caller: Sendable {
     public let subject: Subject
     public let scopes: Set<Scope>
+    /// Names the token that let the caller in; `nil` where it has no name.
+    public let token: String?
     private let anew: @Sendable () async throws(BlobError) -> Caller
 
     /// - Parameter anew: finds out once more who calls, by what the request was signed with.
     public init(
-        subject: Subject, scopes: Set<Scope>, anew: @escaping @Sendable () async throws(BlobError) -> Caller
+        subject: Subject, scopes: Set<Scope>, token: String? = nil,
+        anew: @escaping @Sendable () async throws(BlobError) -> Caller
     ) {
         self.subject = subject
         self.scopes = scopes
+        self.token = token
         self.anew = anew
     }
 

@@ -10,6 +10,7 @@ struct Admission: Sendable {
     let authenticator: Authenticator
     /// Whether every change is refused.
     let isReadOnly: Bool
+    let audit: Audit?
 
     /// The caller of a request that asks for a token.
     ///
@@ -18,8 +19,9 @@ struct Admission: Sendable {
     func caller(
         of request: Request, with scope: Scope?, isChange: Bool
     ) async throws -> Caller {
-        let caller = try await authenticator.caller(secret: bearerToken(request.fields))
+        let caller = try await signedIn(request)
         request.record.note("subject", "\(caller.subject)")
+        if let token = caller.token { request.record.note("token", token) }
         if let scope, !caller.scopes.contains(scope) {
             throw WireError(.forbidden, "The token lacks the scope '\(scope.rawValue)', which this needs.")
         }
@@ -28,7 +30,17 @@ struct Admission: Sendable {
                 .unavailable, "The server is read-only for now. What was acknowledged is safe; try again later."
             )
         }
+        if isChange { try audit?.admitChange() }
         return caller
+    }
+
+    private func signedIn(_ request: Request) async throws -> Caller {
+        do {
+            return try await authenticator.caller(secret: bearerToken(request.fields))
+        } catch {
+            await audit?.refused(WireError(thrown: error), to: request.record)
+            throw error
+        }
     }
 
     /// The token of an `Authorization: Bearer TOKEN` header (RFC 6750 §2.1; the scheme in either case).

@@ -15,14 +15,19 @@ public struct Chain: Responder {
     private let router: Router
     private let admission: Admission
     private let log: RequestLog
+    private let audit: Audit?
 
     /// - Parameters:
     ///   - surfaces: all that can be asked for.
     ///   - isReadOnly: whether every change is refused.
-    public init(_ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, log: RequestLog) {
+    ///   - audit: keeps records of changes and of refused callers; `nil` to keep none.
+    public init(
+        _ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, log: RequestLog, audit: Audit? = nil
+    ) {
         router = Router(surfaces.flatMap(\.endpoints))
-        admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly)
+        admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly, audit: audit)
         self.log = log
+        self.audit = audit
     }
 
     public func answer(to request: Request) -> Answering {
@@ -33,11 +38,18 @@ public struct Chain: Responder {
             if let answer = try endpoint.immediate?(request, captures) { return .now(leave(answer, to: request)) }
             let executor = endpoint.runsOnEventLoop ? request.eventLoop.map(EventLoopExecutor.init) : nil
             return .later(on: executor) {
+                var reply: Response
                 do {
-                    return leave(try await answer(to: request, endpoint, captures), to: request)
+                    reply = try await answer(to: request, endpoint, captures)
                 } catch {
-                    return leave(refusing(error, request.record), to: request)
+                    reply = refusing(error, request.record)
                 }
+                do {
+                    try await audit?.record(endpoint.event, of: request.record, reply.status)
+                } catch {
+                    reply = refusing(error, request.record)
+                }
+                return leave(reply, to: request)
             }
         } catch {
             return .now(leave(refusing(error, request.record), to: request))

@@ -36,6 +36,8 @@ public struct Endpoint: Sendable {
     /// Whether it does nothing but wait for others and pass bytes on: on its connection's event loop no thread has to
     /// be woken for that.
     private(set) var runsOnEventLoop = false
+    /// What the audit log calls it; `nil` where it keeps no record of it.
+    private(set) var event: AuditRecord.Event?
 
     /// For callers whose token has the scope; any token will do where none is named.
     init(
@@ -60,6 +62,16 @@ public struct Endpoint: Sendable {
         self.operation = operation
         self.isChange = isChange
         self.handler = handler
+    }
+
+    /// The same, recorded in the audit log.
+    ///
+    /// - Precondition: it asks for a token: nobody else has a name.
+    func audited(as event: AuditRecord.Event) -> Endpoint {
+        guard case .signedIn = handler else { preconditionFailure("\(operation) asks for no token") }
+        var endpoint = self
+        endpoint.event = event
+        return endpoint
     }
 
     /// The same, answered on its connection's event loop.

@@ -102,6 +102,6 @@ extension RequestRecord {
         note("file", "\(file.id)")
         note("name", file.name.text)
         note("digest", "\(file.digest)")
-        note("size", "\(file.size)")
+        note("size", file.size)
     }
 }

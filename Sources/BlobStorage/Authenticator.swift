@@ -22,7 +22,7 @@ public struct Authenticator: Sendable {
         else {
             throw BlobError(.tokenInvalid)
         }
-        return Caller(subject: token.subject, scopes: token.scopes) { () throws(BlobError) in
+        return Caller(subject: token.subject, scopes: token.scopes, token: token.name) { () throws(BlobError) in
             try await caller(secret: secret)
         }
     }

@@ -64,6 +64,10 @@ public final class RequestRecord: Sendable {
     public func note(_ name: String, _ value: String) {
         notes.withLock { $0.metadata[name] = .string(value) }
     }
+
+    public func note(_ name: String, _ value: Int64) {
+        notes.withLock { $0.metadata[name] = .stringConvertible(value) }
+    }
 }
 
 /// A request that is over.

@@ -25,13 +25,21 @@ struct Assembly {
     func serve() async throws {
         if let objection = settings.namedFiles.compactMap(\.objection).first { throw OperatorError(objection) }
         let storage = try await Storage.opened(settings, logger: logger)
-        try await storage.whileOpen { try await serve(storage) }
+        try await storage.whileOpen {
+            let log = try settings.auditLog.map { name throws(OperatorError) in
+                try AuditFile.opened(name, output: STDOUT_FILENO, logger: logger)
+            }
+            try await whileOpen(closing: { await log?.close() }) { try await serve(storage, log) }
+        }
     }
 
-    private func serve(_ storage: Storage) async throws {
+    private func serve(_ storage: Storage, _ auditLog: AuditFile?) async throws {
         let (catalog, clock) = (storage.backend.catalog, storage.clock)
         let tls = try TLSMaterial(settings, protocols: HTTPServer.applicationProtocols, logger: logger)
-        let firstToken = try await firstToken(catalog: catalog, clock: clock)
+        let firstToken = try await firstToken(catalog: catalog, clock: clock, auditLog)
+        let audit = auditLog.map { Audit($0) }
+        // Before anybody is told that the server is ready, and may send one.
+        let hangUps = auditLog == nil ? nil : await UnixSignalsSequence(trapping: .sighup)
 
         let serverSurface = Server(catalog: catalog, bytes: storage.backend.bytes, renderMetrics: renderMetrics)
         let chain = Chain(
@@ -40,7 +48,7 @@ struct Assembly {
                 serverSurface,
             ],
             authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: settings.isReadOnly,
-            log: RequestLog(logger: logger)
+            log: RequestLog(logger: logger), audit: audit
         )
         let isReady = Atomic(false)
         let server = HTTPServer(
@@ -48,16 +56,22 @@ struct Assembly {
             threads: storage.threads, logger: logger
         ) { address in
             isReady.store(true, ordering: .relaxed)
+            let text = welcome(on: address, tls: tls, firstToken: firstToken).text
+            // There, records are the result.
+            guard settings.auditLog != "-" else { return Console.remark(text) }
             do {
-                try Console.tell(welcome(on: address, tls: tls, firstToken: firstToken).text)
+                try Console.tell(text)
             } catch {
                 // The server was asked to serve; where standard output goes is no reason to stop.
                 logger.warning("the address was not told", metadata: ["error": "\(error)"])
             }
         }
         do {
-            let look = Chore(interval: .seconds(5)) { await serverSurface.look() }
-            try await group(server, storage, tls, chores: storage.chores + [look]).run()
+            var chores = storage.chores + [Chore(interval: .seconds(5)) { await serverSurface.look() }]
+            if let audit { chores.append(Chore(interval: .seconds(10)) { await audit.tellRefusals() }) }
+            let rotation = auditLog.flatMap { log in hangUps.map { AuditRotation(log: log, signals: $0) } }
+            try await group(server, storage, tls, rotation, chores: chores).run()
+            await audit?.tellRefusals(isLast: true)
         } catch is CancellationError {
             logger.warning("stopped before every request was over")
         } catch {
@@ -68,10 +82,13 @@ struct Assembly {
 
     /// The help about tokens for a newcomer. Nodes that share their tokens make none by themselves: each would have
     /// nowhere to put it.
-    private func firstToken(catalog: any Catalog, clock: any WallClock) async throws -> Welcome.FirstToken? {
+    private func firstToken(
+        catalog: any Catalog, clock: any WallClock, _ auditLog: AuditFile?
+    ) async throws -> Welcome.FirstToken? {
         switch settings.storage {
         case .local:
-            try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock).map { .file($0) }
+            try await AdminToken.prepare(in: settings.data, catalog: catalog, clock: clock, auditLog: auditLog)
+                .map { .file($0) }
         case .cloud:
             try await catalog.tokens().isEmpty ? .missing : nil
         }
@@ -113,7 +130,7 @@ struct Assembly {
 
     /// The last service is the first to be told to stop: the listener, while the others go on.
     private func group(
-        _ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?, chores: [Chore]
+        _ server: HTTPServer, _ storage: Storage, _ tls: TLSMaterial?, _ rotation: AuditRotation?, chores: [Chore]
     ) -> ServiceGroup {
         let upkeep = Upkeep(
             reclaimer: settings.isReadOnly ? nil : storage.reclaimer, reclaimInterval: settings.reclaimInterval,
@@ -123,6 +140,7 @@ struct Assembly {
         )
         var services: [any Service] = [upkeep]
         if let tls { services.append(tls.reloader) }
+        if let rotation { services.append(rotation) }
         services.append(server)
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger

@@ -29,6 +29,9 @@ struct StartCheck {
     func run() async -> Findings {
         var findings = Findings()
         findings.problems += certificateProblems()
+        if let path = settings.auditLog, path != "-", let error = AuditOutput.obstacle(at: FilePath(path)) {
+            findings.problems.append(OperatorError(auditLog: path, error).description)
+        }
         var server: DataDirectory.Server?
         switch settings.storage {
         case .local:

@@ -102,7 +102,7 @@ struct SettingsTests {
             .minFreeSpace: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
             .crossOriginResourcePolicy: "cross-origin",
-            .logLevel: "trace", .logFormat: "json", .shutdownTimeout: "0s", .headerTimeout: "1ms",
+            .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .bodyTimeout: "1ms", .sendTimeout: "1ms", .idleTimeout: "1ms",
             .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",

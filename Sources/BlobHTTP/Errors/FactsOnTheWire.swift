@@ -143,6 +143,8 @@ extension BlobError.Unavailability {
         case .bucketUnreachable: "The storage cannot be reached now; try again later."
         case .bucketBusy: "The storage asks for less work now; try again later."
         case .contentGone: "The bytes were removed while they were being published; try again."
+        case .auditUnwritable:
+            "The server cannot keep its audit log, and refuses every change for now; try again later."
         }
     }
 
@@ -151,7 +153,9 @@ extension BlobError.Unavailability {
         switch self {
         case .stopping, .catalogUnreachable, .databaseUnreachable, .bucketUnreachable: 5
         case .catalogBusy, .databaseBusy, .contentGone: 1
-        case .storeUnreadable, .storeUnwritable, .catalogDamaged, .catalogReplaced, .databaseDamaged, .bucketBusy: nil
+        case .storeUnreadable, .storeUnwritable, .catalogDamaged, .catalogReplaced, .databaseDamaged, .bucketBusy,
+            .auditUnwritable:
+            nil
         }
     }
 

@@ -18,7 +18,8 @@ public struct Files: Surface {
         [
             Endpoint(.get, "/api/files", "files", for: .read, list),
             Endpoint(.get, "/api/files/{id}", "file", for: .read, file),
-            Endpoint(.post, "/api/files/{id}/destroy", "destroy-file", for: .delete, isChange: true, destroy),
+            Endpoint(.post, "/api/files/{id}/destroy", "destroy-file", for: .delete, isChange: true, destroy)
+                .audited(as: .delete),
         ]
     }
 
@@ -34,7 +35,9 @@ public struct Files: Surface {
     private func destroy(
         _ request: Request, _ path: Captures, _ caller: Caller
     ) async throws -> Response {
-        request.record.note(try await files.destroy(try fileID(path), for: caller))
+        let id = try fileID(path)
+        request.record.note("file", "\(id)")
+        request.record.note(try await files.destroy(id, for: caller))
         return Response(.noContent)
     }
 

@@ -24,12 +24,14 @@ public struct PortSIPBlobs: Surface {
     public var endpoints: [Endpoint] {
         let uploads = "/api/blobs/uploads"
         return [
-            Endpoint(.post, uploads, "initiate", for: .upload, isChange: true, initiate),
+            Endpoint(.post, uploads, "initiate", for: .upload, isChange: true, initiate).audited(as: .begin),
             Endpoint(.post, uploads + "/{id}/append", "append", for: .upload, isChange: true, append),
             // To ask for an upload's status records the offset that was told.
             Endpoint(.get, uploads + "/{id}/status", "status", for: .upload, isChange: true, status),
-            Endpoint(.post, uploads + "/{id}/complete", "complete", for: .upload, isChange: true, complete),
-            Endpoint(.post, uploads + "/{id}/destroy", "destroy", for: .upload, isChange: true, destroy),
+            Endpoint(.post, uploads + "/{id}/complete", "complete", for: .upload, isChange: true, complete)
+                .audited(as: .complete),
+            Endpoint(.post, uploads + "/{id}/destroy", "destroy", for: .upload, isChange: true, destroy)
+                .audited(as: .destroy),
             policy.isPrivate ? privateDownload : publicDownload,
         ]
     }

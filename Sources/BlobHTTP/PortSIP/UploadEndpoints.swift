@@ -15,13 +15,15 @@ extension PortSIPBlobs {
         let isTemporary = try request.query.flag("temporary")
         let path = try request.query.value("path", parsedBy: RelativePath.init(parsing:))
         try await request.requireEmptyBody()
+        if let name { request.record.note("name", name.text) }
         let upload = try await uploads.initiate(
             owner: caller.subject, name: name, isTemporary: isTemporary, path: path)
+        request.record.note("upload", "\(upload.id)")
         return Response(.accepted, fields: progressFields(upload))
     }
 
     func append(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
-        let (id, asked) = try await asked(of: path, caller) { id throws(WireError) in
+        let (id, asked) = try await asked(of: path, in: request, caller) { id throws(WireError) in
             try requireToken(of: id, in: request)
             return (guarded: try request.appendGuard(), body: try request.incomingBody())
         }
@@ -32,14 +34,14 @@ extension PortSIPBlobs {
     }
 
     func status(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
-        let upload = try await uploads.status(try uploadID(path), of: caller.subject)
+        let upload = try await uploads.status(try uploadID(path, in: request), of: caller.subject)
         var fields = progressFields(upload)
         fields[.cacheControl] = "no-store"
         return Response(.noContent, fields: fields)
     }
 
     func complete(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
-        let (id, asked) = try await asked(of: path, caller) { id throws(WireError) in
+        let (id, asked) = try await asked(of: path, in: request, caller) { id throws(WireError) in
             try requireToken(of: id, in: request)
             let guarded = try request.appendGuard()
             let digest = try request.query.value("digest", parsedBy: BlobDigest.init(parsing:))
@@ -59,16 +61,17 @@ extension PortSIPBlobs {
     }
 
     func destroy(_ request: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
-        try await uploads.destroy(try uploadID(path), of: caller.subject)
+        try await uploads.destroy(try uploadID(path, in: request), of: caller.subject)
         return Response(.noContent)
     }
 
     /// A request's parameters for an upload, read before the upload is claimed. The owner is checked before a fault of
     /// the request is told: nobody else learns that the upload is there.
     private func asked<Value>(
-        of path: Captures, _ caller: Caller, _ read: (UploadID) throws(WireError) -> Value
+        of path: Captures, in request: Request, _ caller: Caller,
+        _ read: (UploadID) throws(WireError) -> Value
     ) async throws -> (UploadID, Value) {
-        let id = try uploadID(path)
+        let id = try uploadID(path, in: request)
         do throws(WireError) {
             return (id, try read(id))
         } catch {
@@ -78,8 +81,9 @@ extension PortSIPBlobs {
         }
     }
 
-    private func uploadID(_ path: Captures) throws(BlobError) -> UploadID {
+    private func uploadID(_ path: Captures, in request: Request) throws(BlobError) -> UploadID {
         guard let id = UploadID(parsing: String(path["id"])) else { throw .uploadUnknown }
+        request.record.note("upload", "\(id)")
         return id
     }
 

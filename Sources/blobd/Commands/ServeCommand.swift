@@ -20,7 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try Settings(try Settings.effective(flags: flags.given))
-        ignoreBrokenPipes()
+        ignoreSignalsOfWriting()
         raiseOpenFileLimit()
         clinux_keep_freed_memory()
         let metrics = PrometheusMetrics()

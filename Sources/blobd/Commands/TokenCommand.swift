@@ -44,19 +44,20 @@ struct TokenCommand: AsyncParsableCommand {
         var expires: String?
 
         @OptionGroup var dataFlags: DataFlags
+        @OptionGroup var auditFlags: AuditFlags
 
         func validate() throws { _ = try request() }
 
         func run() async throws {
             let request = try request()
             // The first token of a new database may come before its first server.
-            try await withCatalog(dataFlags, by: .creating) { catalog, _ in
-                let secret = try await request.create(in: catalog, clock: SystemClock())
+            try await withCatalog(dataFlags, by: .creating, auditFlags) { catalog, _, auditLog in
+                let secret = try await request.create(in: catalog, clock: SystemClock(), auditLog: auditLog)
                 do {
                     try Console.tell(secret.text)
                 } catch {
                     // Nobody has seen it, and its name would be taken.
-                    _ = try await catalog.revokeToken(named: request.name)
+                    _ = try await catalog.revoke(request.name, recordedIn: auditLog)
                     throw OperatorError("\(error); the token was revoked again")
                 }
             }
@@ -77,7 +78,7 @@ struct TokenCommand: AsyncParsableCommand {
         @OptionGroup var dataFlags: DataFlags
 
         func run() async throws {
-            let tokens = try await withCatalog(dataFlags) { catalog, _ in try await catalog.tokens() }
+            let tokens = try await withCatalog(dataFlags) { catalog, _, _ in try await catalog.tokens() }
             try Console.tell(Self.table(tokens))
         }
 
@@ -102,12 +103,13 @@ struct TokenCommand: AsyncParsableCommand {
         var name: String
 
         @OptionGroup var dataFlags: DataFlags
+        @OptionGroup var auditFlags: AuditFlags
 
         func run() async throws {
-            let isRevoked = try await withCatalog(dataFlags) { catalog, data in
+            let isRevoked = try await withCatalog(dataFlags, auditFlags) { catalog, data, auditLog in
                 // Before the row: a start must not adopt the secret of a revoked token.
                 if let data, name == AdminToken.name { try AdminToken.removeFile(in: data) }
-                return try await catalog.revokeToken(named: name)
+                return try await catalog.revoke(name, recordedIn: auditLog)
             }
             guard isRevoked else {
                 throw OperatorError("there is no token named '\(name)'; 'blobd token list' shows all")
@@ -116,19 +118,29 @@ struct TokenCommand: AsyncParsableCommand {
     }
 }
 
-/// Runs `body` with the catalog that the settings name, and the path of its data directory, where it has one.
+/// Runs `body` with the catalog that the settings name, the path of its data directory, where it has one, and the audit
+/// log, where there is one and the command adds to it.
 private func withCatalog<Value: Sendable>(
-    _ flags: DataFlags, by preparation: CloudCatalog.Preparation = .looking,
-    _ body: (any Catalog, String?) async throws -> Value
+    _ flags: DataFlags, by preparation: CloudCatalog.Preparation = .looking, _ auditFlags: AuditFlags? = nil,
+    _ body: (any Catalog, String?, AuditFile?) async throws -> Value
 ) async throws -> Value {
-    let effective = try Settings.effective(flags: flags.given)
+    let given = flags.given.merging(auditFlags?.given ?? [:]) { flag, _ in flag }
+    let effective = try Settings.effective(flags: given)
     let log = LineLogHandler.bootstrap(level: .warning, format: effective.value(.logFormat))
     defer { log.drain() }
-    switch try CatalogSettings(effective) {
-    case .local:
-        let data: String = effective.value(.data)
-        return try await visitCatalog(in: data) { try await body($0, data) }
-    case .cloud(let database):
-        return try await visitCatalog(in: database, by: preparation) { try await body($0, nil) }
+    ignoreSignalsOfWriting()
+    let name: String? = auditFlags == nil ? nil : effective.optionalValue(.auditLog)
+    let auditLog = try name.map { name throws(OperatorError) in
+        // A command's standard output is for its result.
+        try AuditFile.opened(name, output: STDERR_FILENO, logger: Logger(label: "blobd"))
+    }
+    return try await whileOpen(closing: { await auditLog?.close() }) {
+        switch try CatalogSettings(effective) {
+        case .local:
+            let data: String = effective.value(.data)
+            return try await visitCatalog(in: data) { try await body($0, data, auditLog) }
+        case .cloud(let database):
+            return try await visitCatalog(in: database, by: preparation) { try await body($0, nil, auditLog) }
+        }
     }
 }

@@ -19,6 +19,7 @@ enum MetricHelp {
         "blobd_disk_free_bytes": "Free bytes of the disk that holds the data.",
         "blobd_postgres_connections": "Connections to the database.",
         "blobd_postgres_connections_in_use": "Connections that run a statement.",
+        "blobd_audit_log_writable": "Whether the audit log can be written; changes are refused while it cannot.",
         "blobd_postgres_calls_waiting": "Statements that wait for a connection.",
     ]
 }

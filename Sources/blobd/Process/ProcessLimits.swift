@@ -11,7 +11,9 @@ func raiseOpenFileLimit() {
     _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
-/// Makes writing to a closed pipe or connection an error of the call instead of the end of the process.
-func ignoreBrokenPipes() {
+/// Makes writing to a closed pipe or connection, and beyond the size that a file may have, an error of the call instead
+/// of the end of the process.
+func ignoreSignalsOfWriting() {
     _ = signal(SIGPIPE, SIG_IGN)
+    _ = signal(SIGXFSZ, SIG_IGN)
 }

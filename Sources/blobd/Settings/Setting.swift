@@ -41,6 +41,7 @@ enum Setting: String, CaseIterable, Sendable {
     case crossOriginResourcePolicy = "cross-origin-resource-policy"
     case logLevel = "log-level"
     case logFormat = "log-format"
+    case auditLog = "audit-log"
     case shutdownTimeout = "shutdown-timeout"
     case headerTimeout = "header-timeout"
     case bodyTimeout = "body-timeout"
@@ -87,6 +88,7 @@ enum Setting: String, CaseIterable, Sendable {
         case .crossOriginResourcePolicy: Row(CrossOriginResourcePolicy.self, "same-site", "Header of downloads.")
         case .logLevel: Row(Logger.Level.self, "info", "Least level that is logged.")
         case .logFormat: Row(LogFormat.self, "text", "Form of the log's lines.")
+        case .auditLog: Row(String.self, nil, "File of who changed what; - is the standard output.")
         case .shutdownTimeout: Row(Duration.self, "30s", "Time that running requests get when the server stops.")
         case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
         case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")

@@ -38,6 +38,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.crossOriginResourcePolicy) var crossOriginResourcePolicy: GivenSetting?
     @Option(.logLevel) var logLevel: GivenSetting?
     @Option(.logFormat) var logFormat: GivenSetting?
+    @Option(.auditLog) var auditLog: GivenSetting?
     @Option(.shutdownTimeout) var shutdownTimeout: GivenSetting?
     @Option(.headerTimeout) var headerTimeout: GivenSetting?
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
@@ -50,8 +51,8 @@ struct SettingFlags: ParsableArguments {
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads,
             quota, minFreeSpace, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
-            crossOriginResourcePolicy, logLevel, logFormat, shutdownTimeout, headerTimeout, bodyTimeout, sendTimeout,
-            idleTimeout,
+            crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, headerTimeout, bodyTimeout,
+            sendTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,
@@ -75,6 +76,14 @@ struct DataFlags: ParsableArguments {
         for case let option? in [data, config] { given[option.setting] = option.text }
         return given
     }
+}
+
+/// The flag for the commands that add lines to the audit log.
+struct AuditFlags: ParsableArguments {
+    @Option(.auditLog) var auditLog: GivenSetting?
+
+    /// The value given on the command line.
+    var given: [Setting: String] { auditLog.map { [$0.setting: $0.text] } ?? [:] }
 }
 
 /// A setting as it was given on the command line, not yet looked at: its errors are told with those from elsewhere.

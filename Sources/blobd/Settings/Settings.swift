@@ -40,6 +40,8 @@ struct Settings: Sendable {
     let crossOriginResourcePolicy: CrossOriginResourcePolicy
     let logLevel: Logger.Level
     let logFormat: LogFormat
+    /// The path of a file, or `-`; `nil` for none.
+    let auditLog: String?
     let shutdownTimeout: Duration
     let headerTimeout: Duration
     let bodyTimeout: Duration
@@ -67,6 +69,7 @@ struct Settings: Sendable {
         crossOriginResourcePolicy = effective.value(.crossOriginResourcePolicy)
         logLevel = effective.value(.logLevel)
         logFormat = effective.value(.logFormat)
+        auditLog = effective.optionalValue(.auditLog)
         shutdownTimeout = effective.value(.shutdownTimeout)
         headerTimeout = effective.value(.headerTimeout)
         bodyTimeout = effective.value(.bodyTimeout)

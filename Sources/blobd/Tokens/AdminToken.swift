@@ -18,9 +18,12 @@ enum AdminToken {
     /// The file comes first, then the row: a crash between the two leaves a file that the next start adopts. A file
     /// whose token was revoked is never adopted, because revoking removes the file before the row.
     ///
+    /// - Parameter auditLog: where the token's creation is recorded; `nil` for nowhere.
     /// - Returns: the path of the file where it holds the token, at every start: nobody may have read what an earlier
     ///   one told, or it failed before it could tell. `nil` where there is no such file.
-    static func prepare(in directory: String, catalog: any Catalog, clock: any WallClock) async throws -> String? {
+    static func prepare(
+        in directory: String, catalog: any Catalog, clock: any WallClock, auditLog: (any AuditLog)? = nil
+    ) async throws -> String? {
         let tokens = try await catalog.tokens()
         let path = path(in: directory)
         guard !tokens.contains(where: { $0.name == name }) else {
@@ -42,7 +45,7 @@ enum AdminToken {
             }
         }
         let token = AccessToken(name: name, scopes: Set(Scope.allCases), created: clock.now, expires: nil)
-        try await catalog.createToken(token, secretDigest: secret.digest)
+        try await catalog.create(token, secret, recordedIn: auditLog)
         return path
     }
 

@@ -66,16 +66,19 @@ struct TokenRequest: Equatable {
 
     /// Makes the token.
     ///
+    /// - Parameter auditLog: where that is recorded; `nil` for nowhere.
     /// - Returns: its secret, which is kept nowhere else.
     /// - Throws: ``BlobError/Reason/tokenTaken`` when the name is taken.
-    func create(in catalog: any Catalog, clock: any WallClock) async throws(BlobError) -> TokenSecret {
+    func create(
+        in catalog: any Catalog, clock: any WallClock, auditLog: (any AuditLog)? = nil
+    ) async throws(BlobError) -> TokenSecret {
         let secret = TokenSecret()
         let now = clock.now
         let token = AccessToken(
             name: name, subject: subject, scopes: scopes, created: now,
             expires: life.map { now.addingTimeInterval($0 / .seconds(1)) }
         )
-        try await catalog.createToken(token, secretDigest: secret.digest)
+        try await catalog.create(token, secret, recordedIn: auditLog)
         return secret
     }
 }

@@ -53,7 +53,9 @@ final class ServerProcess: Sendable {
         }
         let child = try ChildProcess(
             [Self.executable, "serve"] + kept + flags, in: folder.path, environment: storage(environment))
-        let line = try await child.output.line { $0.hasPrefix("blobd is ready on http") }
+        // Where that is for records.
+        let told = flags.contains("-") ? child.errors : child.output
+        let line = try await told.line { $0.hasPrefix("blobd is ready on http") }
         guard let line, let address = line.split(separator: " ").last,
             let port = Int(address.split(separator: ":").last ?? "")
         else {
@@ -118,10 +120,12 @@ final class ServerProcess: Sendable {
     }
 
     func namedClient(
-        _ name: String, subject: String? = nil, _ scopes: String, expires: String? = nil
+        _ name: String, subject: String? = nil, _ scopes: String, expires: String? = nil, auditLog: String? = nil
     ) async throws -> Client {
-        let expiry = (expires.map { ["--expires", $0] } ?? []) + (subject.map { ["--subject", $0] } ?? [])
-        let made = try await command(["token", "create", name, "--data", data, "--scopes", scopes] + expiry)
+        let more = [("--expires", expires), ("--subject", subject), ("--audit-log", auditLog)].flatMap { flag, value in
+            value.map { [flag, $0] } ?? []
+        }
+        let made = try await command(["token", "create", name, "--data", data, "--scopes", scopes] + more)
         guard made.end == .code(0) else { throw Failure("token create ended with \(made.end): \(made.errors)") }
         return Client(server: self, bearer: made.output.trimmingCharacters(in: .whitespacesAndNewlines))
     }
