@@ -16,9 +16,11 @@ extension Target.Dependency {
     static let certificateReloading = product(name: "NIOCertificateReloading", package: "swift-nio-extras")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let cryptoExtras = product(name: "CryptoExtras", package: "swift-crypto")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
     static let sqlite = product(name: "GRDBSQLite", package: "GRDB.swift")
     static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
+    static let jwtKit = product(name: "JWTKit", package: "jwt-kit")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let nioCore = product(name: "NIOCore", package: "swift-nio")
@@ -64,6 +66,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
@@ -132,6 +135,13 @@ let package = Package(
             resources: [.embedInCode("openapi.json")],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "OIDC",
+            dependencies: [
+                "BlobCore", "BlobStorage", .asyncHTTPClient, .jwtKit, .logging, .nioCore, .nioHTTP1, .nioPosix,
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(name: "Program", dependencies: [.systemPackage], swiftSettings: swiftSettings),
         .executableTarget(
             name: "blob",
@@ -144,7 +154,7 @@ let package = Package(
             name: "blobd",
             dependencies: [
                 "BlobCore", "BlobHTTP", "BlobStorage", "CLinux", "CloudBackend", "HTTPServerCore", "LocalBackend",
-                "PostgresPool", "Program", "S3Client", .argumentParser, .asn1,
+                "OIDC", "PostgresPool", "Program", "S3Client", .argumentParser, .asn1,
                 .certificateReloading, .configuration, .crypto, .logging, .metrics, .nioCore, .nioPosix, .nioSSL,
                 .serviceLifecycle, .systemPackage, .unixSignals, .x509,
             ],
@@ -168,6 +178,14 @@ let package = Package(
             name: "LocalBackendTests",
             dependencies: [
                 "BlobCore", "BlobStorage", "BlobStorageTesting", "LocalBackend", .grdb, .nioPosix, .systemPackage,
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "OIDCTests",
+            dependencies: [
+                "BlobCore", "BlobHTTP", "BlobStorage", "BlobStorageTesting", "HTTPServerCore", "OIDC", .crypto,
+                .cryptoExtras, .httpTypes, .logging, .nioCore, .nioPosix,
             ],
             swiftSettings: swiftSettings
         ),
@@ -208,7 +226,7 @@ let package = Package(
         .testTarget(
             name: "blobdTests",
             dependencies: [
-                "BlobCore", "BlobStorage", "BlobStorageTesting", "Program", "blobd", .argumentParser, .asn1,
+                "BlobCore", "BlobStorage", "BlobStorageTesting", "OIDC", "Program", "blobd", .argumentParser, .asn1,
                 .certificateReloading,
                 .crypto, .logging, .metrics, .nioSSL, .systemPackage, .x509,
             ],

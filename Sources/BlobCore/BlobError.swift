@@ -47,8 +47,8 @@ public struct BlobError: Error, Equatable, Sendable {
         case nameInvalid(FileName.Fault)
         case pathInvalid(RelativePath.Fault)
 
-        /// The access token is unknown, revoked or expired.
-        case tokenInvalid
+        /// The access token lets nobody in.
+        case tokenInvalid(TokenFault)
         /// There is an access token of this name or this secret.
         case tokenTaken
 
@@ -95,6 +95,8 @@ public struct BlobError: Error, Equatable, Sendable {
         case contentGone
         /// What is done could not be recorded.
         case auditUnwritable
+        /// Nobody has learnt yet by which keys to believe the tokens of the issuer.
+        case signingKeysUnreachable
     }
 
     public var isUnavailable: Bool {

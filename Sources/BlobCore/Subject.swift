@@ -58,10 +58,12 @@ public struct Caller: Sendable {
 
     /// Looks whether the caller may go on. What let a request in may end while it runs.
     ///
-    /// - Throws: ``BlobError/Reason/tokenInvalid`` when it does not let this in any more.
+    /// - Throws: ``BlobError/Reason/tokenInvalid(_:)`` when it does not let this in any more.
     public func confirm(_ scope: Scope) async throws(BlobError) {
         let caller = try await anew()
-        guard caller.subject == subject, caller.scopes.contains(scope) else { throw BlobError(.tokenInvalid) }
+        guard caller.subject == subject, caller.scopes.contains(scope) else {
+            throw BlobError(.tokenInvalid(.changed))
+        }
     }
 
     /// Whether the caller may see and remove what others own.

@@ -80,6 +80,7 @@ public struct Chain: Responder {
             code: row.code.rawValue, message: error.kind == .internalError ? "\(thrown)" : error.message,
             isServers: row.status.kind == .serverError || error.kind == .uploadFailed
         )
+        if case .tokenInvalid(let fault)? = (thrown as? BlobError)?.reason { record.note("refused", fault.rawValue) }
         return Response(error)
     }
 

@@ -47,7 +47,7 @@ struct Assembly {
                 try await portSIPBlobs(storage), Files(FileService(catalog: catalog, blobs: storage.blobs)),
                 serverSurface,
             ],
-            authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: settings.isReadOnly,
+            authenticator: try await authenticator(storage), isReadOnly: settings.isReadOnly,
             log: RequestLog(logger: logger), audit: audit
         )
         let isReady = Atomic(false)
@@ -92,6 +92,11 @@ struct Assembly {
         case .cloud:
             try await catalog.tokens().isEmpty ? .missing : nil
         }
+    }
+
+    private func authenticator(_ storage: Storage) async throws -> Authenticator {
+        let signedTokens = try await settings.signIn?.signedTokens(clock: storage.clock, logger: logger)
+        return Authenticator(catalog: storage.backend.catalog, clock: storage.clock, signedTokens: signedTokens)
     }
 
     private func portSIPBlobs(_ storage: Storage) async throws -> PortSIPBlobs {

@@ -32,6 +32,7 @@ struct StartCheck {
         if let path = settings.auditLog, path != "-", let error = AuditOutput.obstacle(at: FilePath(path)) {
             findings.problems.append(OperatorError(auditLog: path, error).description)
         }
+        await lookForKeys(&findings)
         var server: DataDirectory.Server?
         switch settings.storage {
         case .local:
@@ -65,6 +66,16 @@ struct StartCheck {
         } catch {
             return [error.description]
         }
+    }
+
+    private func lookForKeys(_ findings: inout Findings) async {
+        // A file that cannot be read is among the files that are named already.
+        guard let signIn = settings.signIn,
+            settings.namedFiles.allSatisfy({ $0.setting != .jwtKeys || $0.problem == nil }),
+            let problem = await signIn.keyProblem(logger: logger)
+        else { return }
+        // The server starts without a page that it cannot reach, and looks there again.
+        if case .file = signIn.keys { findings.problems.append(problem) } else { findings.remarks.append(problem) }
     }
 
     /// - Returns: why the address cannot be listened on, and whether somebody else does.
@@ -166,6 +177,9 @@ extension Settings {
         }
         if case .cloud(let cloud) = storage, let path = cloud.certificateAuthority {
             files.append(NamedFile(setting: .s3CertificateAuthority, path: path, protection: .unchangedByOthers))
+        }
+        if case .file(let path)? = signIn?.keys {
+            files.append(NamedFile(setting: .jwtKeys, path: path, protection: .unchangedByOthers))
         }
         return files
     }

@@ -119,7 +119,7 @@ import Testing
             (BlobError(.digestMalformed), .digestInvalid, nil), (.bytesUnknown, .blobUnknown, nil),
             (.blobCorrupt, .blobCorrupt, nil), (.fileUnknown, .fileUnknown, nil),
             (BlobError(.pathInvalid(.segment)), .validationFailed, nil),
-            (BlobError(.tokenInvalid), .unauthorized, nil), (BlobError(.quotaUsedUp), .quotaExceeded, nil),
+            (BlobError(.tokenInvalid(.unknown)), .unauthorized, nil), (BlobError(.quotaUsedUp), .quotaExceeded, nil),
             (BlobError(.tooManyUploads(open: 1)), .tooManyUploads, nil),
             (BlobError(.insufficientStorage(.disk)), .insufficientStorage, nil),
             (.stopping, .unavailable, .retryAfter(seconds: 5)),

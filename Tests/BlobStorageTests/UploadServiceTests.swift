@@ -219,7 +219,7 @@ import Testing
         let text = isCompletion ? "text" : String(repeating: "x", count: 32 << 20)
         let source = LateBytes(text) { _ = try server.catalog.revokeToken(named: "phone") }
         let body = IncomingBody(length: nil) { try await source.next() }
-        await expect(.tokenInvalid, offset: nil) {
+        await expect(.tokenInvalid(.unknown), offset: nil) {
             if isCompletion {
                 _ = try await server.uploads.complete(id, of: caller, with: body, guarded: nil, digest: nil)
             } else {

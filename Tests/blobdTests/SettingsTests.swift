@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import Logging
+import OIDC
 import Testing
 
 @testable import blobd
@@ -108,7 +109,9 @@ struct SettingsTests {
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
             .s3Bucket: "blobs", .s3Addressing: "virtual-host", .s3AccessKey: "AKIA/+=", .s3SecretKey: "s/+=",
             .s3SessionToken: "t", .s3CertificateAuthority: "ca.pem", .restoreWindow: "0s", .redirectDownloads: "true",
-            .readOnly: "true",
+            .readOnly: "true", .jwtIssuer: "https://login.example.com/a", .jwtAudience: "blobd",
+            .jwtKeys: "https://login.example.com/keys?a=b", .jwtAlgorithms: "EdDSA", .jwtScopeClaim: "cognito:groups",
+            .jwtScopes: "a=read",
         ]
         #expect(Set(samples.keys) == Set(Setting.allCases).subtracting([.config]))
         let lines = samples.map { "\($0.rawValue): '\($1)'" }.joined(separator: "\n")
@@ -200,9 +203,60 @@ struct SettingsTests {
             "listen: '0.0.0.0:8887' from the flag --listen is open to other machines, which would send tokens in clear: "
                 + "give tls-certificate and tls-key, or tls-self-signed, or allow it with allow-plaintext"
         ),
+        (
+            [.jwtKeys: "k.json", .jwtScopes: "a=read"],
+            "jwt-keys: 'k.json' from the flag --jwt-keys needs jwt-issuer, the issuer whose tokens are taken\n"
+                + "jwt-scopes: 'a=read' from the flag --jwt-scopes needs jwt-issuer, the issuer whose tokens are taken"
+        ),
+        (
+            [.jwtIssuer: "https://a", .jwtKeys: "k.json"],
+            "jwt-issuer: 'https://a' from the flag --jwt-issuer needs jwt-audience: "
+                + "Name of this server that has to be in the `aud` of its tokens."
+        ),
+        (
+            [.jwtAlgorithms: "ES256,HS256"],
+            "jwt-algorithms: 'ES256,HS256' from the flag --jwt-algorithms must be some of ES256,ES384,RS256,PS256,EdDSA, "
+                + "with commas between them"
+        ),
+        (
+            [.jwtScopes: "files=write"],
+            "jwt-scopes: 'files=write' from the flag --jwt-scopes must be pairs such as files.read=read,files.write=upload "
+                + "with commas between them; scopes are upload, read, delete, admin"
+        ),
     ])
     func wrongSettings(flags: [Setting: String], problem: String) async {
-        #expect(await problems(flags: flags) == [problem])
+        #expect(await problems(flags: flags) == problem.split(separator: "\n").map(String.init))
+    }
+
+    @Test(arguments: [
+        ("https://login.example.com", true), ("https://login.example.com:8443/realms/a/", true),
+        ("http://127.0.0.1:8080/a", true), ("http://localhost", true), ("http://[::1]:1", true),
+        ("http://login.example.com", false), ("http://127.0.0.1.example.com", false), ("http://10.0.0.1", false),
+        ("https://login.example.com?a", false), ("https://login.example.com#a", false), ("https://", false),
+        ("https://user@login.example.com", false), ("login.example.com", false), ("ftp://login.example.com", false),
+        ("https://login.example.com/a b", false), ("https://login.exämple.com", false), ("", false),
+    ])
+    func issuers(text: String, isGood: Bool) {
+        #expect((IssuerName(settingText: text) != nil) == isGood)
+    }
+
+    @Test(arguments: [
+        ("keys.json", KeyPlace.file("keys.json")), ("/etc/blobd/keys", .file("/etc/blobd/keys")),
+        ("https://a/keys?v=1", .page(url: "https://a/keys?v=1")),
+        ("http://127.0.0.1:1/", .page(url: "http://127.0.0.1:1/")),
+        ("http://a/keys", nil), ("file:///etc/keys", nil), ("ftp://a/", nil), ("", nil),
+    ])
+    func keyPlaces(text: String, place: KeyPlace?) {
+        #expect(KeyPlace(settingText: text) == place)
+    }
+
+    @Test(arguments: [
+        ("a=read", true), ("a=b=read,a=upload", true), ("https://x/y=read", true), ("", false), ("read", false),
+        ("a=write", false), ("=read", false), ("a=read,", false), ("a b=read", false), ("a=Read", false),
+        ("ä=read", false),
+    ])
+    func scopeMappings(text: String, isGood: Bool) {
+        #expect((ScopeMapping(settingText: text) != nil) == isGood)
     }
 
     @Test func plaintextForOthersWhenAllowed() async throws {

@@ -145,13 +145,14 @@ extension BlobError.Unavailability {
         case .contentGone: "The bytes were removed while they were being published; try again."
         case .auditUnwritable:
             "The server cannot keep its audit log, and refuses every change for now; try again later."
+        case .signingKeysUnreachable: "The token's issuer cannot be asked for its keys now; try again later."
         }
     }
 
     /// When trying again makes sense, where that is known better than of every other.
     fileprivate var seconds: Int? {
         switch self {
-        case .stopping, .catalogUnreachable, .databaseUnreachable, .bucketUnreachable: 5
+        case .stopping, .catalogUnreachable, .databaseUnreachable, .bucketUnreachable, .signingKeysUnreachable: 5
         case .catalogBusy, .databaseBusy, .contentGone: 1
         case .storeUnreadable, .storeUnwritable, .catalogDamaged, .catalogReplaced, .databaseDamaged, .bucketBusy,
             .auditUnwritable:

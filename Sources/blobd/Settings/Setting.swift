@@ -1,6 +1,7 @@
 // The table of settings: the one source of their names, flags, environment names, defaults, help texts and limits.
 
 import Logging
+import OIDC
 
 /// A setting, named by its key: `max-blob-size` is the key of the file, the flag `--max-blob-size` and the environment
 /// variable `BLOBD_MAX_BLOB_SIZE`.
@@ -27,6 +28,12 @@ enum Setting: String, CaseIterable, Sendable {
     case tlsCertificate = "tls-certificate"
     case tlsKey = "tls-key"
     case tlsSelfSigned = "tls-self-signed"
+    case jwtIssuer = "jwt-issuer"
+    case jwtAudience = "jwt-audience"
+    case jwtKeys = "jwt-keys"
+    case jwtAlgorithms = "jwt-algorithms"
+    case jwtScopeClaim = "jwt-scope-claim"
+    case jwtScopes = "jwt-scopes"
     case maxBlobSize = "max-blob-size"
     case maxOpenUploads = "max-open-uploads"
     case quota
@@ -73,6 +80,13 @@ enum Setting: String, CaseIterable, Sendable {
         case .tlsCertificate: Row(String.self, nil, "Certificate chain in PEM; read again when it changes.")
         case .tlsKey: Row(String.self, nil, "Private key of the certificate in PEM.")
         case .tlsSelfSigned: Row(Bool.self, "false", "Make a certificate for trying out TLS.")
+        case .jwtIssuer: Row(IssuerName.self, nil, "Issuer whose tokens are taken, too, as their `iss` names it.")
+        case .jwtAudience: Row(ClaimText.self, nil, "Name of this server that has to be in the `aud` of its tokens.")
+        case .jwtKeys: Row(KeyPlace.self, nil, "File or URL of the issuer's keys, a JSON Web Key Set.")
+        case .jwtAlgorithms: Row(AlgorithmList.self, nil, "Algorithms by which the issuer may sign; all, if not given.")
+        case .jwtScopeClaim: Row(ClaimText.self, nil, "Claim that grants; `scope`, else `scp`, if not given.")
+        case .jwtScopes:
+            Row(ScopeMapping.self, nil, "What that claim's words allow; `blobd:read=read` and so on, if not given.")
         case .maxBlobSize: Row(ByteCount.self, "1TiB", least: "1", "Largest blob that is taken.")
         case .maxOpenUploads: Row(Int.self, "1000", least: "1", "Open uploads that one subject may have.")
         case .quota: Row(ByteLimit.self, "none", "Bytes that one subject may take up.")

@@ -24,6 +24,12 @@ struct SettingFlags: ParsableArguments {
     @Option(.tlsCertificate) var tlsCertificate: GivenSetting?
     @Option(.tlsKey) var tlsKey: GivenSetting?
     @Flag(.tlsSelfSigned) var tlsSelfSigned: Bool?
+    @Option(.jwtIssuer) var jwtIssuer: GivenSetting?
+    @Option(.jwtAudience) var jwtAudience: GivenSetting?
+    @Option(.jwtKeys) var jwtKeys: GivenSetting?
+    @Option(.jwtAlgorithms) var jwtAlgorithms: GivenSetting?
+    @Option(.jwtScopeClaim) var jwtScopeClaim: GivenSetting?
+    @Option(.jwtScopes) var jwtScopes: GivenSetting?
     @Option(.maxBlobSize) var maxBlobSize: GivenSetting?
     @Option(.maxOpenUploads) var maxOpenUploads: GivenSetting?
     @Option(.quota) var quota: GivenSetting?
@@ -49,8 +55,9 @@ struct SettingFlags: ParsableArguments {
     var given: [Setting: String] {
         let options = [
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
-            s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, maxBlobSize, maxOpenUploads,
-            quota, minFreeSpace, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
+            s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, jwtIssuer, jwtAudience,
+            jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
+            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, headerTimeout, bodyTimeout,
             sendTimeout, idleTimeout,
         ]

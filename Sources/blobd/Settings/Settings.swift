@@ -21,6 +21,8 @@ struct Settings: Sendable {
     let isReadOnly: Bool
     let listen: ListenAddress
     let transport: Transport
+    /// `nil` where this server's own tokens alone are taken.
+    let signIn: SignInSettings?
     /// In bytes.
     let maxBlobSize: Int64
     let maxOpenUploads: Int
@@ -76,6 +78,7 @@ struct Settings: Sendable {
         sendTimeout = effective.value(.sendTimeout)
         idleTimeout = effective.value(.idleTimeout)
         transport = try Self.transport(effective)
+        signIn = try SignInSettings(effective)
     }
 
     /// The settings of this process.
