@@ -5,6 +5,8 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
+import Program
+import SystemPackage
 import Testing
 
 @testable import blobd
@@ -212,7 +214,7 @@ struct AdminTokenTests {
     @Test func damagedFile() async throws {
         try await withTemporaryDirectory { directory in
             let path = AdminToken.path(in: directory)
-            try Data("hello\n".utf8).write(to: URL(filePath: path))
+            try replaceFile(at: FilePath(path), with: Array("hello\n".utf8), permissions: .ownerReadWrite)
             let error = await #expect(throws: OperatorError.self) {
                 try await AdminToken.prepare(in: directory, catalog: InMemoryCatalog(clock: clock), clock: clock)
             }

@@ -101,7 +101,8 @@ struct BlobServerTests {
         let warning =
             "blob: warning: without https, the token can be read by everybody on the way to http://files.invalid\n"
         for command in commands {
-            let outcome = try await blob.shell("$blob \(command) --server http://files.invalid --token-file token")
+            let outcome = try await blob.shell(
+                "chmod 600 token; $blob \(command) --server http://files.invalid --token-file token")
             #expect(outcome.end == .code(1) && outcome.errors.hasPrefix(warning), "\(command): \(outcome)")
             #expect(outcome.errors.components(separatedBy: "without https").count == 2, "\(command): \(outcome)")
         }
@@ -109,7 +110,8 @@ struct BlobServerTests {
         #expect(variable.errors.hasPrefix(warning), "\(variable)")
         let servers = #"{"servers":{"there":{"address":"http://files.invalid","token":"t"}},"default":"there"}"#
         #expect(
-            try await blob.shell("mkdir -p config/blob && echo '\(servers)' >config/blob/servers.json").end == .code(0))
+            try await blob.shell("umask 077; mkdir -p config/blob && echo '\(servers)' >config/blob/servers.json").end
+                == .code(0))
         let stored = try await blob.run(["list"], without: ["BLOB_SERVER", "BLOB_TOKEN"])
         #expect(stored.errors.hasPrefix(warning), "\(stored)")
         for quiet in [

@@ -1,6 +1,7 @@
 // `blobd config --check`: every obstacle of a start, found without starting.
 
 import Foundation
+import Glibc
 import Testing
 
 @Suite("Checking settings", .inTurn)
@@ -59,6 +60,7 @@ struct ConfigCheckTests {
     func certificate() async throws {
         let folder = try TemporaryFolder()
         _ = try folder.write(Array("nonsense".utf8), to: "bad.pem")
+        #expect(chmod(folder.path + "/bad.pem", 0o600) == 0)
         let flags = ["--check", "--tls-certificate", "bad.pem", "--tls-key", "bad.pem"] + Self.freePort
         let outcome = try await config(flags, in: folder)
         #expect(outcome.end == .code(1) && outcome.errors.contains("must be readable PEM files"), "\(outcome)")
