@@ -62,9 +62,10 @@ nightly: test bench ## everything that takes long, on the release build where th
 		--filter 'FaultyNetworkTests|ModelSequenceTests|LocalBackendTests.RaceTests'
 	Tests/thread-sanitizer/run
 	Tests/hostile/run
+	Tests/fuzz/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000 --backup-states 1000
 	Tests/cluster/run --failovers 200 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \
 		--pooler-uploads 1000
 
 clean: ## remove what was built; ./data stays
-	rm -rf .build .build-library Benchmarks/build
+	rm -rf .build .build-library .build-fuzz Benchmarks/build

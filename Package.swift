@@ -169,6 +169,17 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "FuzzedParsers",
+            dependencies: [
+                "BlobCore", "BlobHTTP", "BlobStorage", "HTTPServerCore", "OIDC", .httpTypes, .nioCore, .nioHTTPTypes,
+            ],
+            path: "Tests/fuzz/Parsers",
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzedParsers"], path: "Tests/fuzz/Replay", swiftSettings: swiftSettings
+        ),
         .testTarget(
             name: "BlobStorageTests",
             dependencies: ["BlobCore", "BlobStorage", "BlobStorageTesting", .crypto, .logging, .nioCore],
@@ -242,3 +253,12 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzer has no main function of its own: it links by Tests/fuzz/run alone.
+if Context.environment["BLOBD_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzedParsers"], path: "Tests/fuzz/Fuzzer", swiftSettings: swiftSettings
+        )
+    )
+}

@@ -36,7 +36,7 @@ struct Admission: Sendable {
 
     private func signedIn(_ request: Request) async throws -> Caller {
         do {
-            return try await authenticator.caller(secret: bearerToken(request.fields))
+            return try await authenticator.caller(secret: Self.bearerToken(request.fields[.authorization] ?? ""))
         } catch {
             await audit?.refused(WireError(thrown: error), to: request.record)
             throw error
@@ -46,9 +46,8 @@ struct Admission: Sendable {
     /// The token of an `Authorization: Bearer TOKEN` header (RFC 6750 §2.1; the scheme in either case).
     ///
     /// - Throws: ``WireError`` when the header is missing or of another form.
-    private func bearerToken(_ fields: HTTPFields) throws(WireError) -> String {
+    static func bearerToken(_ value: String) throws(WireError) -> String {
         let scheme = "bearer "
-        let value = fields[.authorization] ?? ""
         let bytes = value.utf8.span
         guard bytes.begins(with: scheme, 0..<bytes.count) else {
             throw WireError(.unauthorized, "This needs a token: send 'Authorization: Bearer TOKEN'.")
