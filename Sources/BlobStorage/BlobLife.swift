@@ -25,7 +25,7 @@ public final class BlobLife: Sendable {
     private let damagedBlobs = Counter(label: "blobd_damaged_blobs_total")
 
     /// - Parameter capacity: blobs to remember; each holds a file descriptor.
-    public init(of backend: any Backend, capacity: Int = 2048, logger: Logger) {
+    public init(of backend: any Backend, capacity: Int = OpenFileLimit.mostKept, logger: Logger) {
         self.backend = backend
         self.logger = logger
         memory = Mutex(BlobMemory(capacity: capacity))
@@ -56,6 +56,11 @@ public final class BlobLife: Sendable {
 
     private func forget(_ digest: BlobDigest) {
         letGo(memory.withLock { $0.remove(digest) })
+    }
+
+    /// Closes the blobs that are remembered and that nobody reads now.
+    public func forgetAll() {
+        letGo(memory.withLock { $0.removeAll() })
     }
 
     private func letGo(_ dropped: [OpenBlob]) {

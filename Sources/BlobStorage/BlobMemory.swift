@@ -40,6 +40,12 @@ struct BlobMemory {
         return dropped
     }
 
+    /// - Returns: the opened blobs that were remembered.
+    mutating func removeAll() -> [OpenBlob] {
+        defer { (recent, older) = ([:], [:]) }
+        return Array(recent.values) + Array(older.values)
+    }
+
     /// - Returns: the opened blobs that were remembered under the digest.
     mutating func remove(_ digest: BlobDigest) -> [OpenBlob] {
         generation &+= 1

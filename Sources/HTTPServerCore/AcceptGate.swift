@@ -1,4 +1,4 @@
-// Takes connections while there are files left for them, and tells of those that it cannot take.
+// Takes connections while there is room for them, and tells of those that it cannot take.
 
 import Glibc
 import Logging
@@ -11,42 +11,94 @@ final class AcceptGate: ChannelDuplexHandler {
     typealias InboundOut = any Channel
     typealias OutboundIn = Never
 
-    /// How soon a closed gate looks again: files are given back by whoever closes one, without a word.
+    /// How soon a gate that is closed for want of files looks again: they are given back by whoever closes one, without
+    /// a word.
     private static let pause = TimeAmount.milliseconds(20)
 
     private let configuration: HTTPServer.Configuration
+    private let connections: OpenConnections
     private let logger: Logger
     private var isClosed = false
+    /// Taken from the kernel's queue, and not to be served before there is room. Nothing is read meanwhile.
+    private var waiting: (any Channel)?
 
-    init(_ configuration: HTTPServer.Configuration, logger: Logger) {
+    init(_ configuration: HTTPServer.Configuration, _ connections: OpenConnections, logger: Logger) {
         self.configuration = configuration
+        self.connections = connections
         self.logger = logger
     }
 
     func read(context: ChannelHandlerContext) {
-        guard !isClosed else { return }
+        guard !isClosed, waiting == nil else { return }
         guard let obstacle = configuration.obstacle() else { return context.read() }
         tell(obstacle)
         isClosed = true
-        waitForRoom(context)
+        waitForFiles(context)
     }
 
-    private func waitForRoom(_ context: ChannelHandlerContext) {
+    private func waitForFiles(_ context: ChannelHandlerContext) {
         let bound = NIOLoopBound((gate: self, context: context), eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: Self.pause) {
             let (gate, context) = bound.value
             guard context.channel.isActive else { return }
-            guard gate.configuration.obstacle() == nil else { return gate.waitForRoom(context) }
+            guard gate.configuration.obstacle() == nil else { return gate.waitForFiles(context) }
             gate.isClosed = false
-            context.read()
+            gate.read(context: context)
         }
     }
 
-    /// SwiftNIO tries again a second later, and says nothing.
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let channel = unwrapInboundIn(data)
+        let bound = NIOLoopBound((gate: self, context: context), eventLoop: context.eventLoop)
+        let admission = connections.admit(channel) {
+            bound.eventLoop.execute { bound.value.gate.tryAgain(bound.value.context) }
+        }
+        switch admission {
+        case .taken: context.fireChannelRead(data)
+        case .replacing:
+            logger.warning(
+                "idle connections are closed to make room for new ones", metadata: ["limit": "max-connections"])
+            context.fireChannelRead(data)
+        case .later:
+            logger.warning("all connections are busy; newcomers wait", metadata: ["limit": "max-connections"])
+            waiting = channel
+        case .refused:
+            logger.warning(
+                "a connection was refused: its client has as many as it may, all of them busy",
+                metadata: [
+                    "peer": "\(channel.remoteAddress?.ipAddress ?? "unknown")", "limit": "max-connections-per-address",
+                ])
+            channel.close(promise: nil)
+        }
+    }
+
+    private func tryAgain(_ context: ChannelHandlerContext) {
+        guard let channel = waiting else { return }
+        waiting = nil
+        channelRead(context: context, data: wrapInboundOut(channel))
+        if context.channel.isActive { read(context: context) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        waiting?.close(promise: nil)
+        waiting = nil
+        context.fireChannelInactive()
+    }
+
+    /// The system refused to take a connection, and would do so again at once: SwiftNIO goes on asking for the
+    /// connection while it waits, and would do nothing else.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let code = (error as? IOError)?.errnoCode
-        tell(code.map { configuration.advice($0) ?? String(cString: strerror($0)) } ?? "the system refused it")
-        context.fireErrorCaught(error)
+        guard let code = (error as? IOError)?.errnoCode, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) else {
+            return context.fireErrorCaught(error)
+        }
+        tell(configuration.advice(code) ?? String(cString: strerror(code)))
+        // Closes idle connections, where they are what is in the way.
+        _ = configuration.obstacle()
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.pause) {
+            try? bound.value.channel.syncOptions?.setOption(.autoRead, value: true)
+        }
     }
 
     private func tell(_ problem: String) {

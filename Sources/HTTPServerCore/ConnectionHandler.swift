@@ -171,6 +171,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         )
         let exchange = Exchange(request)
         self.exchange = exchange
+        configuration.connection.requestBegan()
         switch responder.answer(to: request) {
         case .now(let answer):
             if !isComplete { server.bodies.leave() }
@@ -233,7 +234,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             case .send(let keepsAlive) = machine.handle(.answered(rest: exchange.rest))
         else {
             // The connection went away while the answer was made.
-            return responder.ended(exchange.ended(answer, isComplete: false))
+            return end(exchange, answer, isComplete: false)
         }
         deadline.cancel()
         writeHead(of: answer, keepsAlive: keepsAlive, in: context)
@@ -265,7 +266,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let context, exchange === self.exchange,
             case .finish(let ending) = machine.handle(.sent(succeeded: succeeded))
         else {
-            responder.ended(exchange.ended(answer, isComplete: false))
+            end(exchange, answer, isComplete: false)
             if exchange === self.exchange { context?.close(promise: nil) }
             return
         }
@@ -281,11 +282,16 @@ final class ConnectionHandler: ChannelInboundHandler {
         let bound = NIOLoopBound(exchange, eventLoop: context.eventLoop)
         ended.assumeIsolated().whenComplete { result in
             let isComplete = if case .success = result { true } else { false }
-            this.value.responder.ended(bound.value.ended(answer, isComplete: isComplete))
+            this.value.end(bound.value, answer, isComplete: isComplete)
             // Not before: closing throws away bytes that still wait to be sent.
             this.value.end(ending)
         }
         if machine.isIdle { awaitRequest() } else { readIfWanted() }
+    }
+
+    private func end(_ exchange: Exchange, _ answer: Response, isComplete: Bool) {
+        configuration.connection.requestEnded()
+        responder.ended(exchange.ended(answer, isComplete: isComplete))
     }
 
     private func end(_ ending: ConnectionMachine.Ending) {

@@ -10,7 +10,6 @@ public import NIOPosix
 public import NIOSSL
 import NIOTLS
 public import ServiceLifecycle
-import Synchronization
 
 /// How long a connection may take for what.
 public struct ConnectionTimeouts: Sendable {
@@ -43,6 +42,7 @@ struct ConnectionConfiguration: Sendable {
     let timeouts: ConnectionTimeouts
     let threads: NIOThreadPool
     let answers: AnswerBudget
+    let connection: OpenConnection
     /// `nil` for HTTP/1.1.
     let stream: HTTP2Sharing?
     /// Whether the connection is one of TLS.
@@ -63,6 +63,10 @@ public struct HTTPServer: Service {
         public var timeouts: ConnectionTimeouts
         /// How long running requests may go on after the server was told to stop.
         public var shutdownTimeout: TimeAmount
+        /// Connections that may be open at one time.
+        public var maxConnections: Int
+        /// The same for those of one client; `nil` for no limit.
+        public var maxConnectionsPerAddress: Int?
         /// Why no further connection can be taken now; `nil` where one can. Called on an event loop.
         public var obstacle: @Sendable () -> String?
         /// What an operator can do about an error number of the system; `nil` where that is not known.
@@ -70,13 +74,16 @@ public struct HTTPServer: Service {
 
         public init(
             host: String, port: Int, tls: TLSConfiguration?, timeouts: ConnectionTimeouts, shutdownTimeout: TimeAmount,
-            obstacle: @escaping @Sendable () -> String?, advice: @escaping @Sendable (CInt) -> String?
+            maxConnections: Int, maxConnectionsPerAddress: Int?, obstacle: @escaping @Sendable () -> String?,
+            advice: @escaping @Sendable (CInt) -> String?
         ) {
             self.host = host
             self.port = port
             self.tls = tls
             self.timeouts = timeouts
             self.shutdownTimeout = shutdownTimeout
+            self.maxConnections = maxConnections
+            self.maxConnectionsPerAddress = maxConnectionsPerAddress
             self.obstacle = obstacle
             self.advice = advice
         }
@@ -95,6 +102,7 @@ public struct HTTPServer: Service {
     private let responder: any Responder
     private let group: any EventLoopGroup
     private let threads: NIOThreadPool
+    private let connections: OpenConnections
     private let logger: Logger
     private let onReady: @Sendable (SocketAddress) async -> Void
 
@@ -111,6 +119,8 @@ public struct HTTPServer: Service {
         self.responder = responder
         self.group = group
         self.threads = threads
+        connections = OpenConnections(
+            most: configuration.maxConnections, mostPerNetwork: configuration.maxConnectionsPerAddress)
         self.logger = logger
         self.onReady = onReady
     }
@@ -119,14 +129,13 @@ public struct HTTPServer: Service {
     /// returns when no route is working any more.
     public func run() async throws {
         let quiescing = ServerQuiescingHelper(group: group)
-        let connections = Connections()
         let server = ServerState()
         let tls = try configuration.tls.map { tls in
             var tls = tls
             tls.shutdownTimeout = Self.goodbyeTimeout
             return try NIOSSLContext(configuration: tls)
         }
-        let channel = try await bootstrap(quiescing, connections, server, tls: tls)
+        let channel = try await bootstrap(quiescing, server, tls: tls)
             .bind(host: configuration.host, port: configuration.port).get()
         if let address = channel.localAddress { await onReady(address) }
         try await gracefulShutdown()
@@ -140,7 +149,7 @@ public struct HTTPServer: Service {
     }
 
     private func bootstrap(
-        _ quiescing: ServerQuiescingHelper, _ connections: Connections, _ server: ServerState, tls: NIOSSLContext?
+        _ quiescing: ServerQuiescingHelper, _ server: ServerState, tls: NIOSSLContext?
     ) -> ServerBootstrap {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
@@ -149,13 +158,17 @@ public struct HTTPServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptGate(configuration, logger: logger))
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptGate(configuration, connections, logger: logger))
                     try channel.pipeline.syncOperations.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
             .childChannelInitializer { channel in
-                connections.add(channel)
-                return tls.map { setUpTLS(channel, $0, server) } ?? setUpPlaintext(channel, server)
+                guard let connection = connections[channel] else {
+                    return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+                }
+                return tls.map { setUpTLS(channel, $0, server, connection) }
+                    ?? setUpPlaintext(channel, server, connection)
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.autoRead, value: false)
@@ -170,16 +183,23 @@ public struct HTTPServer: Service {
             )
     }
 
+    /// Closes the connection that has been idle for longest: what is scarce may be needed by those that are busy.
+    public func closeOldestIdleConnection() {
+        connections.closeOldestIdle()
+    }
+
     // MARK: Pipelines
 
-    private func setUpPlaintext(_ channel: any Channel, _ server: ServerState) -> EventLoopFuture<Void> {
+    private func setUpPlaintext(
+        _ channel: any Channel, _ server: ServerState, _ connection: OpenConnection
+    ) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
-            try addHTTP1(to: channel, server, isSecure: false)
+            try addHTTP1(to: channel, server, connection, isSecure: false)
         }
     }
 
     private func setUpTLS(
-        _ channel: any Channel, _ context: NIOSSLContext, _ server: ServerState
+        _ channel: any Channel, _ context: NIOSSLContext, _ server: ServerState, _ connection: OpenConnection
     ) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
@@ -190,9 +210,9 @@ public struct HTTPServer: Service {
                     channel.pipeline.syncOperations.removeHandler(deadline, promise: nil)
                     return channel.eventLoop.makeCompletedFuture {
                         if case .negotiated("h2") = result {
-                            try addHTTP2(to: channel, server)
+                            try addHTTP2(to: channel, server, connection)
                         } else {
-                            try addHTTP1(to: channel, server, isSecure: true)
+                            try addHTTP1(to: channel, server, connection, isSecure: true)
                         }
                     }
                 }
@@ -202,13 +222,17 @@ public struct HTTPServer: Service {
         }
     }
 
-    private func addHTTP1(to channel: any Channel, _ server: ServerState, isSecure: Bool) throws {
+    private func addHTTP1(
+        to channel: any Channel, _ server: ServerState, _ connection: OpenConnection, isSecure: Bool
+    ) throws {
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
         let codec = HTTP1Codec(isSecure: isSecure)
-        try channel.pipeline.syncOperations.addHandlers([codec, handler(server, isSecure: isSecure, codec: codec)])
+        try channel.pipeline.syncOperations.addHandlers([
+            codec, handler(server, connection, isSecure: isSecure, codec: codec),
+        ])
     }
 
-    private func addHTTP2(to channel: any Channel, _ server: ServerState) throws {
+    private func addHTTP2(to channel: any Channel, _ server: ServerState, _ open: OpenConnection) throws {
         let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: server.answers)
         let gate = HTTP2Gate()
         let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers, gate: gate)
@@ -225,7 +249,7 @@ public struct HTTPServer: Service {
                 // Bytes are counted as they come: the backlog says when to stop.
                 try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, shared, isSecure: true),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, open, shared, isSecure: true),
                 ])
             }
         }
@@ -233,12 +257,13 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, _ stream: HTTP2Sharing? = nil, isSecure: Bool, codec: HTTP1Codec? = nil
+        _ server: ServerState, _ connection: OpenConnection, _ stream: HTTP2Sharing? = nil, isSecure: Bool,
+        codec: HTTP1Codec? = nil
     ) -> ConnectionHandler {
         ConnectionHandler(
             configuration: ConnectionConfiguration(
                 timeouts: configuration.timeouts, threads: threads, answers: stream?.answers ?? server.answers,
-                stream: stream, isSecure: isSecure
+                connection: connection, stream: stream, isSecure: isSecure
             ),
             responder: responder, server: server, codec: codec
         )
@@ -255,20 +280,4 @@ extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
 
 extension TimeAmount {
     fileprivate var milliseconds: Int32 { Int32(clamping: nanoseconds / 1_000_000) }
-}
-
-/// The open connections, for closing them when the time to finish is over.
-private final class Connections: Sendable {
-    private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
-
-    func add(_ channel: any Channel) {
-        let id = ObjectIdentifier(channel)
-        channels.withLock { $0[id] = channel }
-        channel.closeFuture.whenComplete { _ in _ = self.channels.withLock { $0.removeValue(forKey: id) } }
-    }
-
-    func closeAll() {
-        let open = channels.withLock { Array($0.values) }
-        for channel in open { channel.close(promise: nil) }
-    }
 }

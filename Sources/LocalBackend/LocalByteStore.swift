@@ -36,7 +36,7 @@ public final class LocalByteStore: ByteStore {
     }
 
     public func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
-        try await onThread { () throws(BlobError) in
+        try await openingOnThread { () throws(BlobError) in
             // To cut an upload takes no room, and makes some.
             if expecting != 0 { try self.room.require(expecting ?? 0) }
             let file = try UploadFile(lease.upload, in: self.directory, disk: self.disk)
@@ -57,7 +57,7 @@ public final class LocalByteStore: ByteStore {
 
     /// Opens a file for reading; `nil` when there is none.
     func openFile(at path: FilePath) async throws(BlobError) -> BlobFile? {
-        try await onThread { () throws(BlobError) in
+        try await openingOnThread { () throws(BlobError) in
             guard let descriptor = try self.disk.openIfThere(path) else { return nil }
             let status: stat
             do throws(BlobError) {
@@ -124,6 +124,13 @@ public final class LocalByteStore: ByteStore {
     }
 
     // MARK: For the writer
+
+    /// The same as ``onThread(_:)`` for work that opens a file, when one is left for it.
+    private func openingOnThread<Value: Sendable>(
+        _ work: @escaping @Sendable () throws(BlobError) -> Value
+    ) async throws(BlobError) -> Value {
+        try await OpenFileLimit.whenLeft { () async throws(BlobError) in try await onThread(work) }
+    }
 
     /// Runs work that may block on a thread of the pool. Not ended by the caller's cancellation: bytes that arrived are
     /// kept, even when nobody waits for them any more.

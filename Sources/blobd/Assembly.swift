@@ -52,7 +52,7 @@ struct Assembly {
         )
         let isReady = Atomic(false)
         let server = HTTPServer(
-            configuration: serverConfiguration(tls), responder: chain, group: MultiThreadedEventLoopGroup.singleton,
+            configuration: try serverConfiguration(tls), responder: chain, group: MultiThreadedEventLoopGroup.singleton,
             threads: storage.threads, logger: logger
         ) { address in
             isReady.store(true, ordering: .relaxed)
@@ -66,6 +66,8 @@ struct Assembly {
                 logger.warning("the address was not told", metadata: ["error": "\(error)"])
             }
         }
+        OpenFileLimit.whenShort { storage.blobs.forgetAll() }
+        OpenFileLimit.whenShort { server.closeOldestIdleConnection() }
         do {
             var chores = storage.chores + [Chore(interval: .seconds(5)) { await serverSurface.look() }]
             if let audit { chores.append(Chore(interval: .seconds(10)) { await audit.tellRefusals() }) }
@@ -121,7 +123,7 @@ struct Assembly {
         )
     }
 
-    private func serverConfiguration(_ tls: TLSMaterial?) -> HTTPServer.Configuration {
+    private func serverConfiguration(_ tls: TLSMaterial?) throws -> HTTPServer.Configuration {
         HTTPServer.Configuration(
             host: settings.listen.host, port: settings.listen.port, tls: tls?.configuration,
             timeouts: ConnectionTimeouts(
@@ -129,8 +131,21 @@ struct Assembly {
                 send: TimeAmount(settings.sendTimeout), idle: TimeAmount(settings.idleTimeout)
             ),
             shutdownTimeout: TimeAmount(settings.shutdownTimeout),
+            maxConnections: try maxConnections(), maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
             obstacle: { OpenFileLimit.obstacleForConnection }, advice: OpenFileLimit.advice
         )
+    }
+
+    private func maxConnections() throws -> Int {
+        let most = OpenFileLimit.mostConnections
+        guard let wanted = settings.maxConnections else { return most }
+        guard wanted <= most else {
+            throw OperatorError(
+                "max-connections: with \(wanted) of them no files would be left for blobs; give at most \(most), or "
+                    + "raise LimitNOFILE= in its systemd unit, or 'ulimit -Hn' where it is started"
+            )
+        }
+        return wanted
     }
 
     /// The last service is the first to be told to stop: the listener, while the others go on.

@@ -49,6 +49,8 @@ struct SettingsTests {
         #expect(settings.logLevel == .info)
         #expect(settings.logFormat == .text)
         #expect(settings.shutdownTimeout == .seconds(30))
+        #expect(settings.maxConnections == nil)
+        #expect(settings.maxConnectionsPerAddress == nil)
         #expect(settings.headerTimeout == .seconds(10))
         #expect(settings.bodyTimeout == .seconds(30))
         #expect(settings.idleTimeout == .seconds(60))
@@ -104,6 +106,7 @@ struct SettingsTests {
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
             .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",
+            .maxConnections: "100", .maxConnectionsPerAddress: "10",
             .bodyTimeout: "1ms", .sendTimeout: "1ms", .idleTimeout: "1ms",
             .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
@@ -182,6 +185,11 @@ struct SettingsTests {
         (
             [.listen: "8887"],
             "listen: '8887' from the flag --listen must be HOST:PORT, such as 127.0.0.1:8887, [::1]:8887 or 0.0.0.0:8887"
+        ),
+        (
+            [.maxConnections: "0"],
+            "max-connections: '0' from the flag --max-connections must be auto, or a whole number in digits, such as "
+                + "1000, and at least 1"
         ),
         ([.logFormat: "xml"], "log-format: 'xml' from the flag --log-format must be one of text, json"),
         ([.data: ""], "data: '' from the flag --data must be a path"),

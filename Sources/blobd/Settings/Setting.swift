@@ -50,6 +50,8 @@ enum Setting: String, CaseIterable, Sendable {
     case logFormat = "log-format"
     case auditLog = "audit-log"
     case shutdownTimeout = "shutdown-timeout"
+    case maxConnections = "max-connections"
+    case maxConnectionsPerAddress = "max-connections-per-address"
     case headerTimeout = "header-timeout"
     case bodyTimeout = "body-timeout"
     case sendTimeout = "send-timeout"
@@ -104,6 +106,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .logFormat: Row(LogFormat.self, "text", "Form of the log's lines.")
         case .auditLog: Row(String.self, nil, "File of who changed what; - is the standard output.")
         case .shutdownTimeout: Row(Duration.self, "30s", "Time that running requests get when the server stops.")
+        case .maxConnections: Row(AutomaticCount.self, "auto", "Connections at one time; auto by the limit of files.")
+        case .maxConnectionsPerAddress: Row(CountLimit.self, "none", "The same for those of one client.")
         case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
         case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")
         case .sendTimeout: Row(Duration.self, "60s", least: "1ms", "Time in which a client must take of its answer.")

@@ -46,6 +46,8 @@ struct SettingFlags: ParsableArguments {
     @Option(.logFormat) var logFormat: GivenSetting?
     @Option(.auditLog) var auditLog: GivenSetting?
     @Option(.shutdownTimeout) var shutdownTimeout: GivenSetting?
+    @Option(.maxConnections) var maxConnections: GivenSetting?
+    @Option(.maxConnectionsPerAddress) var maxConnectionsPerAddress: GivenSetting?
     @Option(.headerTimeout) var headerTimeout: GivenSetting?
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
     @Option(.sendTimeout) var sendTimeout: GivenSetting?
@@ -58,8 +60,8 @@ struct SettingFlags: ParsableArguments {
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, jwtIssuer, jwtAudience,
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
             uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
-            crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, headerTimeout, bodyTimeout,
-            sendTimeout, idleTimeout,
+            crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
+            maxConnectionsPerAddress, headerTimeout, bodyTimeout, sendTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,

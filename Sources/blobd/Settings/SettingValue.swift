@@ -85,6 +85,44 @@ extension Int: SettingValue {
     static var form: String { "a whole number in digits, such as 1000" }
 }
 
+/// A number of things of which there is at least one, or the word for another way to find it.
+protocol WordOrCount: SettingValue {
+    static var word: String { get }
+    /// `nil` for the word.
+    init(_ count: Int?)
+}
+
+extension WordOrCount {
+    init?(settingText: String) {
+        if settingText == Self.word {
+            self.init(nil)
+        } else if let count = Int(settingText: settingText), count > 0 {
+            self.init(count)
+        } else {
+            return nil
+        }
+    }
+
+    static var placeholder: String { "COUNT|\(word)" }
+    static var form: String { "\(word), or \(Int.form), and at least 1" }
+}
+
+/// A number, or no limit.
+struct CountLimit: WordOrCount {
+    static let word = "none"
+    let count: Int?
+
+    init(_ count: Int?) { self.count = count }
+}
+
+/// A number, or what is right here.
+struct AutomaticCount: WordOrCount {
+    static let word = "auto"
+    let count: Int?
+
+    init(_ count: Int?) { self.count = count }
+}
+
 /// A number of bytes.
 struct ByteCount: SettingValue, Comparable {
     let bytes: Int64

@@ -45,6 +45,10 @@ struct Settings: Sendable {
     /// The path of a file, or `-`; `nil` for none.
     let auditLog: String?
     let shutdownTimeout: Duration
+    /// `nil` for as many as the limit of files allows.
+    let maxConnections: Int?
+    /// `nil` for no limit.
+    let maxConnectionsPerAddress: Int?
     let headerTimeout: Duration
     let bodyTimeout: Duration
     let sendTimeout: Duration
@@ -73,6 +77,8 @@ struct Settings: Sendable {
         logFormat = effective.value(.logFormat)
         auditLog = effective.optionalValue(.auditLog)
         shutdownTimeout = effective.value(.shutdownTimeout)
+        maxConnections = effective.value(.maxConnections, as: AutomaticCount.self).count
+        maxConnectionsPerAddress = effective.value(.maxConnectionsPerAddress, as: CountLimit.self).count
         headerTimeout = effective.value(.headerTimeout)
         bodyTimeout = effective.value(.bodyTimeout)
         sendTimeout = effective.value(.sendTimeout)

@@ -43,16 +43,17 @@ final class ServerProcess: Sendable {
     var child: ChildProcess? { running.withLock { $0?.child } }
 
     /// Starts the server and returns when it says that it is ready. `flags` replace those of the same name that every
-    /// server here gets.
-    func start(_ flags: [String] = [], environment: [String: String] = [:]) async throws {
+    /// server here gets; `files` is how many it may have open.
+    func start(_ flags: [String] = [], environment: [String: String] = [:], files: Int? = nil) async throws {
         let usual = [("--data", data), ("--listen", "127.0.0.1:0"), ("--min-free-space", "0")]
         let kept = usual.filter { !flags.contains($0.0) }.flatMap { [$0.0, $0.1] }
         if CloudData.isChosen, cloud.withLock({ $0 == nil }) {
             let made = try await CloudData()
             cloud.withLock { $0 = made }
         }
+        let limited = files.map { ["/bin/sh", "-c", "ulimit -n \($0); exec \"$0\" \"$@\""] } ?? []
         let child = try ChildProcess(
-            [Self.executable, "serve"] + kept + flags, in: folder.path, environment: storage(environment))
+            limited + [Self.executable, "serve"] + kept + flags, in: folder.path, environment: storage(environment))
         // Where that is for records.
         let told = flags.contains("-") ? child.errors : child.output
         let line = try await told.line { $0.hasPrefix("blobd is ready on http") }
@@ -160,11 +161,12 @@ extension ServerProcess {
 /// A server for one test, with settings of its own; ended and its folder deleted whatever the test does.
 func withServer(
     _ flags: [String] = [], environment: [String: String] = [:], on cloud: CloudData? = nil, adminToken: String? = nil,
+    files: Int? = nil,
     _ body: (ServerProcess) async throws -> Void
 ) async throws {
     let server = try ServerProcess(on: cloud, adminToken: adminToken)
     do {
-        try await server.start(flags, environment: environment)
+        try await server.start(flags, environment: environment, files: files)
         try await body(server)
     } catch {
         try? await server.kill()
