@@ -62,6 +62,7 @@ nightly: test bench ## everything that takes long, on the release build where th
 		--filter 'FaultyNetworkTests|ModelSequenceTests|LocalBackendTests.RaceTests'
 	Tests/thread-sanitizer/run
 	Tests/hostile/run
+	Tests/hostile/run --only slow-by-default
 	Tests/fuzz/run
 	Tests/durability/run --states 101000 --kills 1000 --io-runs 5000 --backup-states 1000
 	Tests/cluster/run --failovers 200 --s3-rounds 15 --postgres-rounds 20 --osd-kills 10 --reclaim-seconds 300 \

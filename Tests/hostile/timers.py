@@ -116,7 +116,10 @@ STATES = [
 
 def clients(server: Server) -> set[int]:
     """The ports of the clients whose connections the server has open."""
-    links = [entry.readlink().name for entry in Path(f"/proc/{server.pid}/fd").iterdir()]
+    links = []
+    for entry in Path(f"/proc/{server.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            links.append(entry.readlink().name)
     held = {name.removeprefix("socket:[").removesuffix("]") for name in links}
     lines = [line.split() for line in Path(f"/proc/{server.pid}/net/tcp").read_text().splitlines()[1:]]
     return {int(words[2].split(":")[1], 16) for words in lines if words[9] in held and words[3] != "0A"}
