@@ -41,7 +41,10 @@ struct Assembly {
         // Before anybody is told that the server is ready, and may send one.
         let hangUps = auditLog == nil ? nil : await UnixSignalsSequence(trapping: .sighup)
 
-        let serverSurface = Server(catalog: catalog, bytes: storage.backend.bytes, renderMetrics: renderMetrics)
+        let serverSurface = Server(
+            catalog: catalog, bytes: storage.backend.bytes, isReadOnly: settings.isReadOnly,
+            renderMetrics: renderMetrics
+        )
         let chain = Chain(
             [
                 try await portSIPBlobs(storage), Files(FileService(catalog: catalog, blobs: storage.blobs)),

@@ -69,6 +69,13 @@ extension Response.Body {
     }
 }
 
+extension Response {
+    /// What is so now, and may be otherwise at once.
+    static func json(_ value: some Encodable) -> Response {
+        Response(.ok, fields: [.contentType: "application/json", .cacheControl: "no-store"], body: .json(value))
+    }
+}
+
 /// The `Range` of an upload: `0-<last byte>`, and `0-0` for an empty one, which the lineage of this API cannot tell
 /// from one byte; `Upload-Offset` beside it can.
 func uploadRange(_ offset: Int64) -> String {

@@ -116,7 +116,7 @@ extension HiddenCharacter {
 }
 
 extension BlobError.Shortage {
-    fileprivate var words: String {
+    var words: String {
         switch self {
         case .disk: "The disk is full"
         case .freeSpace: "The disk is too full to take more"

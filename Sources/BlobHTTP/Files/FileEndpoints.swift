@@ -49,12 +49,6 @@ public struct Files: Surface {
     }
 }
 
-extension Response {
-    fileprivate static func json(_ value: some Encodable) -> Response {
-        Response(.ok, fields: [.contentType: "application/json", .cacheControl: "no-store"], body: .json(value))
-    }
-}
-
 /// A file as the API shows it.
 struct FileItem: Encodable {
     let id: String

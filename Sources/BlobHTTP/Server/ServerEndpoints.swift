@@ -10,8 +10,9 @@ import NIOCore
 /// Tells whether the server lives, whether it can serve, and its metrics: within a second, whatever the disk, the
 /// bucket or the database do.
 public struct Server: Surface {
-    /// The failure; `nil` when all is well.
-    private let readiness: Probe<BlobError?>
+    /// Why nothing may be added, `nil` when something may; or why nobody can be served.
+    private let readiness: Probe<Result<BlobError.Shortage?, BlobError>>
+    private let isReadOnly: Bool
     /// `nil` where they could not be had.
     private let statistics: Probe<Statistics?>
     private let freeBytes: Probe<Int64?>
@@ -22,15 +23,20 @@ public struct Server: Surface {
     /// for each other it works on for tens of seconds, and a restart would only make all wait again.
     private static let longestSilence = Duration.seconds(60)
 
-    /// - Parameter renderMetrics: all metrics of the process, in the text format of Prometheus.
-    public init(catalog: any Catalog, bytes: any ByteStore, renderMetrics: @escaping @Sendable () -> String) {
+    /// - Parameters:
+    ///   - isReadOnly: whether every change is refused.
+    ///   - renderMetrics: all metrics of the process, in the text format of Prometheus.
+    public init(
+        catalog: any Catalog, bytes: any ByteStore, isReadOnly: Bool, renderMetrics: @escaping @Sendable () -> String
+    ) {
+        self.isReadOnly = isReadOnly
         readiness = Probe {
             do throws(BlobError) {
                 try await bytes.checkReadiness()
                 try await catalog.checkReadiness()
-                return nil
+                return .success(try await bytes.shortage())
             } catch {
-                return error
+                return .failure(error)
             }
         }
         statistics = Probe { try? await catalog.statistics() }
@@ -47,15 +53,21 @@ public struct Server: Surface {
         ]
     }
 
-    /// 200 when both stores can be reached and written, 503 when not. Where they do not say at once, as they last said.
+    /// 200 when both stores can be reached and written, 503 when not; and whether they may be added to. Where they do
+    /// not say at once, as they last said.
     private func ready(_: Request, _: Captures) async throws(WireError) -> Response {
         guard let known = await readiness.known() else { throw .notReady("its storage has not answered yet.") }
-        if let error = known.answer { throw .notReady(WireError(error).message) }
+        let shortage: BlobError.Shortage?
+        switch known.answer {
+        case .success(let found): shortage = found
+        case .failure(let error): throw .notReady(WireError(error).message)
+        }
         let silence = ContinuousClock.now - known.time
         guard silence <= Self.longestSilence else {
             throw .notReady("its storage has not answered for \(silence.components.seconds) s.")
         }
-        return .text("ready\n")
+        let reason = isReadOnly ? "The server is read-only for now" : shortage?.words
+        return .json(Readiness(writable: reason == nil, reason: reason))
     }
 
     /// Asks the stores whether they are ready, so that whoever asks next hears of the last seconds.
@@ -77,6 +89,14 @@ public struct Server: Surface {
     private func openAPI(_: Request, _: Captures) -> Response {
         Response(.ok, fields: [.contentType: "application/json"], body: .buffer(Self.description))
     }
+}
+
+/// The answer of a server that can serve.
+private struct Readiness: Encodable {
+    /// Whether uploads can be started, go on and be completed.
+    let writable: Bool
+    /// Left out where it is writable.
+    let reason: String?
 }
 
 /// What the stores hold, as of the last look.

@@ -40,6 +40,22 @@ struct ServerRoutesTests {
         }
     }
 
+    @Test(
+        "/ready tells whether anything can be added, and why not",
+        arguments: [
+            ([], #"{"writable":true}"#),
+            (["--min-free-space", "1000000GiB"], #"{"reason":"The disk is too full to take more","writable":false}"#),
+            (["--read-only"], #"{"reason":"The server is read-only for now","writable":false}"#),
+        ])
+    func writable(_ flags: [String], _ body: String) async throws {
+        try await withServer(flags) { server in
+            let response = try await server.admin().anonymous.send(.get("/ready"))
+            #expect(response.status == 200)
+            #expect(response.headers["Content-Type"] == "application/json")
+            #expect(String(decoding: response.body, as: UTF8.self) == body)
+        }
+    }
+
     @Test("while the catalog can take no change, /ready and /metrics tell what they last knew")
     func slow() async throws {
         try await withServer { server in
