@@ -14,6 +14,10 @@ int clinux_open_unnamed(const char *directory) {
     return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
+int clinux_allocate(int descriptor, off_t size) {
+    return fallocate(descriptor, 0, 0, size);
+}
+
 void clinux_keep_freed_memory(void) {
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 8 << 20);

@@ -16,6 +16,8 @@ final class CommitQueue: Sendable {
         /// Makes the change, and returns the call that tells the caller once the change is durable.
         let run: @Sendable (Database) throws -> @Sendable () -> Void
         let fail: @Sendable (BlobError) -> Void
+        /// Whether it is refused when the disk is full.
+        let isAdding: Bool
     }
 
     private struct State {
@@ -30,10 +32,12 @@ final class CommitQueue: Sendable {
     private let state = Mutex(State())
     private let writer: WriterConnection
     private let errors: DatabaseErrors
+    private let room: DiskRoom?
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let duration = Metrics.Timer(label: "blobd_commit_duration_seconds")
 
-    init(writer: WriterConnection, errors: DatabaseErrors) {
+    init(writer: WriterConnection, errors: DatabaseErrors, room: DiskRoom?) {
+        self.room = room
         self.writer = writer
         self.errors = errors
         thread.start()
@@ -43,8 +47,10 @@ final class CommitQueue: Sendable {
         thread.shutdownGracefully { _ in }
     }
 
-    /// Makes a change; returns when it is durable.
+    /// Makes a change; returns when it is durable. Where the transaction found no room, `body` runs again in another,
+    /// unless it is adding.
     func perform<Value: Sendable>(
+        adding isAdding: Bool = false,
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(BlobError) -> Value {
         let result: Result<Value, BlobError> = await withCheckedContinuation { continuation in
@@ -54,11 +60,22 @@ final class CommitQueue: Sendable {
                         let value = try body(db)
                         return { continuation.resume(returning: .success(value)) }
                     },
-                    fail: { continuation.resume(returning: .failure($0)) }
+                    fail: { continuation.resume(returning: .failure($0)) },
+                    isAdding: isAdding
                 )
             )
         }
         return try result.get()
+    }
+
+    /// Copies the log into the database, as far as that is possible now.
+    func checkpoint() async {
+        await withCheckedContinuation { continuation in
+            thread.submit { _ in
+                try? self.writer.reuseLog()
+                continuation.resume()
+            }
+        }
     }
 
     /// Lets earlier calls finish, then closes the connection.
@@ -102,7 +119,7 @@ final class CommitQueue: Sendable {
         }
     }
 
-    private func commit(_ batch: [Operation]) {
+    private func commit(_ batch: [Operation], isLastTry: Bool = false) {
         let start = ContinuousClock.now
         do {
             let answers = try writer.execute { db in try transaction(batch, in: db) }
@@ -110,9 +127,21 @@ final class CommitQueue: Sendable {
             for answer in answers { answer() }
         } catch {
             if DatabaseErrors.leavesConnectionInDoubt(error) { writer.doubt() }
-            let error = errors.classified(error)
-            for operation in batch { operation.fail(error) }
+            let classified = errors.classified(error)
+            let goingOn = DatabaseErrors.isForWantOfRoom(error) && !isLastTry ? makingRoom(for: batch) : []
+            for operation in batch where goingOn.isEmpty || operation.isAdding { operation.fail(classified) }
+            if !goingOn.isEmpty { commit(goingOn, isLastTry: true) }
         }
+    }
+
+    /// - Returns: the changes to be made again, now that there is more room, or without the others.
+    private func makingRoom(for batch: [Operation]) -> [Operation] {
+        let goingOn = batch.filter { !$0.isAdding }
+        guard !goingOn.isEmpty else { return [] }
+        guard room?.release() == true else { return goingOn.count < batch.count ? goingOn : [] }
+        // What is in the log already may fit into the database now, and then the log's own room is free.
+        try? writer.reuseLog()
+        return goingOn
     }
 
     /// - Returns: the calls that tell the callers.
@@ -136,8 +165,9 @@ final class CommitQueue: Sendable {
             try db.cachedStatement(sql: "RELEASE operation").execute()
             return answer
         } catch {
-            // After some errors SQLite has undone the whole transaction already.
-            guard db.isInsideTransaction else { throw error }
+            // After some errors SQLite has undone the whole transaction already. Where there is no room for one change,
+            // there is none for the others.
+            guard db.isInsideTransaction, !DatabaseErrors.isForWantOfRoom(error) else { throw error }
             try db.cachedStatement(sql: "ROLLBACK TO operation").execute()
             try db.cachedStatement(sql: "RELEASE operation").execute()
             let error = errors.classified(error)

@@ -6,8 +6,10 @@ import GRDB
 struct Connector: Sendable {
     /// How long a connection waits for another process's lock before it gives up.
     private static let busyTimeout = Database.BusyMode.timeout(5)
-    /// Pages in the WAL that make the writer copy them into the database: 16 MiB.
-    private static let checkpointPages = 4096
+    /// Pages in the WAL that make the writer copy them into the database: 4 MiB. The database may grow by as much. On a
+    /// full disk the reserve has to hold that beside what is written meanwhile; unless it is set otherwise, it is twice
+    /// as large.
+    private static let checkpointPages = 1024
 
     let path: String
     let role: LocalCatalog.Role
@@ -20,6 +22,8 @@ struct Connector: Sendable {
         // A connection whose transaction could not even be rolled back is closed by its owner; GRDB would trap.
         configuration.allowsUnsafeTransactions = true
         configuration.prepareDatabase { db in
+            // A database can only be told before it has tables, and forgets it else.
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
             guard try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL") == "wal" else {
                 throw DatabaseError(resultCode: .SQLITE_CANTOPEN, message: "the file system does not allow WAL mode")
             }

@@ -15,6 +15,8 @@ public final class DataDirectory: Sendable {
     let uploadNames: DirectoryNames
     private let blobNames: [DirectoryNames]
     private let lock: CInt
+    /// The bytes of its reserve, as they were found, whether the start had to let them go or not.
+    let reserveByteCount: Int64
 
     /// Opens and locks a data directory for a server.
     ///
@@ -45,7 +47,7 @@ public final class DataDirectory: Sendable {
         (uploadNames, blobNames) = Self.names(in: path)
         try Self.makeDirectory(path)
         try Self.requireTrust(in: path)
-        lock = try Self.lock(path, isReadOnly: isReadOnly)
+        (lock, reserveByteCount) = try Self.lock(path, isReadOnly: isReadOnly)
         holdsUnnamedFiles = try Self.makeDirectories(in: path) && unnamedFiles
     }
 
@@ -93,9 +95,12 @@ public final class DataDirectory: Sendable {
     public init(visiting path: FilePath) {
         self.path = path
         (uploadNames, blobNames) = Self.names(in: path)
-        lock = -1
+        (lock, reserveByteCount) = (-1, 0)
         holdsUnnamedFiles = false
     }
+
+    /// Whether this process alone may change what is in it.
+    var isLocked: Bool { lock >= 0 }
 
     deinit {
         if lock >= 0 { _ = close(lock) }
@@ -109,8 +114,9 @@ public final class DataDirectory: Sendable {
 
         fileprivate static let readOnlyMark = " read-only"
 
-        /// Reads what a server wrote into the lock's file.
-        fileprivate init?(_ text: String) {
+        /// Reads what a server wrote into the lock's file. Behind its line there may be more of an earlier one's.
+        fileprivate init?(_ contents: String) {
+            let text = contents.prefix { $0 != "\n" }
             isReadOnly = text.hasSuffix(Self.readOnlyMark)
             guard let process = Int32(isReadOnly ? text.dropLast(Self.readOnlyMark.count) : text[...]), process > 0
             else { return nil }
@@ -168,24 +174,30 @@ public final class DataDirectory: Sendable {
     }
 
     /// The directories and files that blobd makes in a data directory, beside its catalog.
-    static let namesOfParts: Set<String> = ["lock", "blobs", "uploads", "quarantine"]
+    static let namesOfParts: Set<String> = ["lock", "blobs", "uploads", "quarantine", "reserve"]
 
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }
 
     /// Takes the lock, and writes into its file who has it. It ends with the process, however that ends.
-    private static func lock(_ path: FilePath, isReadOnly: Bool) throws(OperatorError) -> CInt {
+    ///
+    /// - Returns: its descriptor, and the bytes of the directory's reserve.
+    private static func lock(_ path: FilePath, isReadOnly: Bool) throws(OperatorError) -> (CInt, Int64) {
         let file = path.appending("lock")
         let descriptor = Glibc.open(file.string, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path, errno) }
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
-            let server = String(getpid()) + (isReadOnly ? Server.readOnlyMark : "")
-            guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, server, server.utf8.count, 0) > 0 else {
+            let reserve = DiskReserve(in: path).removedIfShort()
+            let server = String(getpid()) + (isReadOnly ? Server.readOnlyMark : "") + "\n"
+            // In the place of what an earlier server wrote: a full disk might not give back what is cut off first.
+            guard pwrite(descriptor, server, server.utf8.count, 0) > 0,
+                ftruncate(descriptor, server.utf8.count) == 0
+            else {
                 let code = errno
                 _ = close(descriptor)
                 throw unusable(path, code)
             }
-            return descriptor
+            return (descriptor, reserve)
         }
         let code = errno
         _ = close(descriptor)

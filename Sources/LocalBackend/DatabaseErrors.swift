@@ -44,6 +44,10 @@ struct DatabaseErrors: Sendable {
     }
 
     private func classified(_ failure: SystemFailure) -> BlobError {
+        guard !failure.isForWantOfRoom else {
+            logger.error("The disk is full", metadata: ["error": "\(failure.error)", "cause": "\(failure.cause)"])
+            return BlobError(.insufficientStorage(.catalog))
+        }
         let (error, code) = (failure.error, failure.cause.rawValue)
         logger.error(
             "The catalog failed",
@@ -65,6 +69,12 @@ struct DatabaseErrors: Sendable {
         return OperatorError(
             "The catalog's file is not an SQLite database, or its beginning is damaged. Restore it from a backup."
         )
+    }
+
+    /// Whether the disk, or the user's share of it, is full.
+    static func isForWantOfRoom(_ error: any Error) -> Bool {
+        if let failure = error as? SystemFailure { return failure.isForWantOfRoom }
+        return (error as? DatabaseError)?.resultCode == .SQLITE_FULL
     }
 
     /// Whether a transaction that failed so may have left the connection and the disk in disagreement. Where there was

@@ -13,7 +13,10 @@ extension DataDirectory {
     static func distrust(of path: FilePath) -> [String] {
         let blobs = path.appending("blobs")
         let parts: [(FilePath, Protection)] =
-            (["lock", "blobs", "uploads", "quarantine", DirectoryLabel.fileName, "tls", "tls/certificate.pem"]
+            ([
+                "lock", "blobs", "uploads", "quarantine", "reserve", DirectoryLabel.fileName, "tls",
+                "tls/certificate.pem",
+            ]
             + ["", "-wal", "-shm", "-journal"].map { "catalog.sqlite" + $0 })
             .map { (path.appending($0), .unchangedByOthers) }
             + ["admin-token", "tls/key.pem"].map { (path.appending($0), .readByGroup) }

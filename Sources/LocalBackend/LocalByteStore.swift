@@ -73,14 +73,18 @@ public final class LocalByteStore: ByteStore {
     public func discard(_ id: UploadID) async throws(BlobError) {
         let path = directory.uploads.appending(id.description)
         try await onThread { () throws(BlobError) in
-            try self.disk.unlink(FilePath(path.string + UploadFile.replacementSuffix))
-            try self.disk.unlink(path)
+            try self.room.making { () throws(BlobError) in
+                try self.disk.unlink(FilePath(path.string + UploadFile.replacementSuffix))
+                try self.disk.unlink(path)
+            }
         }
     }
 
     public func remove(_ digest: BlobDigest) async throws(BlobError) {
         let path = directory.path(of: digest)
-        try await onThread { () throws(BlobError) in try self.disk.unlink(path) }
+        try await onThread { () throws(BlobError) in
+            try self.room.making { () throws(BlobError) in try self.disk.unlink(path) }
+        }
     }
 
     public func heldUploads() async throws(BlobError) -> [UploadID] {

@@ -40,11 +40,12 @@ public final class LocalCatalog: Catalog {
     ///   - beginsGeneration: whether this is a start of a server: a higher ``StoreVersion/generation`` is durable then
     ///     when this returns.
     ///   - readers: how many lookups run at one time.
+    ///   - room: of the disk that the database is on, for the changes that have to go on when it is full.
     /// - Throws: ``OperatorError`` when the file is of a newer format, or not a catalog; ``BlobError`` when it is
     ///   damaged or cannot be used.
     public init(
         path: String, role: Role = .server, beginsGeneration: Bool = false, clock: any WallClock, readers: Int = 4,
-        logger: Logger = Logger(label: "blobd.catalog")
+        room: DiskRoom? = nil, logger: Logger = Logger(label: "blobd.catalog")
     ) throws {
         let errors = DatabaseErrors(logger: logger)
         let connector = Connector(path: path, role: role)
@@ -52,7 +53,7 @@ public final class LocalCatalog: Catalog {
             let writer = try WriterConnection(connector: connector)
             key = try writer.secret()
             if beginsGeneration { try Self.beginGeneration(writer, logger) }
-            commits = CommitQueue(writer: writer, errors: errors)
+            commits = CommitQueue(writer: writer, errors: errors, room: room)
         } catch {
             throw errors.opening(error)
         }
@@ -96,12 +97,15 @@ public final class LocalCatalog: Catalog {
 
 extension LocalCatalog {
     /// Runs `body` in a transaction that it shares with other callers. When this returns, the changes are durable; when
-    /// it throws, there are none.
+    /// it throws, there are none. `body` may run again where the transaction found no room.
+    ///
+    /// - Parameter isAdding: whether it is refused when the disk is full. What removes goes on then.
     func write<Value: Sendable>(
+        adding isAdding: Bool = false,
         _ body: @escaping @Sendable (Database, _ now: Timestamp) throws -> Value
     ) async throws(BlobError) -> Value {
         let clock = clock
-        return try await commits.perform { db in try body(db, Timestamp(clock.now)) }
+        return try await commits.perform(adding: isAdding) { db in try body(db, Timestamp(clock.now)) }
     }
 
     /// Runs `body`, which is cheap and makes a single SELECT, or several that need not agree.
@@ -143,6 +147,27 @@ extension LocalCatalog {
             }
             let counters = try db.all(UsageRows.wrongCounters) { "the counters of \(try $0.text(0)) are wrong" }
             return structure + references + counters
+        }
+    }
+
+    /// Gives the pages back to the disk that hold no rows any more, and that SQLite keeps for those to come. Without
+    /// effect in a database that an earlier version made: it cannot be shrunk in steps.
+    func giveBackFreePages() async throws(BlobError) {
+        let isShrunk = try await shrink()
+        guard isShrunk else { return }
+        while try await shrink() {}
+        await commits.checkpoint()
+    }
+
+    /// One step of it, so small that others' changes do not wait.
+    ///
+    /// - Returns: whether it gave any page back.
+    private func shrink() async throws(BlobError) -> Bool {
+        try await write { db, _ in
+            let free = try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+            guard free > 0 else { return false }
+            try db.execute(sql: "PRAGMA incremental_vacuum(256)")
+            return try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0 < free
         }
     }
 

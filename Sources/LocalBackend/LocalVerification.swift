@@ -42,10 +42,12 @@ extension LocalByteStore {
             }
             var target = quarantine.appending(digest.hex)
             // Bytes of the same name may lie there already, from a time before they were uploaded again.
-            for number in 1... {
-                if link(path.string, target.string) == 0 { break }
-                guard errno == EEXIST else { throw self.disk.writing(errno, target) }
-                target = quarantine.appending("\(digest.hex).\(number)")
+            try self.room.making { () throws(BlobError) in
+                for number in 1... {
+                    if link(path.string, target.string) == 0 { break }
+                    guard errno == EEXIST else { throw self.disk.writing(errno, target) }
+                    target = quarantine.appending("\(digest.hex).\(number)")
+                }
             }
             try self.disk.syncDirectory(quarantine)
             try self.disk.unlink(path)

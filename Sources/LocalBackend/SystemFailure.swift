@@ -16,6 +16,9 @@ struct SystemFailure: Error {
         cause = Errno(rawValue: code)
     }
 
+    /// SQLite makes files where it needs shared memory, and tells of a full disk there as of one that fails.
+    var isForWantOfRoom: Bool { [.noSpace, .diskQuotaExceeded].contains(cause) }
+
     private static func isPossible(_ error: DatabaseError) -> Bool {
         [.SQLITE_CANTOPEN, .SQLITE_IOERR].contains(error.resultCode)
     }

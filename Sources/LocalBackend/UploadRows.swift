@@ -58,7 +58,7 @@ enum UploadRows {
 
 extension LocalCatalog {
     public func create(_ upload: Upload, openUploadLimit limit: Int, quota: Int64?) async throws(BlobError) {
-        try await write { db, _ in
+        try await write(adding: true) { db, _ in
             let open = try UsageRows.usage(of: upload.owner, in: db).openUploads
             guard open < limit else { throw BlobError(.tooManyUploads(open: open)) }
             try db.change(
@@ -95,7 +95,7 @@ extension LocalCatalog {
     public func advance(
         _ lease: Lease, to digest: RunningDigest, expires: Date, announcing: Bool, quota: Int64?
     ) async throws(BlobError) -> Lease {
-        try await write { db, now in
+        try await write(adding: true) { db, now in
             let expires = Timestamp(expires)
             let announced = try db.first(
                 UploadRows.advance,
@@ -123,7 +123,7 @@ extension LocalCatalog {
         _ lease: Lease, with digest: RunningDigest, expires: Date, fileExpires: Date?, quota: Int64?
     ) async throws(BlobError) -> File {
         let (upload, blob) = (lease.upload, digest.digest)
-        return try await write { db, now in
+        return try await write(adding: true) { db, now in
             let file = File(
                 id: FileID(at: now.date, after: try UsageRows.lastFileID(in: db)), digest: blob, owner: upload.owner,
                 name: upload.name ?? FileName(blob), size: digest.count, path: upload.path, created: now.date,

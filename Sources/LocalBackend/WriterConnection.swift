@@ -75,15 +75,28 @@ final class WriterConnection: Sendable {
             state.nextAttempt = ContinuousClock.now + Self.attemptInterval
             // The old one stays open until the new one is there: the last to close would forget where in the WAL the
             // committed frames end, and the failed ones behind them would count again.
-            let connection = try connector.writer()
-            try connection.writeWithoutTransaction(checkFormat)
-            try? state.connection?.close()
-            state.connection = connection
-            try connection.writeWithoutTransaction(checkpoint)
+            let connection: DatabaseQueue
+            do {
+                connection = try connector.writer()
+                try connection.writeWithoutTransaction(checkFormat)
+                try? state.connection?.close()
+                state.connection = connection
+                try connection.writeWithoutTransaction(checkpoint)
+            } catch  where DatabaseErrors.isForWantOfRoom(error) {
+                // Whoever can make room tries again at once.
+                state.nextAttempt = .now
+                throw error
+            }
             state.isInDoubt = false
             state.nextAttempt = .now
             return connection
         }
+    }
+
+    /// Copies the WAL's frames into the database as far as no reader needs them, so that the next ones take their room.
+    func reuseLog() throws {
+        guard role == .server else { return }
+        try execute { db in _ = try db.checkpoint(.passive) }
     }
 
     /// Empties the WAL, whatever an earlier connection or process did to it.

@@ -1,5 +1,6 @@
 // The storage of a server, put together; here for the embedded backend, beside it for that of many nodes.
 
+import BlobCore
 import BlobStorage
 import CloudBackend
 import Foundation
@@ -69,8 +70,8 @@ extension Storage {
         case .local:
             try local(
                 in: DataDirectory(serving: FilePath(settings.data), isReadOnly: settings.isReadOnly),
-                beginsGeneration: true, freeSpaceFloor: settings.minFreeSpace, grace: settings.reclaimGrace,
-                logger: logger
+                beginsGeneration: true, freeSpaceFloor: settings.minFreeSpace, reserve: settings.diskReserve,
+                grace: settings.reclaimGrace, logger: logger
             )
         case .cloud(let cloud):
             try await .cloud(cloud, by: .migrating, grace: settings.reclaimGrace, logger: logger)
@@ -81,25 +82,30 @@ extension Storage {
     ///
     /// - Parameters:
     ///   - beginsGeneration: whether this is a start of the server.
-    ///   - freeSpaceFloor: bytes of the disk that uploads leave free.
+    ///   - freeSpaceFloor: bytes of the disk that are left free.
+    ///   - reserve: bytes to keep for a full disk; `nil` for as many as were kept before.
     /// - Throws: when the directory's contents cannot be used.
     static func local(
-        in directory: DataDirectory, beginsGeneration: Bool = false, freeSpaceFloor: Int64, grace: Duration,
-        logger: Logger
+        in directory: DataDirectory, beginsGeneration: Bool = false, freeSpaceFloor: Int64, reserve: Int64? = nil,
+        grace: Duration, logger: Logger
     ) throws -> Storage {
         let clock = SteadyClock(logger: logger)
+        let room = DiskRoom(on: directory, floor: freeSpaceFloor, reserve: reserve, logger: logger)
         let catalog = try LocalCatalog(
-            path: directory.catalog.string, beginsGeneration: beginsGeneration, clock: clock, logger: logger
+            path: directory.catalog.string, beginsGeneration: beginsGeneration, clock: clock, room: room,
+            logger: logger
         )
+        room.restore()
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
-        let bytes = LocalByteStore(
-            directory: directory, threads: threads,
-            room: DiskRoom(on: directory, floor: freeSpaceFloor, logger: logger), logger: logger
-        )
+        let bytes = LocalByteStore(directory: directory, threads: threads, room: room, logger: logger)
         let backend = DiskBackend(catalog: catalog, bytes: bytes)
-        return Storage(backend: backend, clock: clock, threads: threads, grace: grace, logger: logger) {
+        let chore = Chore(interval: .seconds(1)) { () throws(BlobError) in try await backend.recoverRoom() }
+        return Storage(
+            backend: backend, clock: clock, threads: threads, grace: grace, logger: logger, chores: [chore]
+        ) {
             await catalog.close()
+            room.restore()
             try await threads.shutdownGracefully()
             // Its lock must outlast whatever writes.
             withExtendedLifetime(directory) {}

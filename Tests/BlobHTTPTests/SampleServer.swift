@@ -36,7 +36,7 @@ struct SampleServer {
             PortSIPBlobs(
                 uploads: uploads, blobs: blobs, uploadTokens: UploadTokens(secret: Array(0..<32)), downloads: policy),
             Files(FileService(catalog: catalog, blobs: blobs)),
-            Server(catalog: catalog, bytes: bytes) { "" },
+            Server(catalog: catalog, bytes: bytes, isReadOnly: isReadOnly) { "" },
         ]
         chain = Chain(
             surfaces, authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: isReadOnly,

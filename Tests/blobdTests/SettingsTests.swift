@@ -38,6 +38,7 @@ struct SettingsTests {
         #expect(settings.maxOpenUploads == 1000)
         #expect(settings.quota == nil)
         #expect(settings.minFreeSpace == 1 << 30)
+        #expect(settings.diskReserve == 8 << 20)
         #expect(settings.uploadExpiry == .seconds(7 * 86_400))
         #expect(settings.temporaryExpiry == .seconds(30 * 86_400))
         #expect(settings.reclaimInterval == .seconds(300))
@@ -102,7 +103,7 @@ struct SettingsTests {
         let samples: [Setting: String] = [
             .data: "/srv/blobs", .listen: "localhost:0", .allowPlaintext: "true", .tlsSelfSigned: "false",
             .tlsCertificate: "c.pem", .tlsKey: "k.pem", .maxBlobSize: "1", .maxOpenUploads: "1", .quota: "1GB",
-            .minFreeSpace: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
+            .minFreeSpace: "0", .diskReserve: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
             .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",

@@ -28,8 +28,8 @@ class Server(Process):
         self.data = data
         started, waited = time.monotonic(), seconds_without_processor()
         super().__init__(
-            [blobd, "serve", "--data", data, "--listen", f"127.0.0.1:{port}", "--min-free-space", "0", "--log-level",
-             "warning", *options],
+            [blobd, "serve", "--data", data, "--listen", f"127.0.0.1:{port}", "--min-free-space", "0", "--disk-reserve", "0",
+             "--log-level", "warning", *options],
             log, clean_environment() | (variables or {}) | as_variables(settings or {}))
         self.port = self.wait_for(self.announced_port)
         took = time.monotonic() - started

@@ -153,8 +153,7 @@ enum ErrorKind: CaseIterable {
             Row(
                 HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), .insufficientStorage,
                 """
-                the disk is full or near it: nothing is added; the offset stays true, downloads and deletions go on; with \
-                not a byte left, even deleting may be refused
+                the disk is full or near it: nothing is added; the offset stays true, downloads and deletions go on
                 """,
                 do: "", .later),
     ]

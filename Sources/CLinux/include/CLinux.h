@@ -13,6 +13,10 @@ ssize_t clinux_read_cached(int descriptor, void *bytes, size_t count, off_t offs
 /// O_TMPFILE. Returns a descriptor for reading and writing, or -1 with errno set.
 int clinux_open_unnamed(const char *directory);
 
+/// Gives a file disk space for its first bytes, without writing them: fallocate(2). Returns 0, or -1 with errno set;
+/// EOPNOTSUPP where the file system cannot do that.
+int clinux_allocate(int descriptor, off_t size);
+
 /// Keeps freed memory for the next buffer instead of giving it back to the system at once, by mallopt(3): receive
 /// buffers come and go by the thousand per second, and each return would be paid for with page faults. Two arenas,
 /// since more of them would each keep memory of their own.

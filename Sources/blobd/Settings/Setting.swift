@@ -38,6 +38,7 @@ enum Setting: String, CaseIterable, Sendable {
     case maxOpenUploads = "max-open-uploads"
     case quota
     case minFreeSpace = "min-free-space"
+    case diskReserve = "disk-reserve"
     case uploadExpiry = "upload-expiry"
     case temporaryExpiry = "temporary-expiry"
     case reclaimInterval = "reclaim-interval"
@@ -94,6 +95,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .quota: Row(ByteLimit.self, "none", "Bytes that one subject may take up.")
         case .minFreeSpace:
             Row(ByteCount.self, "1GiB", "Disk space that is left free: with less of it, nothing is added.")
+        case .diskReserve:
+            Row(ByteCount.self, "8MiB", "Disk space kept for deleting and starting on a full disk; 0 for none.")
         case .uploadExpiry: Row(Duration.self, "7d", least: "1s", "Life of an unfinished upload after its last byte.")
         case .temporaryExpiry: Row(Duration.self, "30d", least: "1s", "Life of a temporary file.")
         case .reclaimInterval: Row(Duration.self, "5m", least: "1s", "Time between two rounds of the reclaimer.")

@@ -34,6 +34,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.maxOpenUploads) var maxOpenUploads: GivenSetting?
     @Option(.quota) var quota: GivenSetting?
     @Option(.minFreeSpace) var minFreeSpace: GivenSetting?
+    @Option(.diskReserve) var diskReserve: GivenSetting?
     @Option(.uploadExpiry) var uploadExpiry: GivenSetting?
     @Option(.temporaryExpiry) var temporaryExpiry: GivenSetting?
     @Option(.reclaimInterval) var reclaimInterval: GivenSetting?
@@ -59,7 +60,7 @@ struct SettingFlags: ParsableArguments {
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, jwtIssuer, jwtAudience,
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
-            uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
+            diskReserve, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
             maxConnectionsPerAddress, headerTimeout, bodyTimeout, sendTimeout, idleTimeout,
         ]

@@ -30,6 +30,8 @@ struct Settings: Sendable {
     let quota: Int64?
     /// In bytes.
     let minFreeSpace: Int64
+    /// In bytes.
+    let diskReserve: Int64
     let uploadExpiry: Duration
     let temporaryExpiry: Duration
     let reclaimInterval: Duration
@@ -65,6 +67,7 @@ struct Settings: Sendable {
         maxOpenUploads = effective.value(.maxOpenUploads)
         quota = effective.value(.quota, as: ByteLimit.self).bytes
         minFreeSpace = effective.value(.minFreeSpace, as: ByteCount.self).bytes
+        diskReserve = effective.value(.diskReserve, as: ByteCount.self).bytes
         uploadExpiry = effective.value(.uploadExpiry)
         temporaryExpiry = effective.value(.temporaryExpiry)
         reclaimInterval = effective.value(.reclaimInterval)
