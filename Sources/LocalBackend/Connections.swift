@@ -22,8 +22,11 @@ struct Connector: Sendable {
         // A connection whose transaction could not even be rolled back is closed by its owner; GRDB would trap.
         configuration.allowsUnsafeTransactions = true
         configuration.prepareDatabase { db in
-            // A database can only be told before it has tables, and forgets it else.
-            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            // A database can only be told before it has tables. Told again, it writes that down once more, and who only
+            // visits it would change it.
+            if try Int.fetchOne(db, sql: "PRAGMA auto_vacuum") == 0 {
+                try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            }
             guard try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL") == "wal" else {
                 throw DatabaseError(resultCode: .SQLITE_CANTOPEN, message: "the file system does not allow WAL mode")
             }
