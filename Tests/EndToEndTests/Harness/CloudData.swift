@@ -40,6 +40,14 @@ struct CloudData: Sendable {
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// All rows, as SQL; bytes are in hexadecimal digits.
+    func dump() async throws -> String {
+        let schema = try await value("SELECT current_schema()")
+        let outcome = try await ChildProcess.run(["pg_dump", "-n", schema, database], in: "/")
+        guard outcome.end == .code(0) else { throw Failure("pg_dump ended with \(outcome.end): \(outcome.errors)") }
+        return outcome.output
+    }
+
     /// Makes the tables as older versions of the server made them: scripts of `Tests/schemas`.
     func run(scripts: [String]) async throws {
         for name in scripts {

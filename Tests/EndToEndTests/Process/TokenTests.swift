@@ -1,5 +1,4 @@
-// Issue 2, `blobd`: the admin token and the token command; contract, common rules and uploads: the secrets that must
-// not be shown.
+// Issue 2, `blobd`: the token command.
 
 import Foundation
 import Testing
@@ -116,63 +115,5 @@ struct TokenCommandTests {
         #expect(again.end == .code(1) || again.end == .code(64), "\(again)")
         #expect(!again.errors.isEmpty && again.output.isEmpty, "\(again)")
         #expect(try await first.send(.files()).status == 200)
-    }
-}
-
-@Suite("Secrets", .inTurn)
-struct SecretTests {
-    @Test("the admin token is in a file of mode 0600; its path is told, the token never, nor is it in the log")
-    func adminToken() async throws {
-        try await withServer(["--log-level", "trace"]) { server in
-            let client = try server.admin()
-            let token = try #require(client.bearer)
-            #expect(token.utf8.count >= 22, "128 bits in base64 at least")
-            let attributes = try FileManager.default.attributesOfItem(atPath: server.data + "/admin-token")
-            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
-
-            #expect(try await client.send(.files()).status == 200)
-            _ = try await Client(server: server, bearer: token + "x").send(.files())
-            let child = try #require(server.child)
-            #expect(try await server.stop() == .code(0))
-            let output = try await child.output.whole()
-            let errors = try await child.errors.whole()
-            #expect(output.contains("admin-token") && output.contains("curl"), "\(output)")
-            #expect(!output.contains(token) && !errors.contains(token))
-
-            try await server.start()
-            #expect(try server.adminToken() == token, "made once")
-            let secondOutput = server.child?.output.soFar ?? ""
-            #expect(!secondOutput.contains(token))
-        }
-    }
-
-    @Test("an upload's token is never stored or logged in clear, nor is a bearer token")
-    func uploadToken() async throws {
-        try await withServer(["--log-level", "trace"]) { server in
-            let client = try await server.client()
-            let upload = try await client.upload(holding: Sample.bytes(100))
-            _ = try await client.send(.status(of: upload))
-            _ = try await client.send(.append(to: Upload(id: upload.id, token: upload.token + "x"), [1]))
-            let child = try #require(server.child)
-            let secrets = [upload.token, try #require(client.bearer)]
-            try checkDisk(of: server, for: secrets)
-            _ = try await client.complete(upload)
-            #expect(try await server.stop() == .code(0))
-            try checkDisk(of: server, for: secrets)
-            let log = try await child.output.whole() + child.errors.whole()
-            #expect(log.contains("append"), "the log must have lines to look at")
-            for secret in secrets { #expect(!log.contains(secret)) }
-        }
-    }
-
-    private func checkDisk(of server: ServerProcess, for secrets: [String]) throws {
-        let files = try server.files()
-        #expect(files.count > 1)
-        for file in files {
-            guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: file.path)) else { continue }
-            for secret in secrets {
-                #expect(bytes.range(of: Data(secret.utf8)) == nil, "\(file.path)")
-            }
-        }
     }
 }
