@@ -70,7 +70,8 @@ extension BlobClientError: CustomStringConvertible {
         case .untrusted(let problem): "the server's certificate is not trusted: \(problem)"
         case .unexpectedAnswer(let problem): "the server's answer makes no sense: \(problem)"
         case .endless(let limit): "the server announces no size, and sends more than \(limit) bytes"
-        case .invalidAddress(let address): "'\(address)' is no server's address; one is https://files.example.com:8887"
+        case .invalidAddress(let address):
+            "'\(address.withoutCredentials)' is no server's address; one is https://files.example.com:8887"
         case .certificates(let problem): "the certificates to trust cannot be used: \(problem)"
         case .file(let path, let problem): "\(path): \(problem)"
         case .fileChanged(let path): "\(path) was changed while it was uploaded"

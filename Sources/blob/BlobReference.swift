@@ -37,7 +37,8 @@ enum BlobReference: Hashable {
         guard isWeb, let route = path.range(of: "/api/blobs/", options: .backwards),
             let name = PercentEncoding.decoded(path[route.upperBound...]), let digest = try? BlobDigest(parsing: name)
         else {
-            throw UsageProblem("'\(text)' is no blob's URL; one is https://files.example.com:8887/api/blobs/DIGEST")
+            throw UsageProblem(
+                "'\(text.withoutCredentials)' is no blob's URL; one is https://files.example.com:8887/api/blobs/DIGEST")
         }
         return .url(server: String(path[..<route.lowerBound]), digest)
     }

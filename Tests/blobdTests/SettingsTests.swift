@@ -90,6 +90,24 @@ struct SettingsTests {
         }
     }
 
+    @Test(
+        "whatever is wrong with a file, its lines are not told: they hold secrets",
+        arguments: [
+            "database: \"postgresql://u:CANARY@h/db\nlisten: x\n", "database: postgresql://u:CANARY@h/db: {\n",
+            #"{"database": "postgresql://u:CANARY@h/db", "s3-secret-key" "CANARY"}"#, "s3-secret-key: *CANARY\n",
+            "s3-secret-key: %CANARY\n", "s3-secret-key: @CANARY\n", "s3-secret-key: 'CANARY\n",
+            "s3-secret-key: \"\\qCANARY\"\n", "s3-secret-key: CANARY\ns3-secret-key: CANARY\n",
+            "s3-secret-key:\tCANARY\n\tx: CANARY\n", "s3-secret-key=CANARY\n", "- s3-secret-key: CANARY\n",
+            "s3-secret-key: [CANARY]\n", "s3-secret-key: {a: CANARY}\n", "s3-secret-key: CANARY\u{1}\n",
+            "s3-endpoint: http://u:CANARY@s3.example.com\n", "s3-endpoint: http://u:CAN?CANARY@h\n",
+        ])
+    func secretsOfFiles(text: String) async throws {
+        try await withFile(text) { path in
+            let problems = await problems(flags: [.config: path])
+            #expect(!problems.isEmpty && !problems.contains { $0.contains("CANARY") }, "\(problems)")
+        }
+    }
+
     @Test func fileInJSON() async throws {
         try await withFile(#"{"max-open-uploads": 7, "listen": "[::1]:0", "tls-self-signed": true}"#) { path in
             let settings = try Settings(try EffectiveSettings(flags: [.config: path], environment: [:]))

@@ -165,7 +165,9 @@ private struct Share: Sendable {
             let reference = try BlobReference(parsing: blob)
             let choice =
                 if case .url(let address, _) = reference { try given.choice(at: address) } else { try given.choice() }
-            shares[index(of: choice, in: &shares)].references.append((blob, reference))
+            // A name may hold any character; an address may hold a signature.
+            let label = if case .url = reference { blob.withoutCredentials } else { blob }
+            shares[index(of: choice, in: &shares)].references.append((label, reference))
         }
         if !patterns.isEmpty { shares[index(of: try given.choice(), in: &shares)].patterns = patterns }
         return shares

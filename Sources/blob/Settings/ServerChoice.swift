@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlobClient
+import BlobCore
 import Foundation
 import Program
 import Synchronization
@@ -62,7 +63,8 @@ struct GivenSettings: Sendable {
         if let server = servers[text] { return server.address }
         let names = servers.keys.sorted().joined(separator: ", ")
         let known = names.isEmpty ? "none is stored" : "there are \(names)"
-        throw UsageProblem("\(source): '\(text)' is neither an address such as https://HOST nor a name; \(known)")
+        let shown = text.withoutCredentials
+        throw UsageProblem("\(source): '\(shown)' is neither an address such as https://HOST nor a name; \(known)")
     }
 
     private func choice(_ address: String) throws -> ServerChoice {

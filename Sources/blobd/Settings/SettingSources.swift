@@ -1,5 +1,6 @@
 // Where settings come from: flags, then the environment, then a file, then the table.
 
+import BlobCore
 import Configuration
 import Program
 import Synchronization
@@ -95,7 +96,7 @@ struct EffectiveSettings: Sendable {
                 return nil
             }
             guard let value = row.parse(text) else {
-                let shown = row.isSecret ? "the value" : "'\(text)'"
+                let shown = row.isSecret ? "the value" : "'\(text.withoutCredentials)'"
                 problems.append("\(setting.rawValue): \(shown) \(origin.phrase(for: setting)) must be \(row.form)")
                 return nil
             }
@@ -167,11 +168,19 @@ private struct Source {
         } catch let error as SettingsError {
             throw error
         } catch {
-            let reason = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
             throw SettingsError([
-                "config: the file \(path) must hold settings in YAML or JSON, such as 'quota: 10GB': \(reason)"
+                "config: the file \(path) must hold settings in YAML or JSON, such as 'quota: 10GB': \(reason(error))"
             ])
         }
+    }
+
+    /// The words of whoever read a file, up to a line that ends with a colon: after it they show the file's own lines,
+    /// which may hold a secret.
+    private static func reason(_ error: any Error) -> String {
+        let lines = "\(error)".split(whereSeparator: \.isNewline)
+        let words = lines.firstIndex { $0.hasSuffix(":") }.map { lines[...$0] } ?? lines[...]
+        let reason = words.filter { $0 != "Context:" }.joined(separator: " ")
+        return reason.hasSuffix(":") ? String(reason.dropLast()) : reason
     }
 
     private static func isContent(_ line: Substring) -> Bool {
