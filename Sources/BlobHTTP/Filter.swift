@@ -22,7 +22,7 @@ extension Filter {
     func complete(_ answer: inout Response, to request: Request?, _ record: RequestRecord) {}
 }
 
-/// Refuses requests that are larger than any that the server knows.
+/// Refuses requests that are larger than any that the server knows, or of which nobody knows whose they are.
 struct RequestLimits: Filter {
     /// Of a path, and of a query. In bytes.
     private static let longest = 8 * 1024
@@ -30,6 +30,12 @@ struct RequestLimits: Filter {
     func admit(_ request: Request) throws(WireError) {
         guard max(request.path.utf8.count, request.queryText.utf8.count) <= Self.longest else { throw .uriTooLong }
         guard request.fields.count <= HTTPServer.mostFields else { throw .headersTooLarge }
+        guard !request.namesTwoClients else {
+            throw WireError(
+                .badRequest,
+                "'Forwarded' and 'X-Forwarded-For' name two clients: the proxy has to take away the one it does not set."
+            )
+        }
     }
 }
 

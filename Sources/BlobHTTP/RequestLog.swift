@@ -56,7 +56,10 @@ public final class RequestLog: Sendable {
             metadata["method"] = .string(method.rawValue)
             metadata["path"] = .string(String(decoding: record.path.utf8.prefix(Self.longestPath), as: UTF8.self))
         }
-        if let peer = record.peer { metadata["peer"] = .string(peer.text) }
+        if let peer = record.peer {
+            metadata["peer"] = .string(peer.text)
+            if let client = record.client, client != peer.address { metadata["client"] = .stringConvertible(client) }
+        }
         if let failure = record.failure {
             metadata["code"] = .string(failure.code)
             if failure.isServers { metadata["error"] = .string(failure.message) }

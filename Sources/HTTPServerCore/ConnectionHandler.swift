@@ -25,8 +25,6 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let deadline = ConnectionDeadline()
     private var isSending = false
     private var context: ChannelHandlerContext?
-    /// Kept, since a closed connection has none.
-    private var peer: Peer?
     /// The codec's context, where a file region can be written: the codec itself takes buffers only. `nil` where the
     /// bytes must pass through TLS or HTTP/2.
     private var regionContext: ChannelHandlerContext?
@@ -46,7 +44,6 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        peer = context.channel.remoteAddress.flatMap(Peer.init)
         if configuration.sendsFileRegions {
             regionContext = try? context.pipeline.syncOperations.context(handlerType: HTTP1Codec.self)
         }
@@ -167,7 +164,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         if isComplete { body.finish() }
         let request = Request(
-            head: head, body: body, peer: peer, isSecure: configuration.isSecure, eventLoop: loop
+            head: head, body: body, peer: configuration.peer, proxies: configuration.proxies,
+            isSecure: configuration.isSecure, eventLoop: loop
         )
         let exchange = Exchange(request)
         self.exchange = exchange
@@ -318,7 +316,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func refuse(_ refusal: Refusal) {
         guard let context else { return }
         startDeadline(configuration.timeouts.header) { $0.context?.close(promise: nil) }
-        let record = RequestRecord(id: newRequestID(), method: nil, path: "", peer: peer)
+        let record = RequestRecord(id: newRequestID(), method: nil, path: "", peer: configuration.peer)
         let answer = responder.answer(to: refusal, record)
         writeHead(of: answer, keepsAlive: false, in: context)
         if case .buffer(let buffer) = answer.body { context.write(wrapOutboundOut(.body(buffer)), promise: nil) }
@@ -372,13 +370,5 @@ final class ConnectionHandler: ChannelInboundHandler {
         deadline.start(after: delay, on: loop, isForHeaders: isForHeaders) { [weak self] in
             if let self { action(self) }
         }
-    }
-}
-
-extension Peer {
-    /// `nil` for a socket of the file system.
-    fileprivate init?(_ address: SocketAddress) {
-        guard let host = address.ipAddress, let port = address.port else { return nil }
-        self.init(host: host, text: address.protocol == .inet6 ? "[\(host)]:\(port)" : "\(host):\(port)")
     }
 }

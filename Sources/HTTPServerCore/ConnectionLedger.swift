@@ -12,7 +12,7 @@ struct ConnectionLedger<Connection> {
     private struct Entry {
         let id: UInt64
         let connection: Connection
-        let network: IPAddress?
+        var network: IPAddress?
         var requestCount = 0
         /// Told to go, and not gone yet.
         var isLeaving = false
@@ -59,6 +59,14 @@ struct ConnectionLedger<Connection> {
         if entry.isLeaving { leavingCount -= 1 } else { leave(number.slot) }
         entries[number.slot] = nil
         unused.append(number.slot)
+    }
+
+    /// Counts a connection for a network, of which it had none until now.
+    mutating func assign(_ number: Number, to network: IPAddress) {
+        guard let entry = self[number] else { return }
+        assert(entry.network == nil)
+        entries[number.slot]?.network = network
+        if !entry.isLeaving { networks[network, default: []].insert(number.slot) }
     }
 
     /// A request has come on the connection.

@@ -43,6 +43,10 @@ struct ConnectionConfiguration: Sendable {
     let threads: NIOThreadPool
     let answers: AnswerBudget
     let connection: OpenConnection
+    /// `nil` where nobody knows.
+    let peer: Peer?
+    /// Whose word on the client counts; `nil` where the peer is none of them.
+    let proxies: TrustedProxies?
     /// `nil` for HTTP/1.1.
     let stream: HTTP2Sharing?
     /// Whether the connection is one of TLS.
@@ -67,6 +71,10 @@ public struct HTTPServer: Service {
         public var maxConnections: Int
         /// The same for those of one client; `nil` for no limit.
         public var maxConnectionsPerAddress: Int?
+        /// Whose word on the client counts.
+        public var trustedProxies: TrustedProxies
+        /// Whether every connection begins with a header of the PROXY protocol.
+        public var readsProxyHeaders: Bool
         /// Why no further connection can be taken now; `nil` where one can. Called on an event loop.
         public var obstacle: @Sendable () -> String?
         /// What an operator can do about an error number of the system; `nil` where that is not known.
@@ -74,7 +82,9 @@ public struct HTTPServer: Service {
 
         public init(
             host: String, port: Int, tls: TLSConfiguration?, timeouts: ConnectionTimeouts, shutdownTimeout: TimeAmount,
-            maxConnections: Int, maxConnectionsPerAddress: Int?, obstacle: @escaping @Sendable () -> String?,
+            maxConnections: Int, maxConnectionsPerAddress: Int?, trustedProxies: TrustedProxies,
+            readsProxyHeaders: Bool,
+            obstacle: @escaping @Sendable () -> String?,
             advice: @escaping @Sendable (CInt) -> String?
         ) {
             self.host = host
@@ -84,6 +94,8 @@ public struct HTTPServer: Service {
             self.shutdownTimeout = shutdownTimeout
             self.maxConnections = maxConnections
             self.maxConnectionsPerAddress = maxConnectionsPerAddress
+            self.trustedProxies = trustedProxies
+            self.readsProxyHeaders = readsProxyHeaders
             self.obstacle = obstacle
             self.advice = advice
         }
@@ -120,7 +132,8 @@ public struct HTTPServer: Service {
         self.group = group
         self.threads = threads
         connections = OpenConnections(
-            most: configuration.maxConnections, mostPerNetwork: configuration.maxConnectionsPerAddress)
+            most: configuration.maxConnections, mostPerNetwork: configuration.maxConnectionsPerAddress,
+            proxies: configuration.trustedProxies)
         self.logger = logger
         self.onReady = onReady
     }
@@ -164,11 +177,7 @@ public struct HTTPServer: Service {
                 }
             }
             .childChannelInitializer { channel in
-                guard let connection = connections[channel] else {
-                    return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
-                }
-                return tls.map { setUpTLS(channel, $0, server, connection) }
-                    ?? setUpPlaintext(channel, server, connection)
+                channel.eventLoop.makeCompletedFuture { try setUp(channel, server, tls) }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.autoRead, value: false)
@@ -190,55 +199,71 @@ public struct HTTPServer: Service {
 
     // MARK: Pipelines
 
-    private func setUpPlaintext(
-        _ channel: any Channel, _ server: ServerState, _ connection: OpenConnection
-    ) -> EventLoopFuture<Void> {
-        channel.eventLoop.makeCompletedFuture {
-            try addHTTP1(to: channel, server, connection, isSecure: false)
-        }
+    /// What the handlers of one connection are set up with.
+    private struct Newcomer {
+        let server: ServerState
+        let connection: OpenConnection
+        let peer: Peer?
     }
 
-    private func setUpTLS(
-        _ channel: any Channel, _ context: NIOSSLContext, _ server: ServerState, _ connection: OpenConnection
-    ) -> EventLoopFuture<Void> {
-        channel.eventLoop.makeCompletedFuture {
-            let pipeline = channel.pipeline.syncOperations
-            let deadline = HandshakeDeadline(timeout: configuration.timeouts.header)
-            try pipeline.addHandlers([deadline, NIOSSLServerHandler(context: context)])
-            try pipeline.addHandler(
-                ApplicationProtocolNegotiationHandler { result, channel in
-                    channel.pipeline.syncOperations.removeHandler(deadline, promise: nil)
-                    return channel.eventLoop.makeCompletedFuture {
-                        if case .negotiated("h2") = result {
-                            try addHTTP2(to: channel, server, connection)
-                        } else {
-                            try addHTTP1(to: channel, server, connection, isSecure: true)
-                        }
+    private func setUp(_ channel: any Channel, _ server: ServerState, _ tls: NIOSSLContext?) throws {
+        guard let connection = connections[channel] else { throw ChannelError.ioOnClosedChannel }
+        let peer = channel.remoteAddress.flatMap(Peer.init)
+        guard configuration.readsProxyHeaders else {
+            return try setUp(channel, Newcomer(server: server, connection: connection, peer: peer), tls)
+        }
+        guard let peer, configuration.trustedProxies.contains(peer.address) else {
+            logger.warning(
+                "a connection was refused: it is from none of the trusted proxies",
+                metadata: ["peer": "\(peer.map { "\($0.address)" } ?? "unknown")", "limit": "proxy-protocol"])
+            throw ChannelError.ioOnClosedChannel
+        }
+        let deadline = HandshakeDeadline(timeout: configuration.timeouts.header)
+        let reader = ProxyHeaderHandler { header in
+            channel.pipeline.syncOperations.removeHandler(deadline, promise: nil)
+            let source = header.source.map { Peer($0.address, port: $0.port) }
+            if let source, !connection.belongs(to: source.address) { throw ChannelError.ioOnClosedChannel }
+            try setUp(channel, Newcomer(server: server, connection: connection, peer: source ?? peer), tls)
+        }
+        try channel.pipeline.syncOperations.addHandlers([deadline, reader])
+    }
+
+    private func setUp(_ channel: any Channel, _ newcomer: Newcomer, _ tls: NIOSSLContext?) throws {
+        guard let tls else { return try addHTTP1(to: channel, newcomer, isSecure: false) }
+        let pipeline = channel.pipeline.syncOperations
+        let deadline = HandshakeDeadline(timeout: configuration.timeouts.header)
+        try pipeline.addHandlers([deadline, NIOSSLServerHandler(context: tls)])
+        try pipeline.addHandler(
+            ApplicationProtocolNegotiationHandler { result, channel in
+                channel.pipeline.syncOperations.removeHandler(deadline, promise: nil)
+                return channel.eventLoop.makeCompletedFuture {
+                    if case .negotiated("h2") = result {
+                        try addHTTP2(to: channel, newcomer)
+                    } else {
+                        try addHTTP1(to: channel, newcomer, isSecure: true)
                     }
                 }
-            )
-            // Nothing else reads before the protocol is known.
-            try channel.syncOptions?.setOption(.autoRead, value: true)
-        }
+            }
+        )
+        // Nothing else reads before the protocol is known.
+        try channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
-    private func addHTTP1(
-        to channel: any Channel, _ server: ServerState, _ connection: OpenConnection, isSecure: Bool
-    ) throws {
+    private func addHTTP1(to channel: any Channel, _ newcomer: Newcomer, isSecure: Bool) throws {
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
         let codec = HTTP1Codec(isSecure: isSecure)
         try channel.pipeline.syncOperations.addHandlers([
-            codec, handler(server, connection, isSecure: isSecure, codec: codec),
+            codec, handler(newcomer, isSecure: isSecure, codec: codec),
         ])
     }
 
-    private func addHTTP2(to channel: any Channel, _ server: ServerState, _ open: OpenConnection) throws {
-        let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: server.answers)
+    private func addHTTP2(to channel: any Channel, _ newcomer: Newcomer) throws {
+        let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: newcomer.server.answers)
         let gate = HTTP2Gate()
         let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers, gate: gate)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
         let backlog = ConnectionBacklog(
-            budget: server.bodies, gate: NIOLoopBound(gate, eventLoop: channel.eventLoop))
+            budget: newcomer.server.bodies, gate: NIOLoopBound(gate, eventLoop: channel.eventLoop))
         let shared = HTTP2Sharing(connection: bound, backlog: backlog, answers: answers)
         try channel.pipeline.syncOperations.addHandler(gate)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
@@ -249,7 +274,7 @@ public struct HTTPServer: Service {
                 // Bytes are counted as they come: the backlog says when to stop.
                 try stream.syncOptions?.setOption(.autoRead, value: true)
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTPServerCodec(), handler(server, open, shared, isSecure: true),
+                    HTTP2FramePayloadToHTTPServerCodec(), handler(newcomer, shared, isSecure: true),
                 ])
             }
         }
@@ -257,15 +282,16 @@ public struct HTTPServer: Service {
     }
 
     private func handler(
-        _ server: ServerState, _ connection: OpenConnection, _ stream: HTTP2Sharing? = nil, isSecure: Bool,
-        codec: HTTP1Codec? = nil
+        _ newcomer: Newcomer, _ stream: HTTP2Sharing? = nil, isSecure: Bool, codec: HTTP1Codec? = nil
     ) -> ConnectionHandler {
-        ConnectionHandler(
+        let isProxied = newcomer.peer.map { configuration.trustedProxies.contains($0.address) } ?? false
+        return ConnectionHandler(
             configuration: ConnectionConfiguration(
-                timeouts: configuration.timeouts, threads: threads, answers: stream?.answers ?? server.answers,
-                connection: connection, stream: stream, isSecure: isSecure
+                timeouts: configuration.timeouts, threads: threads, answers: stream?.answers ?? newcomer.server.answers,
+                connection: newcomer.connection, peer: newcomer.peer,
+                proxies: isProxied ? configuration.trustedProxies : nil, stream: stream, isSecure: isSecure
             ),
-            responder: responder, server: server, codec: codec
+            responder: responder, server: newcomer.server, codec: codec
         )
     }
 }

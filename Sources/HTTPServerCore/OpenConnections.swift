@@ -16,6 +16,11 @@ final class OpenConnection: Sendable {
     /// A request is in flight until as many have ended.
     func requestBegan() { all.change { $0.began(number) } }
 
+    /// Counts it for the client that its proxy has named.
+    ///
+    /// - Returns: `false` when that one has as many as it may, all of them busy.
+    func belongs(to client: IPAddress) -> Bool { all.assign(number, to: client) }
+
     func requestEnded() { all.change { $0.ended(number) } }
 }
 
@@ -32,6 +37,7 @@ final class OpenConnections: Sendable {
 
     private let most: Int
     private let mostPerNetwork: Int?
+    private let proxies: TrustedProxies
     /// How many may be on their way out while others come in.
     private let mostLeaving: Int
     private let state = Mutex(State())
@@ -39,8 +45,9 @@ final class OpenConnections: Sendable {
     /// - Parameters:
     ///   - most: that may be open at one time.
     ///   - mostPerNetwork: the same for those of one client; `nil` for no limit.
-    init(most: Int, mostPerNetwork: Int?) {
-        (self.most, self.mostPerNetwork) = (most, mostPerNetwork)
+    ///   - proxies: which are no clients.
+    init(most: Int, mostPerNetwork: Int?, proxies: TrustedProxies) {
+        (self.most, self.mostPerNetwork, self.proxies) = (most, mostPerNetwork, proxies)
         mostLeaving = max(1, min(32, most / 16))
     }
 
@@ -61,7 +68,7 @@ final class OpenConnections: Sendable {
     ///
     /// - Parameter onRoom: called once, on any thread, when one that has to wait may be tried again.
     func admit(_ channel: any Channel, onRoom: @escaping @Sendable () -> Void) -> Admission {
-        let network = mostPerNetwork == nil ? nil : channel.remoteAddress.flatMap(IPAddress.init)?.network
+        let network = channel.remoteAddress.flatMap(IPAddress.init).flatMap { limitedNetwork(of: $0) }
         let (admission, victim) = state.withLock { state in
             var victim: Victim?
             if let network, let mostPerNetwork, state.ledger.count(of: network) >= mostPerNetwork {
@@ -80,6 +87,29 @@ final class OpenConnections: Sendable {
         if admission != .refused, admission != .later { channel.closeFuture.whenComplete { _ in self.remove(channel) } }
         if let victim { close(victim) }
         return admission
+    }
+
+    /// The network whose connections are limited together; `nil` without such a limit.
+    private func limitedNetwork(of address: IPAddress) -> IPAddress? {
+        mostPerNetwork == nil || proxies.contains(address) ? nil : address.network
+    }
+
+    /// Counts a connection that was admitted for the client that its proxy has named.
+    ///
+    /// - Returns: `false` when that one has as many as it may, all of them busy.
+    fileprivate func assign(_ number: ConnectionLedger<any Channel>.Number, to client: IPAddress) -> Bool {
+        guard let mostPerNetwork, let network = limitedNetwork(of: client) else { return true }
+        let (isAdmitted, victim) = state.withLock { state in
+            var victim: Victim?
+            if state.ledger.count(of: network) >= mostPerNetwork {
+                victim = state.ledger.evictOldestIdle(of: network)
+                if victim == nil { return (false, victim) }
+            }
+            state.ledger.assign(number, to: network)
+            return (true, victim)
+        }
+        if let victim { close(victim) }
+        return isAdmitted
     }
 
     private func hasRoom(_ state: borrowing State) -> Bool {

@@ -16,6 +16,8 @@ public struct Request: Sendable {
     public let body: RequestBody
     /// Where it came from; `nil` where the connection does not know.
     public let peer: Peer?
+    /// Whether trusted proxies named two clients, of which nobody knows the right one.
+    public let namesTwoClients: Bool
     /// Whether it came over TLS.
     public let isSecure: Bool
     /// For the log and the metrics.
@@ -23,8 +25,9 @@ public struct Request: Sendable {
     /// Of the connection.
     public let eventLoop: (any EventLoop)?
 
+    /// - Parameter proxies: whose word on the client counts, where the peer is one of them.
     init(
-        head: HTTPRequest, body: RequestBody, peer: Peer? = nil, isSecure: Bool = false,
+        head: HTTPRequest, body: RequestBody, peer: Peer? = nil, proxies: TrustedProxies? = nil, isSecure: Bool = false,
         eventLoop: (any EventLoop)? = nil
     ) {
         method = head.method
@@ -37,7 +40,14 @@ public struct Request: Sendable {
         self.body = body
         self.peer = peer
         self.isSecure = isSecure
-        record = RequestRecord(id: Self.id(fields[.requestID]), method: method, path: path, peer: peer)
+        var client: IPAddress?
+        if let proxies, let peer {
+            client = try? proxies.client(of: fields, through: peer.address)
+            namesTwoClients = client == nil
+        } else {
+            namesTwoClients = false
+        }
+        record = RequestRecord(id: Self.id(fields[.requestID]), method: method, path: path, peer: peer, client: client)
         self.eventLoop = eventLoop
     }
 

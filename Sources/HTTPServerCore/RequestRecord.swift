@@ -2,14 +2,25 @@
 
 public import HTTPTypes
 public import Logging
+import NIOCore
 import Synchronization
 
-/// Where a request came from.
+/// The other end of a connection; where a trusted proxy said for whom it opened that, the one that it named.
 public struct Peer: Sendable {
-    /// The IP address.
-    public let host: String
+    public let address: IPAddress
     /// The address and port as URLs write them.
     public let text: String
+
+    init(_ address: IPAddress, port: Int) {
+        self.address = address
+        text = address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+    }
+
+    /// `nil` for a socket of the file system.
+    init?(_ address: SocketAddress) {
+        guard let ip = IPAddress(address), let port = address.port else { return nil }
+        self.init(ip, port: port)
+    }
 }
 
 /// The facts about a request that the log and the metrics tell, noted by whoever learns of them.
@@ -40,11 +51,14 @@ public final class RequestRecord: Sendable {
     /// Percent-encoded, without the query.
     public let path: Substring
     public let peer: Peer?
+    /// The client's address: the peer's, unless trusted proxies named another.
+    public let client: IPAddress?
     let start = ContinuousClock.now
     private let notes = Mutex(Notes())
 
-    init(id: String, method: HTTPRequest.Method?, path: Substring, peer: Peer?) {
+    init(id: String, method: HTTPRequest.Method?, path: Substring, peer: Peer?, client: IPAddress? = nil) {
         (self.id, self.method, self.path, self.peer) = (id, method, path, peer)
+        self.client = client ?? peer?.address
     }
 
     /// The operation that was asked for; `nil` until that is known.

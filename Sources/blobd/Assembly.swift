@@ -135,6 +135,7 @@ struct Assembly {
             ),
             shutdownTimeout: TimeAmount(settings.shutdownTimeout),
             maxConnections: try maxConnections(), maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
+            trustedProxies: TrustedProxies(settings.trustedProxies), readsProxyHeaders: settings.readsProxyHeaders,
             obstacle: { OpenFileLimit.obstacleForConnection }, advice: OpenFileLimit.advice
         )
     }

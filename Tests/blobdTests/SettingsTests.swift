@@ -52,6 +52,7 @@ struct SettingsTests {
         #expect(settings.shutdownTimeout == .seconds(30))
         #expect(settings.maxConnections == nil)
         #expect(settings.maxConnectionsPerAddress == nil)
+        #expect(settings.trustedProxies.isEmpty && !settings.readsProxyHeaders)
         #expect(settings.headerTimeout == .seconds(10))
         #expect(settings.bodyTimeout == .seconds(30))
         #expect(settings.idleTimeout == .seconds(60))
@@ -126,6 +127,7 @@ struct SettingsTests {
             .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .maxConnections: "100", .maxConnectionsPerAddress: "10",
+            .trustedProxies: "10.0.0.0/8, fd00::/8", .proxyProtocol: "true",
             .bodyTimeout: "1ms", .sendTimeout: "1ms", .idleTimeout: "1ms",
             .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
@@ -209,6 +211,14 @@ struct SettingsTests {
             [.maxConnections: "0"],
             "max-connections: '0' from the flag --max-connections must be auto, or a whole number in digits, such as "
                 + "1000, and at least 1"
+        ),
+        (
+            [.trustedProxies: "10.0.0.1/8"],
+            "trusted-proxies: '10.0.0.1/8' from the flag --trusted-proxies must be \(NetworkList.form)"
+        ),
+        (
+            [.proxyProtocol: "true"],
+            "proxy-protocol: 'true' from the flag --proxy-protocol needs trusted-proxies, from which it is taken"
         ),
         ([.logFormat: "xml"], "log-format: 'xml' from the flag --log-format must be one of text, json"),
         ([.data: ""], "data: '' from the flag --data must be a path"),

@@ -74,5 +74,5 @@ public final class Audit: Sendable {
 
 extension RequestRecord {
     /// Where a request comes from.
-    fileprivate var clientAddress: String? { peer?.host }
+    fileprivate var clientAddress: String? { client?.description }
 }

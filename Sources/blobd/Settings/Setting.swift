@@ -53,6 +53,8 @@ enum Setting: String, CaseIterable, Sendable {
     case shutdownTimeout = "shutdown-timeout"
     case maxConnections = "max-connections"
     case maxConnectionsPerAddress = "max-connections-per-address"
+    case trustedProxies = "trusted-proxies"
+    case proxyProtocol = "proxy-protocol"
     case headerTimeout = "header-timeout"
     case bodyTimeout = "body-timeout"
     case sendTimeout = "send-timeout"
@@ -111,6 +113,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .shutdownTimeout: Row(Duration.self, "30s", "Time that running requests get when the server stops.")
         case .maxConnections: Row(AutomaticCount.self, "auto", "Connections at one time; auto by the limit of files.")
         case .maxConnectionsPerAddress: Row(CountLimit.self, "none", "The same for those of one client.")
+        case .trustedProxies: Row(NetworkList.self, "none", "Proxies whose word on the client's address counts.")
+        case .proxyProtocol: Row(Bool.self, "false", "Expect the header of the PROXY protocol from them.")
         case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
         case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")
         case .sendTimeout: Row(Duration.self, "60s", least: "1ms", "Time in which a client must take of its answer.")

@@ -49,6 +49,8 @@ struct SettingFlags: ParsableArguments {
     @Option(.shutdownTimeout) var shutdownTimeout: GivenSetting?
     @Option(.maxConnections) var maxConnections: GivenSetting?
     @Option(.maxConnectionsPerAddress) var maxConnectionsPerAddress: GivenSetting?
+    @Option(.trustedProxies) var trustedProxies: GivenSetting?
+    @Flag(.proxyProtocol) var proxyProtocol: Bool?
     @Option(.headerTimeout) var headerTimeout: GivenSetting?
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
     @Option(.sendTimeout) var sendTimeout: GivenSetting?
@@ -62,12 +64,12 @@ struct SettingFlags: ParsableArguments {
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
             diskReserve, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
-            maxConnectionsPerAddress, headerTimeout, bodyTimeout, sendTimeout, idleTimeout,
+            maxConnectionsPerAddress, trustedProxies, headerTimeout, bodyTimeout, sendTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,
             .readOnly: readOnly, .allowPlaintext: allowPlaintext, .tlsSelfSigned: tlsSelfSigned,
-            .privateDownloads: privateDownloads,
+            .privateDownloads: privateDownloads, .proxyProtocol: proxyProtocol,
         ]
         var given = flags.compactMapValues { $0.map(String.init(describing:)) }
         for case let option? in options { given[option.setting] = option.text }

@@ -1,6 +1,7 @@
 // The types of settings: how each is written.
 
 import Foundation
+import HTTPServerCore
 import Logging
 
 /// A value that a setting can have, written as text.
@@ -121,6 +122,24 @@ struct AutomaticCount: WordOrCount {
     let count: Int?
 
     init(_ count: Int?) { self.count = count }
+}
+
+/// Networks, or none.
+struct NetworkList: SettingValue {
+    let networks: [IPNetwork]
+
+    init?(settingText: String) {
+        guard settingText != "none" else {
+            networks = []
+            return
+        }
+        let texts = settingText.split(separator: ",", omittingEmptySubsequences: false)
+        networks = texts.compactMap { IPNetwork($0.drop { $0 == " " }) }
+        guard networks.count == texts.count else { return nil }
+    }
+
+    static var placeholder: String { "NETWORK,…|none" }
+    static var form: String { "none, or networks with a comma between them, such as 10.0.0.0/8,192.0.2.7,fd00::/8" }
 }
 
 /// A number of bytes.

@@ -1,6 +1,7 @@
 // The settings as the server uses them.
 
 import Foundation
+import HTTPServerCore
 import Logging
 
 /// The effective settings, each well formed and none against another.
@@ -51,6 +52,8 @@ struct Settings: Sendable {
     let maxConnections: Int?
     /// `nil` for no limit.
     let maxConnectionsPerAddress: Int?
+    let trustedProxies: [IPNetwork]
+    let readsProxyHeaders: Bool
     let headerTimeout: Duration
     let bodyTimeout: Duration
     let sendTimeout: Duration
@@ -82,12 +85,17 @@ struct Settings: Sendable {
         shutdownTimeout = effective.value(.shutdownTimeout)
         maxConnections = effective.value(.maxConnections, as: AutomaticCount.self).count
         maxConnectionsPerAddress = effective.value(.maxConnectionsPerAddress, as: CountLimit.self).count
+        trustedProxies = effective.value(.trustedProxies, as: NetworkList.self).networks
+        readsProxyHeaders = effective.value(.proxyProtocol)
         headerTimeout = effective.value(.headerTimeout)
         bodyTimeout = effective.value(.bodyTimeout)
         sendTimeout = effective.value(.sendTimeout)
         idleTimeout = effective.value(.idleTimeout)
         transport = try Self.transport(effective)
         signIn = try SignInSettings(effective)
+        guard !readsProxyHeaders || !trustedProxies.isEmpty else {
+            throw SettingsError(["\(effective.naming(.proxyProtocol)) needs trusted-proxies, from which it is taken"])
+        }
     }
 
     /// The settings of this process.
