@@ -6,7 +6,7 @@ public import HTTPServerCore
 import HTTPTypes
 import Logging
 
-/// Limits → admission → endpoint → common headers → record.
+/// Limits → rates → admission → endpoint → common headers → record.
 ///
 /// Every answer leaves by ``leave(_:to:_:)``: those of endpoints, whether they wait or not, and refusals.
 public struct Chain: Responder {
@@ -14,18 +14,22 @@ public struct Chain: Responder {
     private let filters: [any Filter] = [CommonHeaders(), RequestLimits()]
     private let router: Router
     private let admission: Admission
+    private let limits: RateLimits?
     private let log: RequestLog
     private let audit: Audit?
 
     /// - Parameters:
     ///   - surfaces: all that can be asked for.
     ///   - isReadOnly: whether every change is refused.
+    ///   - limits: `nil` for none.
     ///   - audit: keeps records of changes and of refused callers; `nil` to keep none.
     public init(
-        _ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, log: RequestLog, audit: Audit? = nil
+        _ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, limits: RateLimits? = nil,
+        log: RequestLog, audit: Audit? = nil
     ) {
         router = Router(surfaces.flatMap(\.endpoints))
         admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly, audit: audit)
+        self.limits = limits
         self.log = log
         self.audit = audit
     }
@@ -35,6 +39,7 @@ public struct Chain: Responder {
             for filter in filters { try filter.admit(request) }
             let (endpoint, captures) = try router.endpoint(for: request)
             request.record.operation = endpoint.operation
+            if endpoint.isLimited { try limits?.admit(request.record.client) }
             if let answer = try endpoint.immediate?(request, captures) { return .now(leave(answer, to: request)) }
             let executor = endpoint.runsOnEventLoop ? request.eventLoop.map(EventLoopExecutor.init) : nil
             return .later(on: executor) {
@@ -63,6 +68,7 @@ public struct Chain: Responder {
         case .open(let answer): return try await answer(request, captures)
         case .signedIn(let scope, let answer):
             let caller = try await admission.caller(of: request, with: scope, isChange: endpoint.isChange)
+            if endpoint.isLimited { try limits?.admit(caller.subject) }
             return try await answer(request, captures, caller)
         }
     }

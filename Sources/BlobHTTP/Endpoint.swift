@@ -39,6 +39,9 @@ public struct Endpoint: Sendable {
     /// What the audit log calls it; `nil` where it keeps no record of it.
     private(set) var event: AuditRecord.Event?
 
+    /// Whether it counts for no rate of requests.
+    private(set) var isUnlimited = false
+
     /// For callers whose token has the scope; any token will do where none is named.
     init(
         _ method: HTTPRequest.Method, _ path: String, _ operation: String, for scope: Scope? = nil,
@@ -80,6 +83,17 @@ public struct Endpoint: Sendable {
         endpoint.runsOnEventLoop = true
         return endpoint
     }
+
+    /// The same, for whoever watches the server: what watches must not be told that it asks too often.
+    func unlimited() -> Endpoint {
+        var endpoint = self
+        endpoint.isUnlimited = true
+        return endpoint
+    }
+
+    /// Whether its requests count for the rates of requests. The `HEAD` of an upload, which is an operation of its own,
+    /// does not: clients take every error on it for the upload's end.
+    var isLimited: Bool { !isUnlimited && method != .head }
 
     /// The same, with answers that need no waiting.
     ///

@@ -51,6 +51,8 @@ struct Assembly {
                 serverSurface,
             ],
             authenticator: try await authenticator(storage), isReadOnly: settings.isReadOnly,
+            limits: RateLimits(
+                perSubject: settings.rateLimit, perAddress: settings.rateLimitPerAddress, clock: clock),
             log: RequestLog(logger: logger), audit: audit
         )
         let isReady = Atomic(false)

@@ -128,6 +128,7 @@ struct SettingsTests {
             .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .maxConnections: "100", .maxConnectionsPerAddress: "10",
             .trustedProxies: "10.0.0.0/8, fd00::/8", .proxyProtocol: "true",
+            .rateLimit: "100/s", .rateLimitPerAddress: "600/m",
             .bodyTimeout: "1ms", .sendTimeout: "1ms", .idleTimeout: "1ms",
             .storage: "cloud", .database: "postgresql://db/blobd", .databaseConnections: "1",
             .databasePreparedStatements: "false", .s3Endpoint: "https://s3.example.com", .s3Region: "eu-central-1",
@@ -220,6 +221,9 @@ struct SettingsTests {
             [.proxyProtocol: "true"],
             "proxy-protocol: 'true' from the flag --proxy-protocol needs trusted-proxies, from which it is taken"
         ),
+        ([.rateLimit: "0/s"], "rate-limit: '0/s' from the flag --rate-limit must be \(RateLimit.form)"),
+        ([.rateLimit: "10"], "rate-limit: '10' from the flag --rate-limit must be \(RateLimit.form)"),
+        ([.rateLimit: "10/ms"], "rate-limit: '10/ms' from the flag --rate-limit must be \(RateLimit.form)"),
         ([.logFormat: "xml"], "log-format: 'xml' from the flag --log-format must be one of text, json"),
         ([.data: ""], "data: '' from the flag --data must be a path"),
         (

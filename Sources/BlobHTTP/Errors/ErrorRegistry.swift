@@ -17,7 +17,7 @@ enum ErrorKind: CaseIterable {
     case uriTooLong
     case unsupportedMediaType
     case rangeInvalid
-    case tooManyUploads
+    case tooManyUploads, tooManyRequests
     case headersTooLarge
     case blobCorrupt, internalError
     case notImplemented
@@ -124,6 +124,10 @@ enum ErrorKind: CaseIterable {
             Row(
                 .tooManyRequests, .tooManyRequests, "too many open uploads", do: "complete some or give them up",
                 .laterAfter(seconds: 10)),
+        .tooManyRequests:
+            Row(
+                .tooManyRequests, .tooManyRequests, "more requests than the server takes of one caller", do: "",
+                .laterAfter(seconds: 1)),
         .headersTooLarge:
             Row(
                 .requestHeaderFieldsTooLarge, .headersTooLarge,

@@ -46,8 +46,8 @@ public struct Server: Surface {
 
     public var endpoints: [Endpoint] {
         [
-            .open(.get, "/health", "health") { _, _ in .text("ok\n") },
-            .open(.get, "/ready", "ready", ready),
+            .open(.get, "/health", "health") { _, _ in .text("ok\n") }.unlimited(),
+            .open(.get, "/ready", "ready", ready).unlimited(),
             .open(.get, "/metrics", "metrics", metrics),
             .open(.get, "/openapi.json", "openapi", openAPI),
         ]

@@ -55,6 +55,8 @@ enum Setting: String, CaseIterable, Sendable {
     case maxConnectionsPerAddress = "max-connections-per-address"
     case trustedProxies = "trusted-proxies"
     case proxyProtocol = "proxy-protocol"
+    case rateLimit = "rate-limit"
+    case rateLimitPerAddress = "rate-limit-per-address"
     case headerTimeout = "header-timeout"
     case bodyTimeout = "body-timeout"
     case sendTimeout = "send-timeout"
@@ -115,6 +117,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .maxConnectionsPerAddress: Row(CountLimit.self, "none", "The same for those of one client.")
         case .trustedProxies: Row(NetworkList.self, "none", "Proxies whose word on the client's address counts.")
         case .proxyProtocol: Row(Bool.self, "false", "Expect the header of the PROXY protocol from them.")
+        case .rateLimit: Row(RateLimit.self, "none", "Requests that one subject may make.")
+        case .rateLimitPerAddress: Row(RateLimit.self, "none", "Requests that one client may make.")
         case .headerTimeout: Row(Duration.self, "10s", least: "1ms", "Time that a request's headers may take.")
         case .bodyTimeout: Row(Duration.self, "30s", least: "1ms", "Time in which a body must bring 1 KiB/s.")
         case .sendTimeout: Row(Duration.self, "60s", least: "1ms", "Time in which a client must take of its answer.")

@@ -51,6 +51,8 @@ struct SettingFlags: ParsableArguments {
     @Option(.maxConnectionsPerAddress) var maxConnectionsPerAddress: GivenSetting?
     @Option(.trustedProxies) var trustedProxies: GivenSetting?
     @Flag(.proxyProtocol) var proxyProtocol: Bool?
+    @Option(.rateLimit) var rateLimit: GivenSetting?
+    @Option(.rateLimitPerAddress) var rateLimitPerAddress: GivenSetting?
     @Option(.headerTimeout) var headerTimeout: GivenSetting?
     @Option(.bodyTimeout) var bodyTimeout: GivenSetting?
     @Option(.sendTimeout) var sendTimeout: GivenSetting?
@@ -64,7 +66,8 @@ struct SettingFlags: ParsableArguments {
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
             diskReserve, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
-            maxConnectionsPerAddress, trustedProxies, headerTimeout, bodyTimeout, sendTimeout, idleTimeout,
+            maxConnectionsPerAddress, trustedProxies, rateLimit, rateLimitPerAddress, headerTimeout, bodyTimeout,
+            sendTimeout, idleTimeout,
         ]
         let flags: [Setting: Bool?] = [
             .databasePreparedStatements: databasePreparedStatements, .redirectDownloads: redirectDownloads,

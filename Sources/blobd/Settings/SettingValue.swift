@@ -1,5 +1,6 @@
 // The types of settings: how each is written.
 
+import BlobHTTP
 import Foundation
 import HTTPServerCore
 import Logging
@@ -122,6 +123,29 @@ struct AutomaticCount: WordOrCount {
     let count: Int?
 
     init(_ count: Int?) { self.count = count }
+}
+
+/// Requests within a time, or no limit.
+struct RateLimit: SettingValue {
+    /// `nil` for no limit.
+    let rate: RequestRate?
+
+    init?(settingText: String) {
+        guard settingText != "none" else {
+            rate = nil
+            return
+        }
+        let parts = settingText.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, let count = Int(settingText: parts[0]), count > 0,
+            let period = Duration(settingText: "1" + parts[1]), ["s", "m", "h"].contains(parts[1])
+        else { return nil }
+        rate = RequestRate(count: count, per: period)
+    }
+
+    static var placeholder: String { "RATE|none" }
+    static var form: String {
+        "none, or a number of requests within a second, a minute or an hour, such as 100/s, 600/m or 5000/h"
+    }
 }
 
 /// Networks, or none.

@@ -1,5 +1,6 @@
 // The settings as the server uses them.
 
+import BlobHTTP
 import Foundation
 import HTTPServerCore
 import Logging
@@ -54,6 +55,10 @@ struct Settings: Sendable {
     let maxConnectionsPerAddress: Int?
     let trustedProxies: [IPNetwork]
     let readsProxyHeaders: Bool
+    /// `nil` for no limit.
+    let rateLimit: RequestRate?
+    /// `nil` for no limit.
+    let rateLimitPerAddress: RequestRate?
     let headerTimeout: Duration
     let bodyTimeout: Duration
     let sendTimeout: Duration
@@ -87,6 +92,8 @@ struct Settings: Sendable {
         maxConnectionsPerAddress = effective.value(.maxConnectionsPerAddress, as: CountLimit.self).count
         trustedProxies = effective.value(.trustedProxies, as: NetworkList.self).networks
         readsProxyHeaders = effective.value(.proxyProtocol)
+        rateLimit = effective.value(.rateLimit, as: RateLimit.self).rate
+        rateLimitPerAddress = effective.value(.rateLimitPerAddress, as: RateLimit.self).rate
         headerTimeout = effective.value(.headerTimeout)
         bodyTimeout = effective.value(.bodyTimeout)
         sendTimeout = effective.value(.sendTimeout)
