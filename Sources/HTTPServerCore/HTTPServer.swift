@@ -251,7 +251,7 @@ public struct HTTPServer: Service {
 
     private func addHTTP1(to channel: any Channel, _ newcomer: Newcomer, isSecure: Bool) throws {
         if isSecure { try channel.syncOptions?.setOption(.autoRead, value: false) }
-        let codec = HTTP1Codec(isSecure: isSecure)
+        let codec = HTTP1Codec(isSecure: isSecure, turns: newcomer.server.turns.of(channel.eventLoop))
         try channel.pipeline.syncOperations.addHandlers([
             codec, handler(newcomer, isSecure: isSecure, codec: codec),
         ])
@@ -259,7 +259,7 @@ public struct HTTPServer: Service {
 
     private func addHTTP2(to channel: any Channel, _ newcomer: Newcomer) throws {
         let answers = AnswerBudget(HTTP2Windows.answerByteCount, within: newcomer.server.answers)
-        let gate = HTTP2Gate()
+        let gate = HTTP2Gate(turns: newcomer.server.turns.of(channel.eventLoop))
         let connection = HTTP2Connection(idleTimeout: configuration.timeouts.idle, answers: answers, gate: gate)
         let bound = NIOLoopBound(connection, eventLoop: channel.eventLoop)
         let backlog = ConnectionBacklog(

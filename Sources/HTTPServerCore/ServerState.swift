@@ -7,6 +7,7 @@ struct ServerState: Sendable {
     let exchanges = ExchangeTracker()
     let bodies = BodyBudget()
     let answers = AnswerBudget(32 * 1024 * 1024)
+    let turns = AllLoopTurns()
 }
 
 /// Counts the requests that routes are working on, so that a stopping server can wait for them.

@@ -25,8 +25,9 @@ import Testing
     private let budget = BodyBudget()
 
     init() throws {
-        let gate = HTTP2Gate()
-        channel = EmbeddedChannel(handlers: [reads, gate])
+        channel = EmbeddedChannel()
+        let gate = HTTP2Gate(turns: LoopTurns(on: channel.embeddedEventLoop))
+        try channel.pipeline.syncOperations.addHandlers([reads, gate])
         try channel.syncOptions?.setOption(.autoRead, value: false)
         backlog = ConnectionBacklog(budget: budget, gate: NIOLoopBound(gate, eventLoop: channel.embeddedEventLoop))
     }

@@ -23,9 +23,23 @@ final class HTTP1Codec: ChannelDuplexHandler {
     private var isAskedFor = false
     /// The client's side has ended behind the bytes that are left.
     private var hasEndedBehind = false
+    private let turns: LoopTurns
+    /// The time that was spent on what was read since the connection's turn began.
+    private var used = TimeAmount.zero
+    private var waitsForTurn = false
+    private var context: ChannelHandlerContext?
 
-    init(isSecure: Bool) {
+    init(isSecure: Bool, turns: LoopTurns) {
         decoder = RequestDecoder(isSecure: isSecure)
+        self.turns = turns
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
     }
 
     /// Whether bytes of a head are here whose end is not.
@@ -40,11 +54,12 @@ final class HTTP1Codec: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         decoder.add(unwrapInboundIn(data))
+        used = .zero
         advance(context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case ChannelEvent.inputClosed = event, isPaused, decoder.holdsBytes else {
+        guard case ChannelEvent.inputClosed = event, isPaused || waitsForTurn, decoder.holdsBytes else {
             return context.fireUserInboundEventTriggered(event)
         }
         hasEndedBehind = true
@@ -52,18 +67,22 @@ final class HTTP1Codec: ChannelDuplexHandler {
 
     private func advance(_ context: ChannelHandlerContext) {
         // What is handed on may ask for more: the loop goes on with it.
-        guard !isAdvancing else { return }
+        guard !isAdvancing, !waitsForTurn else { return }
         isAdvancing = true
         do throws(Refusal) {
-            while !isPaused, let part = try decoder.next() {
+            while !isPaused, !isTurnOver {
+                let start = turns.now()
+                guard let part = try decoder.next() else { break }
                 isAskedFor = false
                 if case .end = part { isPaused = true }
                 context.fireChannelRead(wrapInboundOut(part))
+                used += turns.now() - start
             }
         } catch {
             context.fireErrorCaught(error)
         }
         isAdvancing = false
+        if !isPaused, isTurnOver { return waitForTurn() }
         if hasEndedBehind, isAskedFor || !decoder.holdsBytes {
             hasEndedBehind = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -71,6 +90,17 @@ final class HTTP1Codec: ChannelDuplexHandler {
         guard isAskedFor else { return }
         isAskedFor = false
         context.read()
+    }
+
+    private var isTurnOver: Bool { used >= LoopTurns.longest && decoder.holdsBytes }
+
+    private func waitForTurn() {
+        waitsForTurn = true
+        turns.wait { [weak self] in
+            guard let self else { return }
+            (waitsForTurn, used) = (false, .zero)
+            if let context { advance(context) }
+        }
     }
 
     // MARK: Answers

@@ -17,7 +17,8 @@ struct RequestDecoder {
         case failed
     }
 
-    /// Up to this size, copying the data of a chunk costs less than handing it on by itself.
+    /// Up to this size, copying the data of a chunk costs less than handing it on by itself. So many bytes of smaller
+    /// ones make a part, with their sizes.
     private static let smallByteCount = 4 * 1024
 
     private let isSecure: Bool
@@ -101,7 +102,7 @@ struct RequestDecoder {
         var position = 0
         var data: ByteBuffer?
         do throws(Refusal) {
-            while (data?.readableBytes ?? 0) < Self.smallByteCount,
+            while position < Self.smallByteCount,
                 let range = try chunks.next(in: buffer.readableBytesUInt8Span, at: &position),
                 var slice = buffer.getSlice(at: buffer.readerIndex + range.lowerBound, length: range.count)
             {
