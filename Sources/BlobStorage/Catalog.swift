@@ -157,6 +157,12 @@ public protocol Catalog<Place>: Sendable {
     /// The token whose secret has this SHA-256, expired or not.
     func token(secretDigest: BlobDigest) async throws(BlobError) -> AccessToken?
 
+    /// Records that a token let somebody in during an hour. Without effect where it is known to have done so then or
+    /// later, and where it is not there.
+    ///
+    /// - Parameter hour: the hour's beginning.
+    func recordUse(ofToken secretDigest: BlobDigest, in hour: Date) async throws(BlobError)
+
     /// All tokens, in the order of their names.
     func tokens() async throws(BlobError) -> [AccessToken]
 

@@ -142,14 +142,19 @@ public struct AccessToken: Equatable, Sendable {
     public let scopes: Set<Scope>
     public let created: Date
     public let expires: Date?
+    /// The beginning of the hour in which it let somebody in last; `nil` where nobody knows of any.
+    public var lastUsed: Date?
 
     /// - Parameter subject: that of the token's name, if not given.
-    public init(name: String, subject: Subject? = nil, scopes: Set<Scope>, created: Date, expires: Date?) {
+    public init(
+        name: String, subject: Subject? = nil, scopes: Set<Scope>, created: Date, expires: Date?, lastUsed: Date? = nil
+    ) {
         self.name = name
         self.subject = subject ?? Subject(name)
         self.scopes = scopes
         self.created = created
         self.expires = expires
+        self.lastUsed = lastUsed
     }
 }
 

@@ -138,12 +138,12 @@ extension BlobRecord {
 
 extension AccessToken {
     /// The columns that ``init(row:)`` reads. A token without a subject speaks for that of its name.
-    public static let columns = "name, scopes, created, expires, coalesce(subject, name)"
+    public static let columns = "name, scopes, created, expires, coalesce(subject, name), last_used"
 
     public init<Row: StoredRow>(row: Row) throws(Row.ReadingError) {
         self.init(
             name: try row.text(0), subject: Subject(try row.text(4)), scopes: Set(stored: try row.text(1)),
-            created: try row.time(2), expires: try row.optionalTime(3)
+            created: try row.time(2), expires: try row.optionalTime(3), lastUsed: try row.optionalTime(5)
         )
     }
 }

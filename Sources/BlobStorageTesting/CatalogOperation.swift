@@ -3,6 +3,7 @@
 import BlobCore
 import BlobStorage
 
+import struct Foundation.Date
 import struct Foundation.UUID
 import typealias Foundation.uuid_t
 
@@ -24,6 +25,7 @@ enum CatalogOperation: Sendable {
     case removeExpired
     case removeBlob(BlobDigest, grace: Duration)
     case createToken(name: String, subject: Subject?, secret: String, scopes: [Scope], lifetime: Duration?)
+    case useToken(secret: String, hour: Date)
     case revokeToken(name: String)
     case moveClock(Duration)
     case restart
@@ -119,7 +121,11 @@ extension CatalogOperation {
 
     private static func token(using generator: inout SplitMix64) -> CatalogOperation {
         let name = ["a", "b", "C"].pick(&generator)
-        guard Bool.random(using: &generator) else { return .revokeToken(name: name) }
+        guard Bool.random(using: &generator) else {
+            guard Bool.random(using: &generator) else { return .revokeToken(name: name) }
+            let hour = Date(timeIntervalSince1970: 3600 * Double(Int.random(in: 0...5, using: &generator)))
+            return .useToken(secret: ["x", "y", "z", "never"].pick(&generator), hour: hour)
+        }
         return .createToken(
             name: name, subject: [nil, Subject("ann")].pick(&generator), secret: ["x", "y", "z"].pick(&generator),
             scopes: Scope.allCases.filter { _ in Bool.random(using: &generator) },

@@ -81,6 +81,9 @@ extension CatalogWorld {
                 expires: lifetime.map { clock.time(in: $0) }
             )
             try await both(backend) { try await $0.createToken(token, secretDigest: BlobDigest(ofText: secret)) }
+        case .useToken(let secret, let hour):
+            try await both(backend) { try await $0.recordUse(ofToken: BlobDigest(ofText: secret), in: hour) }
+            try await both(backend) { try await $0.tokens() }
         case .revokeToken(let name): try await both(backend) { try await $0.revokeToken(named: name) }
         case .moveClock(let duration): clock.advance(by: duration)
         case .restart: break

@@ -354,6 +354,13 @@ extension InMemoryCatalog {
         try transaction { rows, _ in rows.tokens[secretDigest] }
     }
 
+    public func recordUse(ofToken secretDigest: BlobDigest, in hour: Date) throws(BlobError) {
+        try transaction { rows, _ in
+            guard let token = rows.tokens[secretDigest], token.lastUsed.map({ $0 < hour }) ?? true else { return }
+            rows.tokens[secretDigest]?.lastUsed = hour
+        }
+    }
+
     public func tokens() throws(BlobError) -> [AccessToken] {
         try transaction { rows, _ in
             rows.tokens.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }

@@ -2,6 +2,7 @@
 
 import BlobCore
 import BlobStorage
+import Foundation
 import Testing
 
 /// A catalog's promises about its key and about tokens.
@@ -20,6 +21,8 @@ public enum TokenRule: String, CaseIterable, Sendable {
     case takenNameIsRefused
     /// A secret that is taken is refused, and its token stays as it is.
     case takenSecretIsRefused
+    /// The last hour of a token's use is kept, never an earlier one; that of another token, or of none, stays.
+    case lastUseIsKept
     /// All tokens are listed in the order of their names.
     case tokensAreListedByName
     /// A revoked token is not found, and its name is free again.
@@ -36,6 +39,7 @@ public enum TokenRule: String, CaseIterable, Sendable {
         case .expiredTokenIsFound: try await trial.expiredTokenIsFound()
         case .takenNameIsRefused: try await trial.takenNameIsRefused()
         case .takenSecretIsRefused: try await trial.takenSecretIsRefused()
+        case .lastUseIsKept: try await trial.lastUseIsKept()
         case .tokensAreListedByName: try await trial.tokensAreListedByName()
         case .revokedTokenIsGone: try await trial.revokedTokenIsGone()
         case .revokingUnknownNameTellsSo: try await trial.revokingUnknownNameTellsSo()
@@ -122,6 +126,25 @@ extension CatalogTrial {
         }
         #expect(try await token("token") == first)
         #expect(try await catalog.tokens() == [first])
+    }
+
+    fileprivate func lastUseIsKept() async throws {
+        var (used, other) = (try await addToken("used"), try await addToken("other"))
+        let hours = (0..<3).map { Date(timeIntervalSince1970: 1_749_999_600 + 3600 * Double($0)) }
+        for (hour, last) in [(0, 0), (0, 0), (2, 2), (1, 2)] {
+            try await catalog.recordUse(ofToken: BlobDigest(ofText: "used"), in: hours[hour])
+            used.lastUsed = hours[last]
+            #expect(try await token("used") == used)
+        }
+        other.lastUsed = hours[1]
+        try await catalog.recordUse(ofToken: BlobDigest(ofText: "other"), in: hours[1])
+        try await catalog.recordUse(ofToken: BlobDigest(ofText: "none"), in: hours[1])
+        #expect(try await catalog.tokens() == [other, used])
+        let given = AccessToken(
+            name: "given", scopes: [.read], created: clock.now, expires: clock.time(in: .seconds(60)),
+            lastUsed: hours[0])
+        try await catalog.createToken(given, secretDigest: BlobDigest(ofText: "given"))
+        #expect(try await token("given") == given)
     }
 
     fileprivate func tokensAreListedByName() async throws {

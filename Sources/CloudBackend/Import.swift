@@ -158,13 +158,15 @@ extension CloudCatalog {
         try await database.run(
             """
             SELECT import_tokens(
-                p_digests => $1, p_names => $2, p_scopes => $3, p_created => $4, p_expires => $5, p_subjects => $6
+                p_digests => $1, p_names => $2, p_scopes => $3, p_created => $4, p_expires => $5, p_subjects => $6,
+                p_last_used => $7
             )
             """,
             [
                 .byteStrings(tokens.map(\.secretDigest.bytes)), .texts(tokens.map(\.token.name)),
                 .texts(tokens.map(\.token.scopes.stored)), .times(tokens.map(\.token.created)),
                 .times(tokens.map(\.token.expires)), .texts(tokens.map(\.token.subject.name)),
+                .times(tokens.map(\.token.lastUsed)),
             ],
             isRepeatable: true
         )

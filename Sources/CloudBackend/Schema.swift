@@ -19,7 +19,7 @@ enum Schema {
 
     private static let steps = [
         PackageResources.tables_1_sql, PackageResources.tables_2_sql, PackageResources.tables_3_sql,
-        PackageResources.tables_4_sql,
+        PackageResources.tables_4_sql, PackageResources.tables_5_sql,
     ]
 
     /// A function comes after those that it calls in its own language.

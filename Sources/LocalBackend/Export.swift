@@ -34,7 +34,7 @@ extension LocalCatalog {
     /// All tokens, each with the SHA-256 of its secret.
     public func tokensWithSecrets() async throws(BlobError) -> [(token: AccessToken, secretDigest: BlobDigest)] {
         try await read { db, _ in
-            try db.all(TokenRows.selectWithSecrets) { row in (try AccessToken(row: row), try row.digest(5)) }
+            try db.all(TokenRows.selectWithSecrets) { row in (try AccessToken(row: row), try row.digest(6)) }
         }
     }
 }

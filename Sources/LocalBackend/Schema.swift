@@ -13,7 +13,7 @@ enum Schema {
     /// The newest format that this program knows (`PRAGMA user_version`).
     static var format: Int { steps.count }
 
-    static let steps = [formatOne, formatTwo, formatThree]
+    static let steps = [formatOne, formatTwo, formatThree, formatFour]
 
     static func newerFormat(_ found: Int) -> OperatorError {
         OperatorError(
@@ -61,6 +61,12 @@ enum Schema {
         ) AS counted WHERE usage.owner = counted.owner;
 
         """ + uploadCharges + fileCharges
+
+    /// NULL in the tokens that there are: nobody has noted their uses.
+    private static let formatFour = """
+        ALTER TABLE tokens ADD COLUMN last_used INTEGER;
+
+        """
 
     private static let tables = """
         -- Bytes under a name, such as the key of the keyed hashes.

@@ -115,6 +115,35 @@ import Testing
         }
     }
 
+    /// Nodes of the fourth version make tokens, and note no use of them.
+    @Test func fourthVersionIsBroughtUpToDateBesideItsNodes() async throws {
+        try await TestSchema.with { schema in
+            let pool = try schema.pool(connections: 2)
+            try await Self.makeTables(of: 4, in: pool)
+            let hour = Date(timeIntervalSince1970: 1_749_999_600)
+            func makeToken(_ name: String) async throws {
+                let insert = """
+                    INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject)
+                        VALUES ($1, $2, 'read', 1000, NULL, 'ann')
+                    """
+                _ = try await pool.query(insert, [.digest(BlobDigest(of: name.utf8)), .text(name)])
+            }
+            try await makeToken("phone")
+            try await CloudCatalog.prepare(pool, by: .migrating)
+            try await makeToken("tablet")
+            let catalog = CloudCatalog(pool: pool)
+            #expect(try await catalog.tokens().map(\.lastUsed) == [nil, nil])
+            for name in ["phone", "tablet"] {
+                try await catalog.recordUse(ofToken: BlobDigest(of: name.utf8), in: hour)
+            }
+            let tokens = try await catalog.tokens()
+            #expect(
+                tokens.map(\.lastUsed) == [hour, hour] && tokens.map(\.subject) == [Subject("ann"), Subject("ann")])
+            #expect(try await catalog.faults() == [])
+            await pool.close()
+        }
+    }
+
     /// Makes the tables as a version of the server made them: `Tests/schemas`.
     private static func makeTables(of version: Int, in pool: PostgresPool) async throws {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../schemas")

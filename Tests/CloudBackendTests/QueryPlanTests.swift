@@ -19,7 +19,8 @@ import Testing
         (FileRows.select, [id, id]), (FileRows.namesake, [digest, id]),
         (BlobRows.recordsAfter, [digest, id]), (BlobRows.suspected, [id]),
         (BlobRows.dying, [id, id, id]), (BlobRows.unknown, [.byteStrings([[7]])]),
-        (TokenRows.select, [digest]), (TokenRows.delete, [.text("name")]),
+        (TokenRows.select, [digest]), (TokenRows.use, [digest, .integer(3_600_000)]),
+        (TokenRows.delete, [.text("name")]),
         (UsageRows.usage, [.text("ann")]),
     ]
 

@@ -120,11 +120,12 @@ import Testing
     }
 
     private static let oldUpload = UploadID()
+    private static let hour = Date(timeIntervalSince1970: 1_749_999_600)
 
     @Test func firstFormatIsBroughtUpToDate() async throws {
         try makeFormatOne()
         let expected = Usage(charge: Charge.of(4) + Charge.of(0), openUploads: 1)
-        for _ in 0..<2 {
+        for isSecond in [false, true] {
             let catalog = try open()
             #expect(try await catalog.run("PRAGMA user_version") == ["\(Schema.format)"])
             let id = try #require(FileID(value: 1))
@@ -133,6 +134,8 @@ import Testing
             let token = try #require(try await catalog.token(secretDigest: file.digest))
             #expect(token.name == "phone" && token.subject == Subject("phone") && token.scopes == [.read])
             #expect(try await catalog.tokens() == [token])
+            #expect(token.lastUsed == (isSecond ? Self.hour : nil))
+            try await catalog.recordUse(ofToken: file.digest, in: Self.hour)
             #expect(try await catalog.faults() == [])
             #expect(try await catalog.usage(of: Subject("ann")) == expected)
             // Uploads that were begun before go on.

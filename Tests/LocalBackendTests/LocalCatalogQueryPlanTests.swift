@@ -25,7 +25,8 @@ import Testing
         UploadRows.complete, UploadRows.delete, UploadRows.deleteExpired, BlobRows.letDie, BlobRows.dying,
         BlobRows.delete, BlobRows.isKnown, BlobRows.suspected, BlobRows.recordsAfter, BlobRows.setCondition,
         FileRows.select, FileRows.namesake, FileRows.lastExpiry, FileRows.delete,
-        FileRows.deleteExpired, FileLists.expiredOfAll, FileLists.expiredOfOwner, TokenRows.select, TokenRows.delete,
+        FileRows.deleteExpired, FileLists.expiredOfAll, FileLists.expiredOfOwner, TokenRows.select, TokenRows.use,
+        TokenRows.delete,
         UsageRows.usage, UsageRows.filesOfOwner,
     ]
 

@@ -115,13 +115,13 @@ struct TokenTests {
             AccessToken(name: "a", scopes: [.delete, .upload], created: created, expires: nil),
             AccessToken(
                 name: "longer", subject: Subject("a"), scopes: Set(Scope.allCases), created: created,
-                expires: created + 60),
+                expires: created + 60, lastUsed: Date(timeIntervalSince1970: 1_749_999_600)),
         ]
         #expect(
             TokenCommand.List.table(tokens) == """
-                name    subject  scopes                    created               expires
-                a       a        upload,delete             2025-06-15T15:06:40Z  never
-                longer  a        upload,read,delete,admin  2025-06-15T15:06:40Z  2025-06-15T15:07:40Z
+                name    subject  scopes                    created               expires               last used
+                a       a        upload,delete             2025-06-15T15:06:40Z  never                 never
+                longer  a        upload,read,delete,admin  2025-06-15T15:06:40Z  2025-06-15T15:07:40Z  2025-06-15T15:00:00Z
                 """
         )
     }

@@ -103,13 +103,13 @@ END $$;
 -- Makes the tokens those of a list.
 CREATE OR REPLACE FUNCTION import_tokens(
     p_digests BYTEA[], p_names TEXT[], p_scopes TEXT[], p_created BIGINT[], p_expires BIGINT[],
-    p_subjects TEXT[]
+    p_subjects TEXT[], p_last_used BIGINT[]
 ) RETURNS void LANGUAGE sql AS $$
     DELETE FROM tokens;
-    INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject)
-        SELECT digest, name, scopes, created, nullif(expires, 0), subject
-        FROM unnest(p_digests, p_names, p_scopes, p_created, p_expires, p_subjects)
-            AS list (digest, name, scopes, created, expires, subject)
+    INSERT INTO tokens (secret_digest, name, scopes, created, expires, subject, last_used)
+        SELECT digest, name, scopes, created, nullif(expires, 0), subject, nullif(last_used, 0)
+        FROM unnest(p_digests, p_names, p_scopes, p_created, p_expires, p_subjects, p_last_used)
+            AS list (digest, name, scopes, created, expires, subject, last_used)
 $$;
 
 -- Gives what was brought to the nodes. Ids of new files come after all that there are.

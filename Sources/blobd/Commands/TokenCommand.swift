@@ -73,7 +73,11 @@ struct TokenCommand: AsyncParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List all tokens; their secrets are not kept.")
+        static let configuration = CommandConfiguration(
+            abstract: "List all tokens; their secrets are not kept.",
+            discussion:
+                "The last use is told to the hour. A token that was never used since the server notes it has none."
+        )
 
         @OptionGroup var dataFlags: DataFlags
 
@@ -84,12 +88,13 @@ struct TokenCommand: AsyncParsableCommand {
 
         static func table(_ tokens: [AccessToken]) -> String {
             alignedTable(
-                [["name", "subject", "scopes", "created", "expires"]]
+                [["name", "subject", "scopes", "created", "expires", "last used"]]
                     + tokens.map { token in
                         let scopes = Scope.allCases.filter(token.scopes.contains).map(\.rawValue)
                         return [
                             token.name, token.subject.name, scopes.joined(separator: ","),
                             token.created.formatted(.iso8601), token.expires?.formatted(.iso8601) ?? "never",
+                            token.lastUsed?.formatted(.iso8601) ?? "never",
                         ]
                     }
             )
