@@ -20,7 +20,8 @@ import Testing
         #expect(text(response) == #"{"errors":[{"code":"\#(kind.row.code.rawValue)","message":"What was wrong."}]}"#)
         #expect(response.fields[.contentType] == "application/json")
         #expect(response.fields[.wwwAuthenticate] == (kind == .unauthorized ? "Bearer" : nil))
-        #expect(response.fields[.retryAfter] == ([.unavailable, .tooManyUploads].contains(kind) ? "10" : nil))
+        let waits: [ErrorKind: String] = [.unavailable: "10", .tooManyUploads: "10", .tooManyRequests: "1"]
+        #expect(response.fields[.retryAfter] == waits[kind])
     }
 
     @Test func whenToComeBackIsToldAsExactlyAsItIsKnown() {

@@ -230,10 +230,14 @@ struct DescriptorTests {
             #expect(try await client.send(.download(remembered.digest), on: connection).status == 200)
 
             try await limit("1:")
-            // One that is open already takes no other file.
-            #expect(try await client.send(.download(remembered.digest), on: connection).status == 200)
-            for request in [.download(published.digest), .append(to: upload, [4])] as [Request] {
-                let response = try await client.send(request, on: connection)
+            // One that is open already takes no other file. One behind the other: a connection that idles is closed.
+            let refused: [Request] = [.download(published.digest), .append(to: upload, [4])]
+            for request in [.download(remembered.digest)] + refused {
+                try await connection.send(client.signed(request))
+            }
+            #expect(try await client.receive(.download(remembered.digest), on: connection).status == 200)
+            for request in refused {
+                let response = try await client.receive(request, on: connection)
                 expect(response, is: .unavailable)
                 #expect(response.headers["Retry-After"].flatMap { Int($0) } != nil)
             }
@@ -242,7 +246,7 @@ struct DescriptorTests {
             }
             #expect(line?.contains("code=UNAVAILABLE error=") == true, "it is logged: \(line ?? "no line")")
             try await limit("1024:")
-            #expect(try await client.send(.download(published.digest), on: connection).body == bytes)
+            #expect(try await client.send(.download(published.digest)).body == bytes)
             #expect(try await client.offset(of: upload) == 3)
             expect(try await client.send(.append(to: upload, [4])), tellsOffset: 4)
 

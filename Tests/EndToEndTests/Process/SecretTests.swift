@@ -125,8 +125,9 @@ struct CanaryTests {
             search.look(at: try await connection.receive())
         }
         if cloud == nil {
+            let begun = try await client.initiate()
             try server.takeAway("uploads")
-            search.look(at: try await client.send(.append(to: client.initiate(), [1])))
+            search.look(at: try await client.send(.append(to: begun, [1])))
             try server.putBack("uploads")
             try search.look(atFilesIn: server.data)
         }
