@@ -56,15 +56,13 @@ public final class DataDirectory: Sendable {
     ///
     /// - Returns: whether files can be made without a name and be given one.
     private static func makeDirectories(in path: FilePath) throws(OperatorError) -> Bool {
-        let (uploads, blobs) = (path.appending("uploads"), path.appending("blobs"))
-        for directory in [uploads, blobs, path.appending("quarantine")] { try makeDirectory(directory) }
-        for byte in UInt8.min...UInt8.max { try makeDirectory(blobs.appending(name(of: byte))) }
-        for directory in [blobs, path] { try syncDirectory(directory) }
+        for directory in directories(in: path) { try makeDirectory(directory) }
+        for directory in [path.appending("blobs"), path] { try syncDirectory(directory) }
         // The name of the data directory itself. A process that may not read the directory above it did not make it
         // either.
         let parent = path.removingLastComponent()
         if access(parent.string.isEmpty ? "." : parent.string, R_OK) == 0 { try syncDirectory(parent) }
-        return canName(in: uploads)
+        return canName(in: path.appending("uploads"))
     }
 
     /// Tries whether a file can be made without a name and be given one.
@@ -175,6 +173,18 @@ public final class DataDirectory: Sendable {
 
     /// The directories and files that blobd makes in a data directory, beside its catalog.
     static let namesOfParts: Set<String> = ["lock", "blobs", "uploads", "quarantine", "reserve"]
+
+    /// The directories that every data directory has, those above others first.
+    static func directories(in path: FilePath) -> [FilePath] {
+        let blobs = path.appending("blobs")
+        return [path.appending("uploads"), blobs, path.appending("quarantine")]
+            + (UInt8.min...UInt8.max).map { blobs.appending(name(of: $0)) }
+    }
+
+    /// The catalog, and what SQLite makes beside it while it is open.
+    static func catalogFiles(in path: FilePath) -> [FilePath] {
+        ["", "-wal", "-shm"].map { FilePath(catalog(in: path).string + $0) }
+    }
 
     /// Where a data directory has its catalog, also for a process that is not its server.
     public static func catalog(in path: FilePath) -> FilePath { path.appending("catalog.sqlite") }

@@ -11,16 +11,13 @@ extension DataDirectory {
     /// The directory itself may be reached by a symbolic link; what blobd keeps in it may not. Files of blobs and
     /// uploads are left out: they are many, are compared with their digests, and are never opened through a link.
     static func distrust(of path: FilePath) -> [String] {
-        let blobs = path.appending("blobs")
+        let others = [
+            "lock", "reserve", "catalog.sqlite-journal", DirectoryLabel.fileName, "tls", "tls/certificate.pem",
+        ]
         let parts: [(FilePath, Protection)] =
-            ([
-                "lock", "blobs", "uploads", "quarantine", "reserve", DirectoryLabel.fileName, "tls",
-                "tls/certificate.pem",
-            ]
-            + ["", "-wal", "-shm", "-journal"].map { "catalog.sqlite" + $0 })
-            .map { (path.appending($0), .unchangedByOthers) }
+            (directories(in: path) + catalogFiles(in: path) + others.map { path.appending($0) })
+            .map { ($0, .unchangedByOthers) }
             + ["admin-token", "tls/key.pem"].map { (path.appending($0), .readByGroup) }
-            + (UInt8.min...UInt8.max).map { (blobs.appending(name(of: $0)), .unchangedByOthers) }
         let directory = Protection.unchangedByOthers.objection(to: path)
         return [directory].compactMap { $0 } + parts.compactMap { objection(to: $0, needing: $1) }
     }

@@ -18,16 +18,13 @@ extension DataDirectory {
         } catch {
             return [error.description]
         }
-        let blobs = path.appending("blobs")
-        let directories =
-            [path, path.appending("uploads"), path.appending("quarantine"), blobs]
-            + (UInt8.min...UInt8.max).map { blobs.appending(name(of: $0)) }
-        let catalog = catalog(in: path)
-        let files = [path.appending("lock"), catalog] + ["-wal", "-shm"].map { FilePath(catalog.string + $0) }
+        let files = [path.appending("lock")] + catalogFiles(in: path)
         let found =
-            directories.compactMap { isThere($0) ? obstacle(to: R_OK | W_OK | X_OK, $0, isDirectory: true) : nil }
+            ([path] + directories(in: path)).compactMap {
+                isThere($0) ? obstacle(to: R_OK | W_OK | X_OK, $0, isDirectory: true) : nil
+            }
             + files.compactMap { isThere($0) ? obstacle(to: R_OK | W_OK, $0, isDirectory: false) : nil }
-        return found + distrust(of: path) + (newerFormat(of: catalog).map { [$0] } ?? [])
+        return found + distrust(of: path) + (newerFormat(of: catalog(in: path)).map { [$0] } ?? [])
     }
 
     private static func isThere(_ path: FilePath) -> Bool {
