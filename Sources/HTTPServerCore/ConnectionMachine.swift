@@ -151,7 +151,8 @@ struct ConnectionMachine {
 
     private mutating func receive(_ head: HTTPRequest) -> Action {
         guard case .idle = state else { return .nothing }
-        if head.announcesBody || head.expectsContinue { return begin(head, isComplete: false) }
+        // HTTP/1.1 announces every body; a client of HTTP/2 may wait to be asked for one that it has not announced.
+        if head.announcesBody || isHTTP2 && head.expectsContinue { return begin(head, isComplete: false) }
         state = .head(head)
         // In HTTP/1.1 the end of a request without a body comes with its head.
         return isHTTP2 ? .awaitEndOfHead : .nothing
@@ -167,7 +168,11 @@ struct ConnectionMachine {
         case .head(let head):
             state = .handling(Handling(head, isRequestComplete: false))
             return .beginAndTakeIn(head)
-        case .handling: return .takeIn
+        case .handling(var handling):
+            // Who sends it does not wait to be asked.
+            handling.awaitsContinue = false
+            state = .handling(handling)
+            return .takeIn
         case .discarding(let left, let keepsAlive):
             guard count < left else { return close() }
             state = .discarding(byteCount: left - count, keepsAlive: keepsAlive)

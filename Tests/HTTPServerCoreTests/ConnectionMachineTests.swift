@@ -27,6 +27,7 @@ import Testing
     static let lastPost = head(.post, [.contentLength: "1000000", .connection: "close"])
     static let chunked = head(.post, [.transferEncoding: "chunked"])
     static let waiting = head(.post, [.contentLength: "1000", .expect: "100-continue"])
+    static let waitingForNothing = head(.get, [.expect: "100-continue"])
     static let upgrade = head(.get, [.connection: "Upgrade, HTTP2-Settings", .upgrade: "h2c"])
     static let namedUpgrade = head(.get, [.upgrade: "h2c"])
     static let connect = head(.connect)
@@ -130,6 +131,25 @@ import Testing
             [
                 (.opened, .awaitRequest), (.head(waiting), .begin(waiting, isComplete: false)),
                 (.answered(rest: 1000), .send(keepsAlive: false)), (.sent(succeeded: true), .finish(.linger)),
+            ]),
+        Row(
+            "one that sends it unasked does not wait",
+            [
+                (.opened, .awaitRequest), (.head(waiting), .begin(waiting, isComplete: false)),
+                (.body(byteCount: 1000), .takeIn), (.answered(rest: 0), .send(keepsAlive: true)),
+                (.sent(succeeded: true), .finish(.discard)), (.end, .awaitRequest),
+            ]),
+        Row(
+            "one without a body has nothing to be asked for",
+            [
+                (.opened, .awaitRequest), (.head(waitingForNothing), .nothing),
+                (.end, .begin(waitingForNothing, isComplete: true)), (.answered(rest: 0), .send(keepsAlive: true)),
+            ]),
+        Row(
+            "on a stream of HTTP/2 it may have one that is not announced", isHTTP2: true,
+            [
+                (.opened, .awaitRequest), (.head(waitingForNothing), .begin(waitingForNothing, isComplete: false)),
+                (.bodyWanted, .askForBody(sendsContinue: true)),
             ]),
         Row(
             "a stream of HTTP/2 is reset", isHTTP2: true,

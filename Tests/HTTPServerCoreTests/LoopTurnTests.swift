@@ -36,6 +36,27 @@ import Testing
         }
     }
 
+    /// Takes a whole turn for each part of a request.
+    private final class Pondering: ChannelInboundHandler {
+        typealias InboundIn = HTTPRequestPart
+
+        private let clock: Clock
+        private(set) var parts: [String] = []
+
+        init(_ clock: Clock) {
+            self.clock = clock
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            switch unwrapInboundIn(data) {
+            case .head: parts.append("head")
+            case .body: parts.append("body")
+            case .end: parts.append("end")
+            }
+            clock.now = clock.now + LoopTurns.longest
+        }
+    }
+
     /// Takes twice as long as a turn for whatever comes, at first.
     private final class Slow: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
@@ -90,6 +111,25 @@ import Testing
         #expect(answering.count == 70 && !answering.hasEnded)
         nextTurn()
         #expect(answering.count == 80 && answering.hasEnded)
+    }
+
+    @Test(
+        "a request that came whole is handed on whole, however long its head takes",
+        arguments: [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", ["head", "end"]),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", ["head", "body", "end"]),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+                ["head", "body", "end"]
+            ),
+        ])
+    func whole(_ request: String, _ parts: [String]) throws {
+        let channel = EmbeddedChannel(loop: loop)
+        let pondering = Pondering(clock)
+        try channel.pipeline.syncOperations.addHandlers([HTTP1Codec(isSecure: false, turns: turns), pondering])
+        channel.read()
+        try channel.writeInbound(ByteBuffer(string: request + request))
+        #expect(pondering.parts == parts)
     }
 
     @Test("of the connections that wait for their turn, one goes on at a time")

@@ -93,7 +93,7 @@ struct FieldLines: Equatable {
 }
 
 extension HTTPField.Name {
-    fileprivate static let host: HTTPField.Name = {
+    static let host: HTTPField.Name = {
         guard let name = HTTPField.Name("Host") else { preconditionFailure("Host is a field name") }
         return name
     }()

@@ -70,11 +70,15 @@ final class HTTP1Codec: ChannelDuplexHandler {
         guard !isAdvancing, !waitsForTurn else { return }
         isAdvancing = true
         do throws(Refusal) {
-            while !isPaused, !isTurnOver {
+            var isHead = false
+            // A head with what stands right behind it, and the last of a body with its end, are in one turn: whether
+            // the connection stays must not depend on how long they took.
+            while !isPaused, isHead || decoder.isAtEnd || !isTurnOver {
                 let start = turns.now()
                 guard let part = try decoder.next() else { break }
                 isAskedFor = false
                 if case .end = part { isPaused = true }
+                isHead = if case .head = part { true } else { false }
                 context.fireChannelRead(wrapInboundOut(part))
                 used += turns.now() - start
             }

@@ -35,6 +35,9 @@ struct RequestDecoder {
     /// Whether bytes of a head are here whose end is not.
     var hasBegun: Bool { if case .head = state { holdsBytes } else { false } }
 
+    /// Whether all of a request has been handed on but its end.
+    var isAtEnd: Bool { if case .end = state { true } else { false } }
+
     /// Takes in what has come. Behind what was no request, nothing is.
     mutating func add(_ bytes: ByteBuffer) {
         if case .failed = state { return }
