@@ -81,7 +81,9 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): handle(.head(head))
+        case .head(let head):
+            if configuration.isHTTP2, let fault = head.faultOfStream { return handle(.failed(fault), fault) }
+            handle(.head(head))
         case .body(let buffer): receive(buffer)
         case .end: handle(.end)
         }

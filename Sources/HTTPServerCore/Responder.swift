@@ -21,8 +21,8 @@ public enum Answering: Sendable {
 
 /// Why a connection does not take the bytes that came for a request.
 public enum Refusal: Error, Equatable, Sendable {
-    /// The bytes are no request of HTTP/1.1; what is wrong with "it", the request, goes on after "These bytes are not
-    /// an HTTP/1.1 request:".
+    /// The bytes are no request; what is wrong with "it", the request, goes on after "These bytes are not an HTTP
+    /// request:".
     case malformed(String)
     /// The body is wrapped in a way that the server does not know (RFC 9112 §6.1).
     case unknownTransferCoding

@@ -42,7 +42,7 @@ extension WireError {
     init(_ refusal: Refusal) {
         self =
             switch refusal {
-            case .malformed(let fault): WireError(.badRequest, "These bytes are not an HTTP/1.1 request: \(fault).")
+            case .malformed(let fault): WireError(.badRequest, "These bytes are not an HTTP request: \(fault).")
             case .unknownTransferCoding:
                 WireError(
                     .notImplemented,
