@@ -1,6 +1,7 @@
 // An issuer's keys over HTTP.
 
 import AsyncHTTPClient
+import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -8,9 +9,14 @@ import NIOPosix
 /// The page on which an issuer shows its keys, such as the `jwks_uri` of OpenID Connect Discovery §3.
 public struct KeyPage: Sendable {
     private let url: String
+    private let patience: Duration
 
-    /// - Parameter url: of https; or of http, where it does not leave this machine.
-    public init(url: String) { self.url = url }
+    /// - Parameters:
+    ///   - url: of https; or of http, where it does not leave this machine.
+    ///   - patience: how long reading it may take, from the first byte to the last.
+    public init(url: String, patience: Duration = .seconds(10)) {
+        (self.url, self.patience) = (url, patience)
+    }
 
     /// In bytes.
     static let longest = 256 << 10
@@ -25,12 +31,26 @@ public struct KeyPage: Sendable {
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
         let result: Result<[UInt8], any Error>
         do {
-            result = .success(try await read(by: client))
+            result = .success(try await readInTime(by: client))
         } catch {
             result = .failure(error)
         }
         try await client.shutdown()
         return try result.get()
+    }
+
+    /// A page that comes a byte at a time must not keep everybody with a new key waiting.
+    private func readInTime(by client: HTTPClient) async throws -> [UInt8] {
+        try await withThrowingTaskGroup(of: [UInt8].self) { group in
+            group.addTask { try await read(by: client) }
+            group.addTask {
+                try await Task.sleep(for: patience)
+                throw Fault.slow(patience)
+            }
+            defer { group.cancelAll() }
+            for try await bytes in group { return bytes }
+            throw CancellationError()
+        }
     }
 
     private func read(by client: HTTPClient) async throws -> [UInt8] {
@@ -43,9 +63,11 @@ public struct KeyPage: Sendable {
 
     private enum Fault: Error, CustomStringConvertible {
         case status(UInt)
+        case slow(Duration)
 
         var description: String {
             switch self {
+            case .slow(let patience): "it takes longer than \(patience.formatted(.units()))"
             case .status(let code): "it answers with the status \(code)"
             }
         }

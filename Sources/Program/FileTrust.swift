@@ -1,6 +1,7 @@
 // Whose word a file or a directory is, before what it holds is believed: decision 46.
 
 public import Glibc
+import Synchronization
 public import SystemPackage
 
 /// How far a file or a directory must be out of others' reach.
@@ -59,9 +60,14 @@ public enum Protection: Sendable {
     }
 }
 
+/// The system's lists of users and groups are read by one thread at a time.
+private let userLists = Mutex(())
+
 /// Whether a group is one of the process's, and the system knows of nobody else in it but root. Reads the lists of
-/// users and groups, which may be long; not for use by two threads.
-private func isOwnGroup(_ group: gid_t) -> Bool {
+/// users and groups, which may be long.
+private func isOwnGroup(_ group: gid_t) -> Bool { userLists.withLock { _ in isOwn(group) } }
+
+private func isOwn(_ group: gid_t) -> Bool {
     var groups = [gid_t](repeating: 0, count: Int(max(0, getgroups(0, nil))))
     guard getgroups(CInt(groups.count), &groups) >= 0, group == getegid() || groups.contains(group) else {
         return false

@@ -1,6 +1,6 @@
 // Small files that must be whole or not there, such as secrets and keys.
 //
-// These calls block. They are made while the process starts or runs one command, never while it serves.
+// These calls block. They are made while the process starts or runs one command, and by threads that may wait.
 
 import Glibc
 public import SystemPackage

@@ -11,10 +11,17 @@ import Testing
     private func withAnswer<Result: Sendable>(
         _ bytes: String, _ body: @Sendable (_ url: String) async throws -> Result
     ) async throws -> Result {
+        try await withAnswers({ CannedAnswer(bytes) }, body)
+    }
+
+    private func withAnswers<Result: Sendable>(
+        _ handler: @escaping @Sendable () -> some ChannelHandler,
+        _ body: @Sendable (_ url: String) async throws -> Result
+    ) async throws -> Result {
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(CannedAnswer(bytes))
+                    try channel.pipeline.syncOperations.addHandler(handler())
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -26,6 +33,22 @@ import Testing
         } catch {
             try await listener.close()
             throw error
+        }
+    }
+
+    /// Answers with a page that goes on a byte at a time, and never ends.
+    private final class EndlessAnswer: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let begin = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: begin)), promise: nil)
+            let channel = context.channel
+            context.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(5)) { task in
+                guard channel.isActive else { return task.cancel() }
+                channel.writeAndFlush(ByteBuffer(string: " "), promise: nil)
+            }
         }
     }
 
@@ -60,6 +83,17 @@ import Testing
     func anotherAnswerIsNone(_ answer: String) async throws {
         await #expect(throws: (any Error).self) {
             _ = try await withAnswer(answer) { try await KeyPage(url: $0).read() }
+        }
+    }
+
+    @Test("a page that goes on and on is given up, however often a byte of it comes")
+    func endlessPage() async throws {
+        await #expect {
+            _ = try await withAnswers({ EndlessAnswer() }) {
+                try await KeyPage(url: $0, patience: .milliseconds(200)).read()
+            }
+        } throws: {
+            "\($0)".hasPrefix("it takes longer than")
         }
     }
 }

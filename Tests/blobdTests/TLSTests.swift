@@ -121,6 +121,14 @@ struct TLSMaterialTests {
             #expect(shown() == first)
 
             _ = try SelfSignedCertificate.keep(in: directory, hostName: nil, now: Date())
+            for (path, mode) in [(paths.certificate, 0o666), (paths.key, 0o604)] {
+                let kept = try #require(try permissions(of: path))
+                #expect(chmod(path, mode_t(mode)) == 0)
+                let error = #expect(throws: (any Error).self) { try material.reloader.reload() }
+                #expect(error.map { "\($0)" }?.contains("chmod") == true)
+                #expect(shown() == first)
+                #expect(chmod(path, mode_t(kept)) == 0)
+            }
             try material.reloader.reload()
             #expect(shown() != first)
         }

@@ -5,8 +5,10 @@ import Foundation
 import Logging
 import NIOCertificateReloading
 import NIOSSL
+import Program
 import SwiftASN1
 import Synchronization
+import SystemPackage
 
 /// The needs of a TLS listener.
 struct TLSMaterial: Sendable {
@@ -29,8 +31,8 @@ struct TLSMaterial: Sendable {
         let failures = FailureMemory()
         let reloading = TimedCertificateReloader.Configuration(
             refreshInterval: refreshInterval,
-            certificateSource: .init(location: .file(path: certificatePath), format: .pem),
-            privateKeySource: .init(location: .file(path: keyPath), format: .pem)
+            certificateSource: .init(location: Self.file(certificatePath, .unchangedByOthers), format: .pem),
+            privateKeySource: .init(location: Self.file(keyPath, .readByGroup), format: .pem)
         ) { reloading in
             reloading.onCertificateLoaded = { change in
                 failures.forget()
@@ -62,6 +64,23 @@ struct TLSMaterial: Sendable {
                 "tls-certificate '\(certificatePath)' and tls-key '\(keyPath)' must be readable PEM files of a certificate "
                     + "and its key: \(Self.reason(error))"
             )
+        }
+    }
+
+    /// In bytes.
+    private static let longestFile = 1 << 20
+
+    /// A file whose contents are believed only while nobody else can change it, whenever they are read.
+    private static func file(_ path: String, _ protection: Protection) -> TimedCertificateReloader.Location {
+        .memory {
+            let bytes: [UInt8]?
+            do throws(SmallFileError) {
+                bytes = try readFile(at: FilePath(path), limit: longestFile, protection: protection)
+            } catch .failed(let error) {
+                throw OperatorError("\(path): \(error)")
+            }
+            guard let bytes else { throw OperatorError("there is no file \(path)") }
+            return bytes
         }
     }
 

@@ -43,10 +43,9 @@ extension KeyPlace {
         case .page(let url): KeyPage(url: url).read
         case .file(let path):
             {
-                // Whatever blocks, blocks a thread of its own. Whose word the file is, is looked at when the server
-                // starts, as of certificates.
+                // Whatever blocks, blocks a thread of its own.
                 let bytes = try await NIOThreadPool.singleton.runIfActive {
-                    try readFile(at: FilePath(path), limit: Self.longestFile, protection: nil)
+                    try readFile(at: FilePath(path), limit: Self.longestFile, protection: .unchangedByOthers)
                 }
                 guard let bytes else { throw Errno.noSuchFileOrDirectory }
                 return bytes

@@ -164,9 +164,10 @@ struct CertificateTests {
             #expect(try await trusts("first", server))
             #expect(try await !trusts("second", server))
             for kind in ["key", "pem"] {
-                let new = try folder.read("second.\(kind)")
-                try Data(new).write(to: URL(fileURLWithPath: "\(folder.path)/used.\(kind)"), options: .atomic)
+                // With the permissions that it was made with: a key that others can read is not taken.
+                #expect(rename("\(folder.path)/second.\(kind)", "\(folder.path)/used.\(kind)") == 0)
             }
+            try files.copyItem(atPath: folder.path + "/used.pem", toPath: folder.path + "/second.pem")
             try await eventually("the new certificate is served", every: .milliseconds(500)) {
                 try await trusts("second", server) ? true : nil
             }
