@@ -122,6 +122,16 @@ public final class DataDirectory: Sendable {
         }
     }
 
+    /// Lets go of the reserve when the disk is short of room and the directory has no server, which would do so itself:
+    /// a token must be revocable on a full disk, too. The next server takes it back.
+    public static func makeRoomIfUnserved(in path: FilePath) {
+        let descriptor = Glibc.open(path.appending("lock").string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return }
+        defer { _ = close(descriptor) }
+        let reserve = DiskReserve(in: path)
+        if reserve.isShort, flock(descriptor, LOCK_SH | LOCK_NB) == 0 { reserve.remove() }
+    }
+
     /// The process that serves a data directory; `nil` when there is none.
     public static func server(of path: FilePath) throws(OperatorError) -> Server? {
         let descriptor = Glibc.open(path.appending("lock").string, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)

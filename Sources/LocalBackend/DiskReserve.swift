@@ -47,10 +47,15 @@ struct DiskReserve: Sendable {
     /// - Returns: how much there was.
     func removedIfShort() -> Int64 {
         let held = byteCount
-        guard held > 0, let free = try? FreeSpace(of: path), free.bytes < held || free.files < Int64(Self.fileCount)
-        else { return held }
-        remove()
+        if isShort { remove() }
         return held
+    }
+
+    /// Whether there is a reserve, and less than that is left of the disk.
+    var isShort: Bool {
+        let held = byteCount
+        guard held > 0, let free = try? FreeSpace(of: path) else { return false }
+        return free.bytes < held || free.files < Int64(Self.fileCount)
     }
 
     /// Takes hold of space, so that all files together have this much. Where that fails, nothing is held.

@@ -6,7 +6,7 @@ public import BlobStorage
 import Glibc
 public import Logging
 import Synchronization
-import SystemPackage
+public import SystemPackage
 
 /// What a disk has left for this user.
 struct FreeSpace: Equatable, Sendable {
@@ -129,6 +129,14 @@ public final class DiskRoom: Sendable {
             )
             return true
         }
+    }
+
+    /// The same for a file of something else, where that is on the same disk.
+    public func release(for file: FilePath) -> Bool {
+        var (own, other) = (stat(), stat())
+        guard stat(directory.path.string, &own) == 0, stat(file.string, &other) == 0, own.st_dev == other.st_dev
+        else { return false }
+        return release()
     }
 
     /// Takes of the reserve what is missing and the disk has room for, with a quarter to spare; and gives one up that

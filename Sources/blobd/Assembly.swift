@@ -27,7 +27,7 @@ struct Assembly {
         let storage = try await Storage.opened(settings, logger: logger)
         try await storage.whileOpen {
             let log = try settings.auditLog.map { name throws(OperatorError) in
-                try AuditFile.opened(name, output: STDOUT_FILENO, logger: logger)
+                try AuditFile.opened(name, output: STDOUT_FILENO, logger: logger, makeRoom: storage.makeRoom)
             }
             try await whileOpen(closing: { await log?.close() }) { try await serve(storage, log) }
         }

@@ -21,6 +21,8 @@ struct Storage {
     let verifier: Verifier
     /// The work that this backend has to do now and then, beside that of all backends.
     let chores: [Chore]
+    /// Makes room on a full disk for a file that is no part of the storage.
+    let makeRoom: AuditFile.MakeRoom
     private let closing: @Sendable () async throws -> Void
 
     /// - Parameters:
@@ -28,12 +30,14 @@ struct Storage {
     ///   - closing: lets pending work finish, and releases everything.
     init(
         backend: any Backend, clock: any WallClock, threads: NIOThreadPool, grace: Duration, logger: Logger,
-        chores: [Chore] = [], closing: @escaping @Sendable () async throws -> Void
+        chores: [Chore] = [], makeRoom: @escaping AuditFile.MakeRoom = { _ in false },
+        closing: @escaping @Sendable () async throws -> Void
     ) {
         self.backend = backend
         self.clock = clock
         self.threads = threads
         self.chores = chores
+        self.makeRoom = makeRoom
         self.closing = closing
         blobs = BlobLife(of: backend, logger: logger)
         reclaimer = Reclaimer(backend: backend, blobs: blobs, grace: grace, logger: logger)
@@ -102,7 +106,8 @@ extension Storage {
         let backend = DiskBackend(catalog: catalog, bytes: bytes)
         let chore = Chore(interval: .seconds(1)) { () throws(BlobError) in try await backend.recoverRoom() }
         return Storage(
-            backend: backend, clock: clock, threads: threads, grace: grace, logger: logger, chores: [chore]
+            backend: backend, clock: clock, threads: threads, grace: grace, logger: logger, chores: [chore],
+            makeRoom: room.release(for:)
         ) {
             await catalog.close()
             room.restore()
@@ -150,6 +155,7 @@ func visitCatalog<Value: Sendable>(
     in data: String, _ body: (any Catalog) async throws -> Value
 ) async throws -> Value {
     try DirectoryContents.requireStore(FilePath(data))
+    DataDirectory.makeRoomIfUnserved(in: FilePath(data))
     let path = DataDirectory.catalog(in: FilePath(data)).string
     let catalog = try LocalCatalog(path: path, role: .visitor, clock: SystemClock())
     return try await whileOpen(closing: { await catalog.close() }) { try await body(catalog) }

@@ -42,25 +42,38 @@ final class AuditFile: AuditLog {
     /// As the log tells it.
     private let name: String
     private let logger: Logger
+    private let makeRoom: MakeRoom
     private let writer = DispatchQueue(label: "blobd.audit")
     private let writable = Gauge(label: "blobd_audit_log_writable")
 
-    private init(_ output: consuming AuditOutput, name: String, logger: Logger) {
+    /// Makes some room on the disk of a file, for which there was none.
+    ///
+    /// - Returns: whether there is hope that there is some now.
+    typealias MakeRoom = @Sendable (FilePath) -> Bool
+
+    private init(
+        _ output: consuming AuditOutput, name: String, logger: Logger, makeRoom: @escaping MakeRoom = { _ in false }
+    ) {
         self.output = Mutex(output)
-        (self.name, self.logger) = (name, logger)
+        (self.name, self.logger, self.makeRoom) = (name, logger, makeRoom)
         writable.record(1)
     }
 
     /// Opens the log that a setting names.
     ///
-    /// - Parameter output: the open descriptor that `-` stands for.
+    /// - Parameters:
+    ///   - output: the open descriptor that `-` stands for.
+    ///   - makeRoom: asked once for lines that the disk has no room for, since deleting what is on it may need them.
     /// - Throws: when no line can be added to the file.
-    static func opened(_ name: String, output: CInt, logger: Logger) throws(OperatorError) -> AuditFile {
+    static func opened(
+        _ name: String, output: CInt, logger: Logger, makeRoom: @escaping MakeRoom = { _ in false }
+    ) throws(OperatorError) -> AuditFile {
         guard name != "-" else {
             return AuditFile(AuditOutput(descriptor: output), name: "the output", logger: logger)
         }
         do throws(Errno) {
-            return AuditFile(try AuditOutput(path: FilePath(name)), name: name, logger: logger)
+            return AuditFile(
+                try AuditOutput(path: FilePath(name)), name: name, logger: logger, makeRoom: makeRoom)
         } catch {
             throw OperatorError(auditLog: name, error)
         }
@@ -139,7 +152,7 @@ final class AuditFile: AuditLog {
     }
 
     private func write(_ batch: [Waiting]) {
-        let (count, failure) = output.withLock { $0.append(batch.map(\.line)) }
+        let (count, failure) = append(batch.map(\.line))
         for written in batch.prefix(count) { written.answer(true) }
         guard let failure else { return }
         let refused = state.withLock { state in
@@ -155,6 +168,15 @@ final class AuditFile: AuditLog {
         tryAgainLater()
     }
 
+    private func append(_ lines: [[UInt8]]) -> (count: Int, error: Errno?) {
+        output.withLock { output in
+            let (count, failure) = output.append(lines)
+            guard failure == .noSpace, let path = output.path, makeRoom(path) else { return (count, failure) }
+            let rest = output.append(Array(lines.dropFirst(count)))
+            return (count + rest.count, rest.error)
+        }
+    }
+
     private func tryAgainLater() {
         writer.asyncAfter(deadline: .now() + Self.pause) { [weak self] in
             guard let self, !self.isWritable else { return }
@@ -166,7 +188,7 @@ final class AuditFile: AuditLog {
     private func tryAgain() {
         let (owed, missed) = state.withLock { ($0.owed, $0.missed) }
         let resumed = AuditRecord(.logResumed, [.count: .stringConvertible(missed)])
-        let (count, failure) = output.withLock { $0.append(owed + [resumed.line(at: .now)]) }
+        let (count, failure) = append(owed + [resumed.line(at: .now)])
         let previous = state.withLock { state in
             let previous = state.failure
             // More may have come meanwhile.

@@ -6,7 +6,7 @@ import SystemPackage
 /// A file that lines are added to, by several processes at a time; or another output of this one. Every call may block.
 struct AuditOutput {
     /// `nil` for an output that has no name.
-    private let path: FilePath?
+    let path: FilePath?
     private var descriptor: CInt
     /// Syncs mean nothing to a pipe.
     private let isFile: Bool

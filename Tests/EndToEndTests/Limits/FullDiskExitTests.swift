@@ -20,6 +20,7 @@ struct FullDiskExitTests {
         try await withServer(on: disk, Self.flags) { server in
             let client = try server.admin()
             let bytes = try Sample.bytes(300_000)
+            _ = try await server.namedClient("unwanted", "read")
             let kept = try await client.publish(bytes)
             var unwanted: [Published] = []
             for _ in 0..<16 { unwanted.append(try await client.publish(Sample.bytes(10_000))) }
@@ -43,10 +44,10 @@ struct FullDiskExitTests {
                 #expect(try await client.send(.destroyFile(file.id)).status == 204)
             }
 
-            for command in ["reclaim", "check"] {
+            for command in [["reclaim"], ["check"], ["token", "revoke", "unwanted"]] {
                 try await emptyAndFill(server, client, filling)
                 try await stopAndFill(server, filling)
-                let outcome = try await server.command([command, "--data", server.data])
+                let outcome = try await server.command(command + ["--data", server.data])
                 #expect(outcome.end == .code(0), "\(command): \(outcome)")
                 try await server.start(Self.flags)
                 #expect(try await client.send(.download(kept.digest)).body == bytes)
@@ -54,6 +55,23 @@ struct FullDiskExitTests {
             try Ballast(on: server).remove()
             try await waitForRoom(client)
             _ = try await client.publish(Sample.bytes(100_000))
+        }
+    }
+
+    @Test("deleting works when the audit log is on that disk, too, and each deletion is in it")
+    func audited() async throws {
+        try await withServer(on: .ext4(), Self.flags + ["--audit-log", "data/audit.log"]) { server in
+            let client = try server.admin()
+            var files: [Published] = []
+            for _ in 0..<40 { files.append(try await client.publish(Sample.bytes(10_000))) }
+            _ = try await fill(server, client, .otherBytes)
+            for file in files {
+                #expect(try await client.send(.destroyFile(file.id)).status == 204)
+            }
+            let log = try String(contentsOfFile: server.data + "/audit.log", encoding: .utf8)
+            for file in files {
+                #expect(log.split(separator: "\n").count { $0.contains("delete") && $0.contains(file.id) } == 1)
+            }
         }
     }
 
