@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .load import SOURCES, Load, Sample, compile_c
 from .report import Case
-from .servers import Blobd, Floor, Nginx, Registry, Server, installed_nginx, installed_registry
+from .servers import Blobd, Floor, Nginx, OtherBlobd, Registry, Server, installed_nginx, installed_registry
 
 
 def say(text: str):
@@ -27,6 +27,7 @@ class Bench:
     scratch: Path
     blobd: Path
     plans: Path | None = None  # Where to write the database's query plans.
+    against: Path | None = None  # Another version of blobd, in the place of the peers.
     shares_of_others: list[float] = field(default_factory=list)
 
     def __post_init__(self):
@@ -46,6 +47,8 @@ class Bench:
 
     def servers(self, *kinds: type[Server]) -> list[Server]:
         """New, stopped servers of the kinds that are there, in the order given."""
+        if self.against:
+            return [server for kind in kinds if kind is Blobd for server in (Blobd(self.blobd), OtherBlobd(self.against))]
         return [kind(executable) for kind in kinds if (executable := self._executable(kind)) is not None]
 
     def _executable(self, kind: type[Server]):

@@ -82,6 +82,11 @@ public protocol ByteStore<Place>: Sendable {
 
     /// Why nothing may be added now, neither bytes nor rows; `nil` when something may. What only removes is not asked.
     func shortage() async throws(BlobError) -> BlobError.Shortage?
+
+    /// The same for a few rows, from what was found out a moment ago.
+    ///
+    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)``.
+    func requireRoom() async throws(BlobError)
 }
 
 extension ByteStore {
@@ -103,8 +108,7 @@ extension ByteStore {
 
     public func shortage() async throws(BlobError) -> BlobError.Shortage? { nil }
 
-    /// - Throws: ``BlobError/Reason/insufficientStorage(_:)`` when nothing may be added now.
-    func requireRoom() async throws(BlobError) {
+    public func requireRoom() async throws(BlobError) {
         if let shortage = try await shortage() { throw BlobError(.insufficientStorage(shortage)) }
     }
 }

@@ -45,8 +45,9 @@ public enum OpenFileLimit {
         return max(1, Int(count - count / 5) - open)
     }
 
-    /// How many blobs may be kept open though nobody reads them.
-    public static var mostKept: Int { min(2048, count.map { Int($0 / 16) } ?? .max) }
+    /// How many blobs may be kept open though nobody reads them. Files that run short are taken from them first; with
+    /// fewer of them, downloads of a thousand blobs in turn cost twice as much, because each is opened anew.
+    public static var mostKept: Int { min(2048, count.map { Int($0 / 2) } ?? .max) }
 
     // MARK: Shortage
 

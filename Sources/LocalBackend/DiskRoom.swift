@@ -42,7 +42,13 @@ public final class DiskRoom: Sendable {
         var missing: Int64
         /// Whether the log says already that there is no room for it.
         var isTold = false
+        /// When it was last seen that there is room above the floor.
+        var seen: ContinuousClock.Instant?
     }
+
+    /// Rows that are added so soon after a look at the disk are no reason to look again: a look takes a hop to a
+    /// thread, and they add a few KiB together.
+    private static let freshness = Duration.milliseconds(10)
 
     private let directory: DataDirectory
     private let floor: Int64
@@ -91,12 +97,23 @@ public final class DiskRoom: Sendable {
     /// Why `count` more bytes, or rows, cannot be taken; `nil` when they can. What the reserve lacks is not free: else
     /// what was let go for deletions would be filled with uploads.
     func shortage(adding count: Int64 = 0) throws(BlobError) -> BlobError.Shortage? {
+        let shortage = try foundShortage(adding: count)
+        state.withLock { $0.seen = shortage == nil ? .now : nil }
+        return shortage
+    }
+
+    private func foundShortage(adding count: Int64) throws(BlobError) -> BlobError.Shortage? {
         let (free, missing) = (try free(), state.withLock { $0.missing })
         let bytes = free.bytes - missing
         let files = free.files - (missing > 0 ? Int64(DiskReserve.fileCount) : 0)
         if bytes <= 0 || files <= 0 { return .disk }
         let (left, overflow) = bytes.subtractingReportingOverflow(count)
         return overflow || left < floor ? .freeSpace : nil
+    }
+
+    /// Whether there was room for a row a moment ago. Does not block.
+    var wasThereLately: Bool {
+        state.withLock { $0.seen }.map { ContinuousClock.now - $0 < Self.freshness } ?? false
     }
 
     /// - Throws: ``BlobError/Reason/insufficientStorage(_:)`` when there is no room for `count` more bytes.
@@ -121,6 +138,7 @@ public final class DiskRoom: Sendable {
     func release() -> Bool {
         guard directory.isLocked else { return false }
         return state.withLock { state in
+            state.seen = nil
             guard reserve.remove() else { return state.missing > 0 }
             state.missing = reserveByteCount
             disk.logger.warning(

@@ -19,13 +19,15 @@ public final class LocalByteStore: ByteStore {
     let disk: Disk
     let replacedFiles: ReplacedFiles
     let room: DiskRoom
+    let hidesPresence: Bool
 
     /// - Parameters:
     ///   - directory: locked by this process.
     ///   - threads: a running pool; its size bounds the calls to the disk at one time.
     ///   - room: of the directory's disk.
+    ///   - hidesPresence: whether a blob takes the same steps to publish where it is here already.
     public init(
-        directory: DataDirectory, threads: NIOThreadPool, room: DiskRoom,
+        directory: DataDirectory, threads: NIOThreadPool, room: DiskRoom, hidesPresence: Bool = false,
         logger: Logger = Logger(label: "blobd.storage")
     ) {
         self.directory = directory
@@ -33,6 +35,7 @@ public final class LocalByteStore: ByteStore {
         self.threads = threads
         replacedFiles = ReplacedFiles(threads: threads)
         self.room = room
+        self.hidesPresence = hidesPresence
     }
 
     public func writer(for lease: Lease, expecting: Int64?) async throws(BlobError) -> any UploadWriter {
@@ -125,6 +128,11 @@ public final class LocalByteStore: ByteStore {
 
     public func shortage() async throws(BlobError) -> BlobError.Shortage? {
         try await onThread { () throws(BlobError) in try self.room.shortage() }
+    }
+
+    public func requireRoom() async throws(BlobError) {
+        if room.wasThereLately { return }
+        try await onThread { () throws(BlobError) in try self.room.require(0) }
     }
 
     // MARK: For the writer

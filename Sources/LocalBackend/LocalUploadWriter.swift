@@ -35,8 +35,10 @@ actor LocalUploadWriter: UploadWriter {
     func taken() -> RunningDigest { current }
 
     func publish(as digest: BlobDigest) async throws(BlobError) {
-        let file = file
-        let replaced = try await store.onThread { () throws(BlobError) in try file.publish(as: digest) }
+        let (file, isHiding) = (file, store.hidesPresence)
+        let replaced = try await store.onThread { () throws(BlobError) in
+            try file.publish(as: digest, hidingPresence: isHiding)
+        }
         if let replaced { store.replacedFiles.closeLater(replaced) }
     }
 

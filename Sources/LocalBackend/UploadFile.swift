@@ -146,16 +146,20 @@ final class UploadFile: Sendable {
     /// name under `uploads/`, where it has that, stays until the upload is discarded, so that a crash between here and
     /// the commit leaves the upload as it was.
     ///
+    /// - Parameter isHiding: whether the steps are the same where a blob is here already and where none is: who may
+    ///   upload and not download must not learn it from the time that they take (decision 35).
     /// - Returns: a descriptor of the file that had the name, if one had. Its blocks are freed when it is closed, which
-    ///   takes longer than all else here: not before the client has its answer (decision 35).
+    ///   takes longer than all else here: not before the client has its answer.
     /// - Throws: as ``flush()``.
-    func publish(as digest: BlobDigest) throws(BlobError) -> CInt? {
+    func publish(as digest: BlobDigest, hidingPresence isHiding: Bool) throws(BlobError) -> CInt? {
         let target = directory.path(of: digest)
-        let replaced = Glibc.open(target.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        var replaced: CInt = -1
         do throws(BlobError) {
             try trusting { state throws(BlobError) in
                 try sync(&state)
                 try directory.blobNames(beside: digest).change(disk) { () throws(BlobError) in
+                    if !isHiding, try takesFreeName(target, for: &state) { return }
+                    replaced = Glibc.open(target.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
                     try place(&state, at: target)
                 }
             }
@@ -185,8 +189,18 @@ final class UploadFile: Sendable {
         state.isSynced = true
     }
 
-    /// Gives the file its blob's name, by the same steps whether a blob has that already or not: who may upload and not
-    /// download must not learn from the time that they take what is here (decision 35).
+    /// Gives the file its blob's name in one step, if no blob has it.
+    private func takesFreeName(_ target: FilePath, for state: inout State) throws(BlobError) -> Bool {
+        guard !state.isShared else { return false }
+        let code = directory.link(state.descriptor, at: path, to: target)
+        if code == EEXIST { return false }
+        guard code == 0 else { throw disk.writing(code, target) }
+        state.isShared = true
+        try keepUnnamed(state, now: target)
+        return true
+    }
+
+    /// Gives the file its blob's name, by the same steps whether a blob has that already or not.
     private func place(_ state: inout State, at target: FilePath) throws(BlobError) {
         let own = try disk.status(of: state.descriptor, at: path)
         let isThere = state.isShared && isFile(own, at: target)

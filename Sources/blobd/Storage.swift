@@ -75,7 +75,7 @@ extension Storage {
             try local(
                 in: DataDirectory(serving: FilePath(settings.data), isReadOnly: settings.isReadOnly),
                 beginsGeneration: true, freeSpaceFloor: settings.minFreeSpace, reserve: settings.diskReserve,
-                grace: settings.reclaimGrace, logger: logger
+                hidesPresence: settings.privateDownloads, grace: settings.reclaimGrace, logger: logger
             )
         case .cloud(let cloud):
             try await .cloud(cloud, by: .migrating, grace: settings.reclaimGrace, logger: logger)
@@ -88,10 +88,11 @@ extension Storage {
     ///   - beginsGeneration: whether this is a start of the server.
     ///   - freeSpaceFloor: bytes of the disk that are left free.
     ///   - reserve: bytes to keep for a full disk; `nil` for as many as were kept before.
+    ///   - hidesPresence: whether who may only upload must not learn what is here.
     /// - Throws: when the directory's contents cannot be used.
     static func local(
         in directory: DataDirectory, beginsGeneration: Bool = false, freeSpaceFloor: Int64, reserve: Int64? = nil,
-        grace: Duration, logger: Logger
+        hidesPresence: Bool = false, grace: Duration, logger: Logger
     ) throws -> Storage {
         let clock = SteadyClock(logger: logger)
         let room = DiskRoom(on: directory, floor: freeSpaceFloor, reserve: reserve, logger: logger)
@@ -102,7 +103,8 @@ extension Storage {
         room.restore()
         let threads = NIOThreadPool(numberOfThreads: max(8, 4 * System.coreCount))
         threads.start()
-        let bytes = LocalByteStore(directory: directory, threads: threads, room: room, logger: logger)
+        let bytes = LocalByteStore(
+            directory: directory, threads: threads, room: room, hidesPresence: hidesPresence, logger: logger)
         let backend = DiskBackend(catalog: catalog, bytes: bytes)
         let chore = Chore(interval: .seconds(1)) { () throws(BlobError) in try await backend.recoverRoom() }
         return Storage(

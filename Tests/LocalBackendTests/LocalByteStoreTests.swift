@@ -4,6 +4,7 @@ import BlobCore
 import BlobStorage
 import BlobStorageTesting
 import Foundation
+import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -126,6 +127,44 @@ import Testing
             (error as? OperatorError)?.description.contains("in use by another server") == true
         }
         withExtendedLifetime(directory) {}
+    }
+
+    @Test func aRowLooksAtTheDiskOnceInAMoment() async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        let free = Mutex(FreeSpace(bytes: 1000))
+        let looks = Mutex(0)
+        let room = DiskRoom(on: directory, floor: 100) { _ in
+            looks.withLock { $0 += 1 }
+            return free.withLock { $0 }
+        }
+        let store = LocalByteStore(directory: directory, threads: .singleton, room: room)
+        for _ in 0..<1000 { try await store.requireRoom() }
+        #expect(looks.withLock { $0 } < 1000)
+        free.withLock { $0 = FreeSpace(bytes: 99) }
+        #expect(try await store.shortage() == .freeSpace, "who asks for the truth gets it")
+        await expect(.freeSpace) { try await store.requireRoom() }
+    }
+
+    @Test(arguments: [true, false]) func aBlobIsPublishedAgain(isHiding: Bool) async throws {
+        let directory = try DataDirectory(serving: FilePath(scratch.path))
+        let store = LocalByteStore(
+            directory: directory, threads: .singleton, room: DiskRoom(on: directory, floor: 0), hidesPresence: isHiding)
+        var inodes: Set<UInt64> = []
+        for _ in 0..<2 {
+            let upload = Lease.sample()
+            let writer = try await store.writer(for: upload, expecting: 5)
+            try await writer.write([ByteBuffer(string: "hello")])
+            let digest = await writer.taken().digest
+            try await writer.publish(as: digest)
+            try await writer.publish(as: digest)
+            let place = try #require(try await store.place(of: digest))
+            #expect(try await store.measure(digest, at: place, pace: { _ in })?.digest == digest)
+            var status = stat()
+            #expect(stat(directory.path(of: digest).string, &status) == 0)
+            inodes.insert(UInt64(status.st_ino))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.uploads.string).isEmpty)
+        }
+        #expect(inodes.count == 2, "what was just received takes the name")
     }
 
     @Test func theFloorIsLeftFree() async throws {

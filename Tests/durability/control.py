@@ -20,7 +20,8 @@ WRITE_PATH = (Kind.OPEN, Kind.WRITE, Kind.TRUNCATE, Kind.SYNC, Kind.DATA_SYNC, K
 # Where a kill may fall between two steps of an upload.
 STEPS = (
     (Kind.OPEN, Place.UPLOAD), (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
-    (Kind.SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOADS), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY),
+    (Kind.SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.RENAME, Place.BLOB),
+    (Kind.SYNC, Place.BLOB_DIRECTORY),
     (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL), (Kind.UNLINK, Place.UPLOAD), (Kind.UNLINK, Place.BLOB),
 )
 

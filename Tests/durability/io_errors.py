@@ -15,7 +15,7 @@ import workers
 from control import ALWAYS, WRITE_PATH, Action, Control, Environment
 from harness import workload
 from harness.blobd import Server
-from harness.checker import SETTINGS, Checker
+from harness.checker import PRIVATE, SETTINGS, Checker
 from harness.client import Refused, Uploader
 from harness.connection import Connection, Unanswered
 from harness.ledger import Ledger, Promise
@@ -34,14 +34,15 @@ RECOVERY_LIMIT = 5.0  # seconds in which the server must serve again after the d
 CALLS = (
     (Kind.OPEN, Place.UPLOAD), (Kind.OPEN, Place.UPLOADS), (Kind.OPEN, Place.BLOB_DIRECTORY), (Kind.WRITE, Place.UPLOAD),
     (Kind.TRUNCATE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
-    (Kind.SYNC, Place.UPLOADS), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
+    (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.UNLINK, Place.UPLOAD),
     (Kind.UNLINK, Place.BLOB), (Kind.CLOSE, Place.UPLOAD), (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL),
     (Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE),
-    (Kind.RENAME, Place.UPLOAD),
+    (Kind.RENAME, Place.UPLOAD), (Kind.RENAME, Place.BLOB),
 )
 # Calls that are made only after a commit has failed, whose client then goes on.
 AFTER_RECONNECTING = {(Kind.TRUNCATE, Place.WAL), (Kind.WRITE, Place.DATABASE), (Kind.DATA_SYNC, Place.DATABASE)}
 RECLAIMING = (Kind.UNLINK, Place.BLOB)
+HIDING = (Kind.RENAME, Place.BLOB)  # made of every upload where downloads are private
 AFTER_LOST_APPEND, AFTER_LOST_COMPLETE = (Kind.TRUNCATE, Place.UPLOAD), (Kind.RENAME, Place.UPLOAD)
 WRITES = ((Kind.WRITE, Place.UPLOAD), (Kind.WRITE, Place.WAL))
 
@@ -119,7 +120,8 @@ class Batch:
 
     def carry_out(self, chosen: list[Fault]) -> Findings:
         environment = Environment(self._tools.library, self._folder / "root", self._control.path, self._trace)
-        server = Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment.variables(), SETTINGS)
+        settings = SETTINGS + (PRIVATE if any(fault.call == HIDING for fault in chosen) else ())
+        server = Server(self._tools.blobd, self._folder / "root/data", self._folder / "log", environment.variables(), settings)
         try:
             for number, fault in enumerate(chosen):
                 self._run(server, number, fault)

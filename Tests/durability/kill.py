@@ -10,7 +10,7 @@ from threading import Timer
 from control import STEPS, WRITE_PATH, Action, Control, Environment, Mutation
 from harness import workload
 from harness.blobd import Server
-from harness.checker import SETTINGS, Checker
+from harness.checker import PRIVATE, SETTINGS, Checker
 from harness.client import Refused
 from harness.ledger import Ledger
 from harness.process import ServerFailed
@@ -36,6 +36,7 @@ class Folder:
     work: list = field(default_factory=list)  # not finished
     slowest: float = 0
     losses: list = field(default_factory=list)
+    starts: int = 0
 
     def __post_init__(self):
         (self.path / "root").mkdir(parents=True)
@@ -45,7 +46,10 @@ class Folder:
 
     def start(self) -> Server:
         environment = Environment(self.tools.library, self.path / "root", self.control.path)
-        server = Server(self.tools.blobd, self.data, self.log, environment.variables(), SETTINGS)
+        self.starts += 1
+        # In both ways to publish, by turns of three rounds: a round starts it twice.
+        settings = SETTINGS + PRIVATE * (self.starts // 6 % 2)
+        server = Server(self.tools.blobd, self.data, self.log, environment.variables(), settings)
         self.slowest = max(self.slowest, server.start_seconds)
         return server
 

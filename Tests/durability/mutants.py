@@ -27,12 +27,12 @@ BACKUP_STATES = 80
 # Without these syncs, a backup is reported that is not on the disk.
 BACKUP_SYNCS = (Mutation.NO_BLOB_DIRECTORY_SYNC, Mutation.NO_DATA_DIRECTORY_SYNC, Mutation.NO_DATABASE_SYNC)
 # Between them, an upload has no name of its own any more and its row does not know of the blob's.
-PUBLISHING = ((Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY))
+PUBLISHING = ((Kind.LINK, Place.BLOB), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY))
 # Calls whose errors a careless server ignores.
 IGNORED = (
     (Kind.WRITE, Place.UPLOAD), (Kind.DATA_SYNC, Place.UPLOAD), (Kind.SYNC, Place.UPLOAD), (Kind.LINK, Place.UPLOAD),
-    (Kind.SYNC, Place.UPLOADS), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY), (Kind.WRITE, Place.WAL),
-    (Kind.DATA_SYNC, Place.WAL),
+    (Kind.SYNC, Place.UPLOADS), (Kind.LINK, Place.BLOB), (Kind.RENAME, Place.BLOB), (Kind.SYNC, Place.BLOB_DIRECTORY),
+    (Kind.WRITE, Place.WAL), (Kind.DATA_SYNC, Place.WAL),
 )
 
 

@@ -7,7 +7,7 @@ import shutil
 import journal
 from control import Environment
 from harness.blobd import Server
-from harness.checker import SETTINGS
+from harness.checker import PRIVATE, SETTINGS
 from harness.client import Uploader
 from harness.connection import Connection
 from harness.ledger import Promise
@@ -26,7 +26,8 @@ def run(tools: Tools) -> tuple[bool, str]:
     trace = folder / "trace"
     marks = Marks(trace)
     environment = Environment(tools.library, folder / "root", trace=trace)
-    server = Server(tools.blobd, folder / "root/data", folder / "log", environment.variables(), SETTINGS)
+    server = Server(tools.blobd, folder / "root/data", folder / "log", environment.variables(),
+                    SETTINGS + PRIVATE)
     try:
         for way, cuts in WAYS.items():
             # The first one is for what happens once, such as the growth of a file.

@@ -8,6 +8,7 @@ from pathlib import Path
 from control import STEPS, WRITE_PATH, Action, Control, Environment, Mutation
 from harness import workload
 from harness.blobd import Server
+from harness.checker import PRIVATE, SETTINGS
 from journal import Kind, Marks, Place
 
 
@@ -33,18 +34,20 @@ class Scenario:
     stops: bool = False
     step: tuple | None = None  # where the kills fall, if not anywhere
     whole: bool = False  # each upload in one request, so that its file has no name before its blob's
+    private: bool = False  # downloads are, and blobs are published by renames
 
 
 SCENARIOS = (
     Scenario("alone", 6, clients=1),
     Scenario("several", 10),
-    Scenario("crowd", 14, clients=8),
+    Scenario("crowd", 14, clients=8, private=True),
     Scenario("killed", 9, kills=2),
-    Scenario("killed often", 12, kills=5, clients=6),
+    Scenario("killed often", 12, kills=5, clients=6, private=True),
     Scenario("stopped", 8, stops=True),
     Scenario("reclaimed", 10, reclaims=True),
-    Scenario("again", 8, kills=1, clients=2, stops=True),
-    Scenario("killed publishing", 6, kills=4, clients=2, step=(Kind.RENAME, Place.BLOB), whole=True),
+    Scenario("again", 8, kills=1, clients=2, stops=True, private=True),
+    Scenario("killed publishing", 6, kills=4, clients=2, step=(Kind.LINK, Place.BLOB), whole=True),
+    Scenario("killed renaming", 6, kills=4, clients=2, step=(Kind.RENAME, Place.BLOB), whole=True, private=True),
 )
 LARGE = Scenario("large", 4, large=1, clients=2)
 
@@ -70,7 +73,7 @@ def record(tools: Tools, scenario: Scenario, seed: str, mutations: Mutation = Mu
 def _carry_out(tools: Tools, scenario: Scenario, seed: str, folder: Path, trace: Path, marks: Marks, control: Control):
     chance = random.Random(f"{scenario.name} {seed}")
     environment = Environment(tools.library, folder / "root", control.path, trace)
-    settings = ("--reclaim-grace", "0s", "--reclaim-interval", "1s")
+    settings = SETTINGS + (PRIVATE if scenario.private else ())
     work = workload.plans(scenario.name.replace(" ", "-"), scenario.uploads, seed, scenario.large)
     if scenario.whole:
         work = [replace(plan, cuts=(), ends_in_complete=True, fate="complete") for plan in work]

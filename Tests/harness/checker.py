@@ -14,6 +14,8 @@ from harness.process import ServerFailed
 READY_LIMIT = 2.0  # seconds from the start of the process to readiness
 # Without grace, bytes that nobody has any more go at once, so that a wrong removal shows.
 SETTINGS = ("--reclaim-grace", "0s", "--reclaim-interval", "1s")
+# Then a blob is published by a rename, whether it is here already or not, and otherwise by a link where it is new.
+PRIVATE = ("--private-downloads",)
 UPLOAD_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

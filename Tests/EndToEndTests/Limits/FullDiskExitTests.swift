@@ -105,12 +105,12 @@ struct FullDiskExitTests {
     }
 
     private func expectFull(_ client: Client) async throws {
-        expect(try await client.send(.initiate()), is: .insufficientStorage)
         try await eventually("the server says that it is full") {
             let ready = try await client.anonymous.send(.get("/ready"))
             #expect(ready.status == 200)
             return ready.json?["writable"]?.boolean == false ? true : nil
         }
+        expect(try await client.send(.initiate()), is: .insufficientStorage)
     }
 
     /// Gives the disk its room, and with it the server its reserve; then fills it anew.

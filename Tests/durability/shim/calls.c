@@ -215,6 +215,7 @@ int linkat(int from, const char *path, int to, const char *target, int flags) {
         if (file.place == UPLOAD && !is_temporary) {
             snprintf(upload_of(inode)->name, sizeof uploads->name, "%.127s", file.path);
         }
+        if (file.place == BLOB && control->mutations & PUBLISH_BY_RENAME) unlink_upload(inode);
     }
     return settle(verdict, result);
 }
