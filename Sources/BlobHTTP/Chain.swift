@@ -6,12 +6,12 @@ public import HTTPServerCore
 import HTTPTypes
 import Logging
 
-/// Limits → rates → admission → endpoint → common headers → record.
+/// Limits → rates → admission → endpoint → cross-origin and common headers → record.
 ///
 /// Every answer leaves by ``leave(_:to:_:)``: those of endpoints, whether they wait or not, and refusals.
 public struct Chain: Responder {
     /// In the order in which requests pass them; answers pass them the other way round.
-    private let filters: [any Filter] = [CommonHeaders(), RequestLimits()]
+    private let filters: [any Filter]
     private let router: Router
     private let admission: Admission
     private let limits: RateLimits?
@@ -22,11 +22,14 @@ public struct Chain: Responder {
     ///   - surfaces: all that can be asked for.
     ///   - isReadOnly: whether every change is refused.
     ///   - limits: `nil` for none.
+    ///   - origins: whose pages may use the server; `nil` to leave that to a proxy.
     ///   - audit: keeps records of changes and of refused callers; `nil` to keep none.
     public init(
         _ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, limits: RateLimits? = nil,
-        log: RequestLog, audit: Audit? = nil
+        origins: AllowedOrigins? = nil, log: RequestLog, audit: Audit? = nil
     ) {
+        let origins: [any Filter] = origins.map { [CrossOriginAccess(origins: $0)] } ?? []
+        filters = [CommonHeaders()] + origins + [RequestLimits()]
         router = Router(surfaces.flatMap(\.endpoints))
         admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly, audit: audit)
         self.limits = limits

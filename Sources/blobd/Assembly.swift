@@ -53,7 +53,7 @@ struct Assembly {
             authenticator: try await authenticator(storage), isReadOnly: settings.isReadOnly,
             limits: RateLimits(
                 perSubject: settings.rateLimit, perAddress: settings.rateLimitPerAddress, clock: clock),
-            log: RequestLog(logger: logger), audit: audit
+            origins: settings.corsOrigins, log: RequestLog(logger: logger), audit: audit
         )
         let isReady = Atomic(false)
         let server = HTTPServer(

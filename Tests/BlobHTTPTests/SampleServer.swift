@@ -18,7 +18,11 @@ struct SampleServer {
     let surfaces: [any Surface]
     let chain: Chain
 
-    init(privateDownloads: Bool = false, isReadOnly: Bool = false, logger: Logger = Logger(label: "test")) {
+    init(
+        privateDownloads: Bool = false, isReadOnly: Bool = false, limits: RateLimits? = nil,
+        origins: AllowedOrigins? = nil,
+        logger: Logger = Logger(label: "test")
+    ) {
         catalog = InMemoryCatalog(clock: clock)
         let backend = InMemoryBackend(catalog: catalog, bytes: bytes)
         blobs = BlobLife(of: backend, logger: logger)
@@ -40,7 +44,7 @@ struct SampleServer {
         ]
         chain = Chain(
             surfaces, authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: isReadOnly,
-            log: RequestLog(logger: logger)
+            limits: limits, origins: origins, log: RequestLog(logger: logger)
         )
     }
 

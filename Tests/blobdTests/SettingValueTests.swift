@@ -1,5 +1,6 @@
 // How the values of settings are written.
 
+import BlobHTTP
 import Logging
 import Testing
 
@@ -82,6 +83,24 @@ struct SettingValueTests {
     @Test(arguments: [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.1.2.3:1", "10.1.2.3:1")])
     func reachableAddresses(text: String, reachable: String) {
         #expect(ListenAddress(settingText: text)?.reachable.description == reachable)
+    }
+
+    @Test(
+        arguments: [
+            ("none", nil), ("*", .all),
+            ("https://a.example.com", .listed(["https://a.example.com"].compactMap(WebOrigin.init))),
+            ("http://a, http://b:1", .listed(["http://a", "http://b:1"].compactMap(WebOrigin.init))),
+        ] as [(String, AllowedOrigins?)])
+    func origins(text: String, origins: AllowedOrigins?) throws {
+        #expect(try #require(OriginList(settingText: text)).origins == origins)
+    }
+
+    @Test(arguments: [
+        "", "*,https://a", "https://a,", ",", "none,https://a", "https://a/", "a.example.com", "https://a;https://b",
+        "null", "https://*.example.com", "https://a\n", "https://a ,https://b",
+    ])
+    func malformedOrigins(text: String) {
+        #expect(OriginList(settingText: text) == nil)
     }
 
     @Test func choices() {

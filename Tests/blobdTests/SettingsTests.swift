@@ -124,7 +124,7 @@ struct SettingsTests {
             .tlsCertificate: "c.pem", .tlsKey: "k.pem", .maxBlobSize: "1", .maxOpenUploads: "1", .quota: "1GB",
             .minFreeSpace: "0", .diskReserve: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",
-            .crossOriginResourcePolicy: "cross-origin",
+            .corsOrigins: "*", .crossOriginResourcePolicy: "cross-origin",
             .logLevel: "trace", .logFormat: "json", .auditLog: "-", .shutdownTimeout: "0s", .headerTimeout: "1ms",
             .maxConnections: "100", .maxConnectionsPerAddress: "10",
             .trustedProxies: "10.0.0.0/8, fd00::/8", .proxyProtocol: "true",

@@ -46,6 +46,7 @@ enum Setting: String, CaseIterable, Sendable {
     case scrubInterval = "scrub-interval"
     case scrubRate = "scrub-rate"
     case privateDownloads = "private-downloads"
+    case corsOrigins = "cors-origins"
     case crossOriginResourcePolicy = "cross-origin-resource-policy"
     case logLevel = "log-level"
     case logFormat = "log-format"
@@ -108,7 +109,9 @@ enum Setting: String, CaseIterable, Sendable {
         case .scrubInterval: Row(Duration.self, "7d", "Time from one reading of all blobs to the next; 0s for none.")
         case .scrubRate: Row(ByteCount.self, "16MiB", least: "1", "Bytes per second of that reading.")
         case .privateDownloads: Row(Bool.self, "false", "Ask for a token on downloads too.")
-        case .crossOriginResourcePolicy: Row(CrossOriginResourcePolicy.self, "same-site", "Header of downloads.")
+        case .corsOrigins: Row(OriginList.self, "none", "Origins whose pages may use the server; * for all.")
+        case .crossOriginResourcePolicy:
+            Row(CrossOriginResourcePolicy.self, "auto", "Header of downloads; auto by cors-origins.")
         case .logLevel: Row(Logger.Level.self, "info", "Least level that is logged.")
         case .logFormat: Row(LogFormat.self, "text", "Form of the log's lines.")
         case .auditLog: Row(String.self, nil, "File of who changed what; - is the standard output.")

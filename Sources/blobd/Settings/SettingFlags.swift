@@ -42,6 +42,7 @@ struct SettingFlags: ParsableArguments {
     @Option(.scrubInterval) var scrubInterval: GivenSetting?
     @Option(.scrubRate) var scrubRate: GivenSetting?
     @Flag(.privateDownloads) var privateDownloads: Bool?
+    @Option(.corsOrigins) var corsOrigins: GivenSetting?
     @Option(.crossOriginResourcePolicy) var crossOriginResourcePolicy: GivenSetting?
     @Option(.logLevel) var logLevel: GivenSetting?
     @Option(.logFormat) var logFormat: GivenSetting?
@@ -65,7 +66,7 @@ struct SettingFlags: ParsableArguments {
             s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, jwtIssuer, jwtAudience,
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
             diskReserve, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
-            crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
+            corsOrigins, crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,
             maxConnectionsPerAddress, trustedProxies, rateLimit, rateLimitPerAddress, headerTimeout, bodyTimeout,
             sendTimeout, idleTimeout,
         ]

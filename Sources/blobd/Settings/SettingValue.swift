@@ -166,6 +166,30 @@ struct NetworkList: SettingValue {
     static var form: String { "none, or networks with a comma between them, such as 10.0.0.0/8,192.0.2.7,fd00::/8" }
 }
 
+/// Origins of web pages, all of them, or none.
+struct OriginList: SettingValue {
+    /// `nil` for none.
+    let origins: AllowedOrigins?
+
+    init?(settingText: String) {
+        switch settingText {
+        case "none": origins = nil
+        case "*": origins = .all
+        default:
+            let texts = settingText.split(separator: ",", omittingEmptySubsequences: false)
+            let listed = texts.compactMap { WebOrigin($0.drop { $0 == " " }) }
+            guard listed.count == texts.count else { return nil }
+            origins = .listed(listed)
+        }
+    }
+
+    static var placeholder: String { "ORIGIN,…|*|none" }
+    static var form: String {
+        "none, *, or origins with a comma between them, each a scheme and a host, perhaps a port, and nothing behind it, "
+            + "such as https://app.example.com,http://localhost:5173"
+    }
+}
+
 /// A number of bytes.
 struct ByteCount: SettingValue, Comparable {
     let bytes: Int64
@@ -254,9 +278,16 @@ enum S3AddressingChoice: String, SettingChoice {
 
 /// Which pages may embed downloads, by the header of that name.
 enum CrossOriginResourcePolicy: String, SettingChoice {
+    /// As fits the origins whose pages may use the server.
+    case automatic = "auto"
     case sameSite = "same-site"
     case sameOrigin = "same-origin"
     case crossOrigin = "cross-origin"
+
+    func decided(allowsOrigins: Bool) -> Self {
+        guard self == .automatic else { return self }
+        return allowsOrigins ? .crossOrigin : .sameSite
+    }
 }
 
 extension Logger.Level: SettingChoice {}

@@ -43,6 +43,9 @@ struct Settings: Sendable {
     /// In bytes per second.
     let scrubRate: Int64
     let privateDownloads: Bool
+    /// `nil` for none.
+    let corsOrigins: AllowedOrigins?
+    /// Never ``CrossOriginResourcePolicy/automatic``.
     let crossOriginResourcePolicy: CrossOriginResourcePolicy
     let logLevel: Logger.Level
     let logFormat: LogFormat
@@ -83,7 +86,9 @@ struct Settings: Sendable {
         scrubInterval = effective.value(.scrubInterval)
         scrubRate = effective.value(.scrubRate, as: ByteCount.self).bytes
         privateDownloads = effective.value(.privateDownloads)
-        crossOriginResourcePolicy = effective.value(.crossOriginResourcePolicy)
+        corsOrigins = effective.value(.corsOrigins, as: OriginList.self).origins
+        crossOriginResourcePolicy = effective.value(.crossOriginResourcePolicy, as: CrossOriginResourcePolicy.self)
+            .decided(allowsOrigins: corsOrigins != nil)
         logLevel = effective.value(.logLevel)
         logFormat = effective.value(.logFormat)
         auditLog = effective.optionalValue(.auditLog)

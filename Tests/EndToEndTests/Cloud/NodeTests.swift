@@ -10,12 +10,14 @@ import Testing
 struct NodeTests {
     @Test("with redirect-downloads, a download leads to the bucket, which gives the bytes and the name")
     func redirect() async throws {
-        try await withServer(["--redirect-downloads"], on: CloudData()) { node in
+        let app = "https://app.example.com"
+        try await withServer(["--redirect-downloads", "--cors-origins", app], on: CloudData()) { node in
             let client = try node.admin()
             let bytes = try Sample.bytes(100_000)
             let file = try await client.publish(bytes, filename: "ملف.txt")
-            let answer = try await client.send(.download(file.digest))
+            let answer = try await client.send(.download(file.digest, ["Origin": app]))
             #expect(answer.status == 307 && answer.body.isEmpty)
+            #expect(answer.headers["Access-Control-Allow-Origin"] == app)
             let location = try #require(answer.headers["Location"])
             let fetched = try await Curl.run([location], in: node.folder)
             #expect(fetched.response.status == 200 && fetched.response.body == bytes)
