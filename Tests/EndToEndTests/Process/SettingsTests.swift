@@ -21,7 +21,7 @@ struct SettingsTests {
         "the defaults",
         arguments: [
             ("listen", "127.0.0.1:8887"), ("data", "./data"), ("upload-expiry", "7d"), ("temporary-expiry", "30d"),
-            ("private-downloads", "false"), ("cross-origin-resource-policy", "same-site"), ("header-timeout", "10s"),
+            ("private-downloads", "false"), ("cross-origin-resource-policy", "auto"), ("header-timeout", "10s"),
             ("body-timeout", "30s"), ("send-timeout", "60s"), ("idle-timeout", "60s"),
         ])
     func defaults(_ key: String, _ value: String) async throws {
