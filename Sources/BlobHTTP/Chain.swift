@@ -20,17 +20,18 @@ public struct Chain: Responder {
 
     /// - Parameters:
     ///   - surfaces: all that can be asked for.
+    ///   - address: whose path may stand before those of requests.
     ///   - isReadOnly: whether every change is refused.
     ///   - limits: `nil` for none.
     ///   - origins: whose pages may use the server; `nil` to leave that to a proxy.
     ///   - audit: keeps records of changes and of refused callers; `nil` to keep none.
     public init(
-        _ surfaces: [any Surface], authenticator: Authenticator, isReadOnly: Bool, limits: RateLimits? = nil,
-        origins: AllowedOrigins? = nil, log: RequestLog, audit: Audit? = nil
+        _ surfaces: [any Surface], at address: PublicAddress = .untold, authenticator: Authenticator, isReadOnly: Bool,
+        limits: RateLimits? = nil, origins: AllowedOrigins? = nil, log: RequestLog, audit: Audit? = nil
     ) {
         let origins: [any Filter] = origins.map { [CrossOriginAccess(origins: $0)] } ?? []
         filters = [CommonHeaders()] + origins + [RequestLimits()]
-        router = Router(surfaces.flatMap(\.endpoints))
+        router = Router(surfaces.flatMap(\.endpoints), at: address)
         admission = Admission(authenticator: authenticator, isReadOnly: isReadOnly, audit: audit)
         self.limits = limits
         self.log = log

@@ -31,14 +31,17 @@ struct Router: Sendable {
     }
 
     private let resources: [Resource]
+    private let address: PublicAddress
 
+    /// - Parameter address: whose path may stand before those of requests.
     /// - Precondition: no two endpoints have a method and a path in common.
-    init(_ endpoints: [Endpoint]) {
+    init(_ endpoints: [Endpoint], at address: PublicAddress) {
         var resources: [Resource] = []
         for (path, group) in Dictionary(grouping: endpoints, by: \.path.text) {
             precondition(Set(group.map(\.method)).count == group.count, "\(path) has a method twice")
             resources.append(Resource(group, at: PathPattern(path)))
         }
+        self.address = address
         self.resources = resources.sorted { $0.path.precedes($1.path) }
     }
 
@@ -51,17 +54,29 @@ struct Router: Sendable {
             let allowed = Self.methods.map(\.rawValue).sorted()
             throw WireError(.methodNotAllowed, "This server is no proxy.", detail: .allowedMethods(allowed))
         }
+        // The rest first, and all of it then: with a public path of `/api`, `/api/files` has no endpoint behind that.
+        if let rest = address.rest(of: request.path), let found = try endpoint(for: request.method, at: rest) {
+            return found
+        }
+        if let found = try endpoint(for: request.method, at: request.path) { return found }
+        throw WireError(.notFound, "There is nothing at this path; /openapi.json lists what there is.")
+    }
+
+    /// - Returns: `nil` where the path is not known.
+    private func endpoint(
+        for method: HTTPRequest.Method, at path: Substring
+    ) throws(WireError) -> (Endpoint, Captures)? {
         for resource in resources {
-            guard let captures = resource.path.match(request.path) else { continue }
-            if let endpoint = resource.endpoint(for: request.method) { return (endpoint, captures) }
+            guard let captures = resource.path.match(path) else { continue }
+            if let endpoint = resource.endpoint(for: method) { return (endpoint, captures) }
             throw WireError(
                 .methodNotAllowed,
-                "The method \(request.method.rawValue) is not for this path; "
+                "The method \(method.rawValue) is not for this path; "
                     + "\(resource.allowed.joined(separator: ", ")) is.",
                 detail: .allowedMethods(resource.allowed)
             )
         }
-        throw WireError(.notFound, "There is nothing at this path; /openapi.json lists what there is.")
+        return nil
     }
 
     /// The methods that any path knows.

@@ -42,15 +42,16 @@ struct Assembly {
         let hangUps = auditLog == nil ? nil : await UnixSignalsSequence(trapping: .sighup)
 
         let serverSurface = Server(
-            catalog: catalog, bytes: storage.backend.bytes, isReadOnly: settings.isReadOnly,
-            renderMetrics: renderMetrics
+            catalog: catalog, bytes: storage.backend.bytes, at: settings.publicAddress,
+            isReadOnly: settings.isReadOnly, renderMetrics: renderMetrics
         )
         let chain = Chain(
             [
-                try await portSIPBlobs(storage), Files(FileService(catalog: catalog, blobs: storage.blobs)),
-                serverSurface,
+                try await portSIPBlobs(storage),
+                Files(FileService(catalog: catalog, blobs: storage.blobs), at: settings.publicAddress), serverSurface,
             ],
-            authenticator: try await authenticator(storage), isReadOnly: settings.isReadOnly,
+            at: settings.publicAddress, authenticator: try await authenticator(storage),
+            isReadOnly: settings.isReadOnly,
             limits: RateLimits(
                 perSubject: settings.rateLimit, perAddress: settings.rateLimitPerAddress, clock: clock),
             origins: settings.corsOrigins, log: RequestLog(logger: logger), audit: audit
@@ -117,7 +118,8 @@ struct Assembly {
                 isPrivate: settings.privateDownloads,
                 crossOriginResourcePolicy: settings.crossOriginResourcePolicy.rawValue,
                 redirects: settings.redirectDownloads, clock: storage.clock
-            )
+            ),
+            at: settings.publicAddress
         )
     }
 
@@ -179,6 +181,7 @@ struct Assembly {
     private func welcome(on address: SocketAddress, tls: TLSMaterial?, firstToken: Welcome.FirstToken?) -> Welcome {
         Welcome(
             address: ListenAddress(host: settings.listen.host, port: address.port ?? settings.listen.port),
+            publicURL: settings.publicAddress.url,
             selfSignedCertificate: settings.transport == .selfSigned ? tls?.certificatePath : nil,
             firstToken: firstToken, isSecure: tls != nil
         )

@@ -20,7 +20,7 @@ struct SampleServer {
 
     init(
         privateDownloads: Bool = false, isReadOnly: Bool = false, limits: RateLimits? = nil,
-        origins: AllowedOrigins? = nil,
+        origins: AllowedOrigins? = nil, address: PublicAddress = .untold,
         logger: Logger = Logger(label: "test")
     ) {
         catalog = InMemoryCatalog(clock: clock)
@@ -38,12 +38,13 @@ struct SampleServer {
             isPrivate: privateDownloads, crossOriginResourcePolicy: "same-site", clock: clock)
         surfaces = [
             PortSIPBlobs(
-                uploads: uploads, blobs: blobs, uploadTokens: UploadTokens(secret: Array(0..<32)), downloads: policy),
-            Files(FileService(catalog: catalog, blobs: blobs)),
-            Server(catalog: catalog, bytes: bytes, isReadOnly: isReadOnly) { "" },
+                uploads: uploads, blobs: blobs, uploadTokens: UploadTokens(secret: Array(0..<32)), downloads: policy,
+                at: address),
+            Files(FileService(catalog: catalog, blobs: blobs), at: address),
+            Server(catalog: catalog, bytes: bytes, at: address, isReadOnly: isReadOnly) { "" },
         ]
         chain = Chain(
-            surfaces, authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: isReadOnly,
+            surfaces, at: address, authenticator: Authenticator(catalog: catalog, clock: clock), isReadOnly: isReadOnly,
             limits: limits, origins: origins, log: RequestLog(logger: logger)
         )
     }

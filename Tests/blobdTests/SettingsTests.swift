@@ -120,7 +120,8 @@ struct SettingsTests {
 
     @Test func everySettingByEachWay() async throws {
         let samples: [Setting: String] = [
-            .data: "/srv/blobs", .listen: "localhost:0", .allowPlaintext: "true", .tlsSelfSigned: "false",
+            .data: "/srv/blobs", .listen: "localhost:0", .publicURL: "https://a/b", .allowPlaintext: "true",
+            .tlsSelfSigned: "false",
             .tlsCertificate: "c.pem", .tlsKey: "k.pem", .maxBlobSize: "1", .maxOpenUploads: "1", .quota: "1GB",
             .minFreeSpace: "0", .diskReserve: "0", .uploadExpiry: "1s", .temporaryExpiry: "1s", .reclaimInterval: "1s",
             .reclaimGrace: "0s", .scrubInterval: "0s", .scrubRate: "1MiB", .privateDownloads: "true",

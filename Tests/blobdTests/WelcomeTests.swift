@@ -13,6 +13,19 @@ struct WelcomeTests {
         #expect(welcome.text == "blobd is ready on http://127.0.0.1:8887")
     }
 
+    @Test func behindAProxy() {
+        let welcome = Welcome(
+            address: ListenAddress(host: "127.0.0.1", port: 8887), publicURL: "https://pbx.example.com/files",
+            selfSignedCertificate: nil, firstToken: nil, isSecure: false
+        )
+        #expect(
+            welcome.text == """
+                blobd is ready on http://127.0.0.1:8887
+                Clients reach it at https://pbx.example.com/files
+                """
+        )
+    }
+
     @Test func nodeWithoutTokens() {
         let welcome = Welcome(
             address: ListenAddress(host: "127.0.0.1", port: 8887), selfSignedCertificate: nil, firstToken: .missing,

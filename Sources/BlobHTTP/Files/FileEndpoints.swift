@@ -9,9 +9,11 @@ import HTTPTypes
 /// The operations on files.
 public struct Files: Surface {
     private let files: FileService
+    private let address: PublicAddress
 
-    public init(_ files: FileService) {
-        self.files = files
+    /// - Parameter address: whose path goes before those that answers name.
+    public init(_ files: FileService, at address: PublicAddress = .untold) {
+        (self.files, self.address) = (files, address)
     }
 
     public var endpoints: [Endpoint] {
@@ -25,11 +27,11 @@ public struct Files: Surface {
 
     private func list(_ request: Request, _: Captures, _ caller: Caller) async throws -> Response {
         let page = try await files.files(request.query.fileQuery(), for: caller)
-        return .json(FileList(page, subject: caller.subject))
+        return .json(FileList(page, at: address, subject: caller.subject))
     }
 
     private func file(_: Request, _ path: Captures, _ caller: Caller) async throws -> Response {
-        .json(FileItem(try await files.file(try fileID(path), for: caller)))
+        .json(FileItem(try await files.file(try fileID(path), for: caller), at: address))
     }
 
     private func destroy(
@@ -72,7 +74,7 @@ struct FileItem: Encodable {
         case expiresAt = "expires_at"
     }
 
-    init(_ file: File) {
+    init(_ file: File, at address: PublicAddress) {
         id = file.id.description
         name = file.name.text
         path = file.path?.text
@@ -80,7 +82,7 @@ struct FileItem: Encodable {
         mediaType = BlobHTTP.mediaType(of: file.name)
         createdAt = file.created
         digest = file.digest.hex
-        url = "/api/blobs/\(file.digest.hex)"
+        url = address.blob(file.digest)
         temporary = file.isTemporary
         expiresAt = file.expires
         owner = file.owner.name
@@ -114,10 +116,10 @@ private struct FileList: Encodable {
         case count, subject, items, next
     }
 
-    init(_ page: FilePage, subject: Subject) {
+    init(_ page: FilePage, at address: PublicAddress, subject: Subject) {
         count = page.count
         self.subject = subject.name
-        items = page.items.map(FileItem.init)
+        items = page.items.map { FileItem($0, at: address) }
         next = page.next?.description
     }
 

@@ -10,15 +10,20 @@ public struct PortSIPBlobs: Surface {
     let blobs: BlobLife
     let uploadTokens: UploadTokens
     let policy: DownloadPolicy
+    let address: PublicAddress
 
-    /// - Parameter uploadTokens: derives upload tokens with the catalog's key.
+    /// - Parameters:
+    ///   - uploadTokens: derives upload tokens with the catalog's key.
+    ///   - address: whose path goes before those that answers name.
     public init(
-        uploads: UploadService, blobs: BlobLife, uploadTokens: UploadTokens, downloads policy: DownloadPolicy
+        uploads: UploadService, blobs: BlobLife, uploadTokens: UploadTokens, downloads policy: DownloadPolicy,
+        at address: PublicAddress = .untold
     ) {
         self.uploads = uploads
         self.blobs = blobs
         self.uploadTokens = uploadTokens
         self.policy = policy
+        self.address = address
     }
 
     public var endpoints: [Endpoint] {

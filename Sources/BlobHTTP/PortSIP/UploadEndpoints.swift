@@ -49,7 +49,7 @@ extension PortSIPBlobs {
         }
         let file = try await uploads.complete(
             id, of: caller, with: asked.body, guarded: asked.guarded, digest: asked.digest)
-        let item = FileItem(file)
+        let item = FileItem(file, at: address)
         request.record.note(file)
         return Response(
             .created,
@@ -109,7 +109,7 @@ extension PortSIPBlobs {
             .range: uploadRange(upload.offset),
             .uploadOffset: String(upload.offset),
             .uploadExpires: HTTPDate.text(upload.expires),
-            .location: "/api/blobs/uploads/\(upload.id)",
+            .location: address.upload(upload.id),
         ]
     }
 }

@@ -17,6 +17,8 @@ public struct Server: Surface {
     private let statistics: Probe<Statistics?>
     private let freeBytes: Probe<Int64?>
     private let renderMetrics: @Sendable () -> String
+    /// One for all who ask.
+    private let description: ByteBuffer
     private let gauges = StoreGauges()
 
     /// How long the stores may be silent before the server is not ready any more. While many syncs of a slow disk wait
@@ -24,10 +26,12 @@ public struct Server: Surface {
     private static let longestSilence = Duration.seconds(60)
 
     /// - Parameters:
+    ///   - address: told by `/openapi.json`.
     ///   - isReadOnly: whether every change is refused.
     ///   - renderMetrics: all metrics of the process, in the text format of Prometheus.
     public init(
-        catalog: any Catalog, bytes: any ByteStore, isReadOnly: Bool, renderMetrics: @escaping @Sendable () -> String
+        catalog: any Catalog, bytes: any ByteStore, at address: PublicAddress = .untold, isReadOnly: Bool,
+        renderMetrics: @escaping @Sendable () -> String
     ) {
         self.isReadOnly = isReadOnly
         readiness = Probe {
@@ -42,6 +46,7 @@ public struct Server: Surface {
         statistics = Probe { try? await catalog.statistics() }
         freeBytes = Probe { (try? await bytes.availableBytes()) ?? nil }
         self.renderMetrics = renderMetrics
+        description = Self.description(at: address)
     }
 
     public var endpoints: [Endpoint] {
@@ -83,11 +88,18 @@ public struct Server: Surface {
         return .text(renderMetrics(), type: "text/plain; version=0.0.4; charset=utf-8")
     }
 
-    /// One for all who ask.
-    private static let description = ByteBuffer(bytes: PackageResources.openapi_json)
+    /// `openapi.json` with the server's address, where that is known.
+    private static func description(at address: PublicAddress) -> ByteBuffer {
+        guard let url = address.url else { return ByteBuffer(bytes: PackageResources.openapi_json) }
+        let parts = String(decoding: PackageResources.openapi_json, as: UTF8.self)
+            .split(separator: #"{ "url": "/" }"#, maxSplits: 1)
+        precondition(parts.count == 2, "openapi.json names its server in this form")
+        // Nothing in the URL has to be escaped in JSON.
+        return ByteBuffer(string: #"\#(parts[0]){ "url": "\#(url)" }\#(parts[1])"#)
+    }
 
     private func openAPI(_: Request, _: Captures) -> Response {
-        Response(.ok, fields: [.contentType: "application/json"], body: .buffer(Self.description))
+        Response(.ok, fields: [.contentType: "application/json"], body: .buffer(description))
     }
 }
 

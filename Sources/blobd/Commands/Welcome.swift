@@ -6,6 +6,8 @@ import Foundation
 struct Welcome {
     /// The address that was bound, with the true port.
     let address: ListenAddress
+    /// Where clients reach it all the same; `nil` where nobody told that.
+    var publicURL: String?
     /// The certificate to trust for trying out TLS; `nil` when it needs no mention.
     let selfSignedCertificate: String?
     /// `nil` where there are tokens already, and none of them lies in a file.
@@ -24,6 +26,7 @@ struct Welcome {
     var text: String {
         let scheme = isSecure ? "https" : "http"
         var lines = ["blobd is ready on \(scheme)://\(address)"]
+        if let publicURL { lines.append("Clients reach it at \(publicURL)") }
         if let selfSignedCertificate {
             lines.append("For clients to trust, the certificate it made: \(absolute(selfSignedCertificate))")
         }

@@ -1,5 +1,6 @@
 // The table of settings: the one source of their names, flags, environment names, defaults, help texts and limits.
 
+import BlobHTTP
 import Logging
 import OIDC
 
@@ -23,6 +24,7 @@ enum Setting: String, CaseIterable, Sendable {
     case redirectDownloads = "redirect-downloads"
     case readOnly = "read-only"
     case listen
+    case publicURL = "public-url"
     case config
     case allowPlaintext = "allow-plaintext"
     case tlsCertificate = "tls-certificate"
@@ -83,6 +85,8 @@ enum Setting: String, CaseIterable, Sendable {
         case .redirectDownloads: Row(Bool.self, "false", "Send downloads to the S3 service where possible.")
         case .readOnly: Row(Bool.self, "false", "Serve what there is, and refuse every change for now.")
         case .listen: Row(ListenAddress.self, "127.0.0.1:8887", "Address to listen on; port 0 takes a free one.")
+        case .publicURL:
+            Row(PublicAddress.self, nil, "URL by which clients reach the server, where a proxy has another.")
         case .config: Row(String.self, nil, "File of settings, in YAML or JSON.")
         case .allowPlaintext: Row(Bool.self, "false", "Serve without TLS on an address that others can reach.")
         case .tlsCertificate: Row(String.self, nil, "Certificate chain in PEM; read again when it changes.")

@@ -19,6 +19,7 @@ struct SettingFlags: ParsableArguments {
     @Flag(.redirectDownloads) var redirectDownloads: Bool?
     @Flag(.readOnly) var readOnly: Bool?
     @Option(.listen) var listen: GivenSetting?
+    @Option(.publicURL) var publicURL: GivenSetting?
     @Option(.config) var config: GivenSetting?
     @Flag(.allowPlaintext) var allowPlaintext: Bool?
     @Option(.tlsCertificate) var tlsCertificate: GivenSetting?
@@ -63,7 +64,8 @@ struct SettingFlags: ParsableArguments {
     var given: [Setting: String] {
         let options = [
             data, storage, databaseConnections, s3Endpoint, s3Region, s3Bucket, s3Addressing, s3AccessKey,
-            s3CertificateAuthority, restoreWindow, listen, config, tlsCertificate, tlsKey, jwtIssuer, jwtAudience,
+            s3CertificateAuthority, restoreWindow, listen, publicURL, config, tlsCertificate, tlsKey, jwtIssuer,
+            jwtAudience,
             jwtKeys, jwtAlgorithms, jwtScopeClaim, jwtScopes, maxBlobSize, maxOpenUploads, quota, minFreeSpace,
             diskReserve, uploadExpiry, temporaryExpiry, reclaimInterval, reclaimGrace, scrubInterval, scrubRate,
             corsOrigins, crossOriginResourcePolicy, logLevel, logFormat, auditLog, shutdownTimeout, maxConnections,

@@ -69,6 +69,15 @@ struct ServiceURL: SettingValue {
     static var form: String { "an http or https URL without a path, such as https://s3.example.com" }
 }
 
+extension PublicAddress: SettingValue {
+    init?(settingText: String) { self.init(settingText) }
+
+    static var placeholder: String { "URL" }
+    static var form: String {
+        "an http or https URL such as https://pbx.example.com/files, whose path has letters, digits and '-', '.', '_', '~' alone"
+    }
+}
+
 extension Bool: SettingValue {
     init?(settingText: String) { self.init(settingText) }
 

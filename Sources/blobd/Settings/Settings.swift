@@ -22,6 +22,7 @@ struct Settings: Sendable {
     /// Whether clients can change nothing.
     let isReadOnly: Bool
     let listen: ListenAddress
+    let publicAddress: PublicAddress
     let transport: Transport
     /// `nil` where this server's own tokens alone are taken.
     let signIn: SignInSettings?
@@ -74,6 +75,7 @@ struct Settings: Sendable {
         redirectDownloads = effective.value(.redirectDownloads)
         isReadOnly = effective.value(.readOnly)
         listen = effective.value(.listen)
+        publicAddress = effective.optionalValue(.publicURL) ?? .untold
         maxBlobSize = effective.value(.maxBlobSize, as: ByteCount.self).bytes
         maxOpenUploads = effective.value(.maxOpenUploads)
         quota = effective.value(.quota, as: ByteLimit.self).bytes
