@@ -148,6 +148,18 @@ struct CrossOriginTests {
         }
     }
 
+    @Test("over HTTP/2, too", arguments: [("OPTIONS", 204), ("POST", 401)])
+    func http2(_ method: String, _ status: Int) async throws {
+        try await withServer(Self.flags + ["--tls-self-signed"]) { server in
+            let headers = ["Origin: \(Self.app)", "Access-Control-Request-Method: POST"].flatMap { ["-H", $0] }
+            let url = server.address + "/api/blobs/uploads"
+            let answer = try await Curl.run(["-k", "--http2", "-X", method] + headers + [url], in: server.folder)
+            #expect(answer.version == "2" && answer.response.status == status)
+            Self.expectReadable(answer.response)
+            #expect((answer.response.headers["Access-Control-Allow-Methods"] == "POST, OPTIONS") == (status == 204))
+        }
+    }
+
     @Test("an origin that is none ends the start with a sentence")
     func wrongOrigin() async throws {
         let server = try ServerProcess()
