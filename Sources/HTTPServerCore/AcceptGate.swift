@@ -18,7 +18,6 @@ final class AcceptGate: ChannelDuplexHandler {
     private let configuration: HTTPServer.Configuration
     private let connections: OpenConnections
     private let logger: Logger
-    private var isClosed = false
     /// Taken from the kernel's queue, and not to be served before there is room. Nothing is read meanwhile.
     private var waiting: (any Channel)?
 
@@ -29,11 +28,7 @@ final class AcceptGate: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        guard !isClosed, waiting == nil else { return }
-        guard let obstacle = configuration.obstacle() else { return context.read() }
-        tell(obstacle)
-        isClosed = true
-        waitForFiles(context)
+        if waiting == nil { context.read() }
     }
 
     private func waitForFiles(_ context: ChannelHandlerContext) {
@@ -41,14 +36,18 @@ final class AcceptGate: ChannelDuplexHandler {
         context.eventLoop.scheduleTask(in: Self.pause) {
             let (gate, context) = bound.value
             guard context.channel.isActive else { return }
-            guard gate.configuration.obstacle() == nil else { return gate.waitForFiles(context) }
-            gate.isClosed = false
-            gate.read(context: context)
+            if gate.configuration.obstacle() == nil { gate.tryAgain(context) } else { gate.waitForFiles(context) }
         }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let channel = unwrapInboundIn(data)
+        // Not before there is a newcomer: looking for files closes connections that idle.
+        if let obstacle = configuration.obstacle() {
+            tell(obstacle)
+            waiting = channel
+            return waitForFiles(context)
+        }
         let bound = NIOLoopBound((gate: self, context: context), eventLoop: context.eventLoop)
         let admission = connections.admit(channel) {
             bound.eventLoop.execute { bound.value.gate.tryAgain(bound.value.context) }
