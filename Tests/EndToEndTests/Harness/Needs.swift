@@ -10,6 +10,9 @@ enum Needs {
     /// `sslscan`, which looks at what a port offers by TLS.
     static let scanner = inCI || FileManager.default.isExecutableFile(atPath: "/usr/bin/sslscan")
 
+    /// A C compiler.
+    static let compiler = inCI || FileManager.default.isExecutableFile(atPath: "/usr/bin/cc")
+
     /// The right to mount a disk (CAP_SYS_ADMIN), which root has outside of a container.
     static let mounting: Bool = {
         let status = (try? FileHandle(forReadingAtPath: "/proc/self/status")?.readToEnd()) ?? Data()
